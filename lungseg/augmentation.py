@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random transforms that imitate other hospitals, for what MONAI has none.
+
+Images are (C, W, H) float tensors in [0, 1], label maps (1, W, H) with 0 background, 1 right and 2 left lung.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, RandomizableTransform
+
+from lungseg.transforms import clahe
+
+
+class RandCLAHEd(RandomizableTransform, MapTransform):
+    """Local contrast as other vendors' processing gives it: CLAHE of random strength.
+
+    Args:
+        keys: images to change.
+        clip_limit: range of the clipping limit.
+        tiles: range (inclusive) of the number of tiles along a side.
+        prob: probability of a change.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        clip_limit: tuple[float, float] = (0.005, 0.03),
+        tiles: tuple[int, int] = (3, 8),
+        prob: float = 0.1,
+    ) -> None:
+        MapTransform.__init__(self, keys)
+        RandomizableTransform.__init__(self, prob)
+        self.clip_limit, self.tiles = clip_limit, tiles
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        self.randomize(None)
+        if not self._do_transform:
+            return out
+        limit, tiles = self.R.uniform(*self.clip_limit), int(self.R.randint(self.tiles[0], self.tiles[1] + 1))
+        for key in self.key_iterator(out):
+            changed = np.stack([clahe(channel, limit, tiles) for channel in out[key].numpy()])
+            out[key] = torch.as_tensor(changed).to(out[key])
+        return out
+
+
+class RandOpacityd(RandomizableTransform, MapTransform):
+    """Smooth shadows where plain networks fail: consolidations and effusions in the lungs, gas beneath the diaphragm.
+
+    Each is a rotated, softly bounded ellipse that draws the image towards bright (opacity, centred in a lung) or dark
+    (gas, centred below the left lung, where stomach and colon lie). The label map does not change: the annotations
+    count an opaque lung as lung and a gas bubble as background.
+
+    Args:
+        keys: images to change.
+        label_key: label map that tells where the lungs are.
+        prob: probability of a change.
+        gas_prob: probability that one shadow is gas.
+        max_count: at most so many shadows.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        label_key: str = "label",
+        prob: float = 0.3,
+        gas_prob: float = 0.35,
+        max_count: int = 3,
+    ) -> None:
+        MapTransform.__init__(self, keys)
+        RandomizableTransform.__init__(self, prob)
+        self.label_key, self.gas_prob, self.max_count = label_key, gas_prob, max_count
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        self.randomize(None)
+        labels = np.asarray(out[self.label_key])[0]
+        if not self._do_transform or not labels.any():
+            return out
+        shadows = [self._shadow(labels) for _ in range(self.R.randint(1, self.max_count + 1))]
+        for key in self.key_iterator(out):
+            image = out[key]
+            for weight, target in shadows:
+                weight = torch.from_numpy(weight)
+                image = image * (1 - weight) + target * weight
+            out[key] = image
+        return out
+
+    def _shadow(self, labels: np.ndarray) -> tuple[np.ndarray, float]:
+        """One shadow: its weight (W, H) float32 in [0, 1] and the grey value that it draws to."""
+        width, height = labels.shape
+        gas = self.R.random_sample() < self.gas_prob
+        lung = np.argwhere(labels == 2) if gas else np.argwhere(labels > 0)
+        if not len(lung):
+            lung = np.argwhere(labels > 0)
+        if gas:
+            x = self.R.choice(lung[:, 0])
+            y = lung[:, 1].max() + self.R.uniform(-0.06, 0.10) * height
+            radii = self.R.uniform(0.03, 0.11, 2) * (width, height)
+            target, strength = self.R.uniform(0.0, 0.25), self.R.uniform(0.5, 1.0)
+        else:
+            x, y = lung[self.R.randint(len(lung))]
+            radii = self.R.uniform(0.03, 0.28, 2) * (width, height)
+            target, strength = self.R.uniform(0.55, 1.0), self.R.uniform(0.2, 0.9)
+        angle, softness = self.R.uniform(0, np.pi), self.R.uniform(0.05, 0.6)
+        dx, dy = np.arange(width)[:, None] - x, np.arange(height)[None] - y
+        u = (dx * np.cos(angle) + dy * np.sin(angle)) / radii[0]
+        v = (dy * np.cos(angle) - dx * np.sin(angle)) / radii[1]
+        inside = np.clip((1 + softness - np.hypot(u, v)) / (2 * softness), 0, 1)
+        smooth = inside * inside * (3 - 2 * inside)
+        return (strength * smooth).astype(np.float32), float(target)

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one exception that users see: one sentence with what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class LungsegError(Exception):
+    """An expected failure, told in words.
+
+    Args:
+        what: what is wrong, as a clause without a full stop.
+        where: the file or folder it is about, if any; it leads the sentence.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, what: str, where: str | PathLike | None = None, remedy: str = "") -> None:
+        self.what, self.where, self.remedy = what, where, remedy
+        sentence = f"{where}: {what}" if where is not None else what
+        super().__init__(f"{sentence}; {remedy}." if remedy else f"{sentence}.")
+
+    def __reduce__(self):
+        # Data-loader workers pickle what they raise.
+        return type(self), (self.what, self.where, self.remedy)
+
+
+class UsageError(LungsegError):
+    """The command itself is wrong (exit status 2), not one of its inputs."""

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the network is called in training."""
+
+from __future__ import annotations
+
+import torch
+from monai.inferers import SimpleInferer
+
+
+def cpu_is_faster_in_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; without that bf16 is ten times slower than float32."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+class TrainingInferer(SimpleInferer):
+    """Plain forward pass, in bfloat16 on the CPUs where that is faster.
+
+    MONAI's engines offer mixed precision for CUDA alone, hence this wrapper; on other devices it does nothing.
+
+    Args:
+        bf16: whether to use bfloat16 on a CPU that has it in hardware.
+    """
+
+    def __init__(self, bf16: bool = True) -> None:
+        super().__init__()
+        self.bf16 = bf16 and cpu_is_faster_in_bf16()
+
+    def __call__(self, inputs: torch.Tensor, network, *args, **kwargs) -> torch.Tensor:
+        """Return the float32 logits (B, 3, W, H) of `inputs` (B, 1, W, H)."""
+        enabled = self.bf16 and inputs.device.type == "cpu"
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            logits = super().__call__(inputs, network, *args, **kwargs)
+        return logits.float() if enabled else logits

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The few dictionary transforms for inference and training that MONAI lacks.
+
+Arrays are channel first with MONAI's axis order, (C, W, H): axis 1 is x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Resize, Resized, Transform
+from monai.transforms.spatial.functional import resize
+from monai.utils import convert_to_tensor
+
+
+class ResizeShorterSide(Resize):
+    """Resize so that the shorter side has `size` pixels and the aspect ratio is kept.
+
+    An elongated radiograph therefore takes several windows instead of being squeezed into one.
+    The inverse interpolates bilinearly: the forward "area" mode averages when it shrinks but makes
+    blocks when it enlarges.
+
+    Args:
+        size: length of the shorter side in pixels.
+        mode: interpolation mode of the forward direction.
+    """
+
+    def __init__(self, size: int, mode: str = "area") -> None:
+        super().__init__(spatial_size=size, mode=mode)
+
+    def __call__(self, img: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+        """Resize `img` of shape (C, W, H), any real dtype, to float32 with the shorter side at `size`."""
+        img = convert_to_tensor(img, track_meta=True)
+        factor = self.spatial_size / min(img.shape[1:])
+        out_size = tuple(max(1, round(n * factor)) for n in img.shape[1:])
+        return resize(
+            img,
+            out_size=out_size,
+            mode=self.mode,
+            align_corners=None,
+            dtype=torch.float32,
+            input_ndim=2,
+            anti_aliasing=False,
+            anti_aliasing_sigma=None,
+            lazy=False,
+            transform_info=self.get_transform_info(),
+        )
+
+    def inverse_transform(self, data: torch.Tensor, transform) -> torch.Tensor:
+        """Interpolate `data` (C, w, h) bilinearly back to the size it had before the forward call."""
+        transform["extra_info"]["mode"] = "bilinear" if self.mode == "area" else self.mode
+        return super().inverse_transform(data, transform)
+
+
+class ResizeShorterSided(Resized):
+    """Dictionary version of :class:`ResizeShorterSide`.
+
+    Args:
+        keys: items to resize.
+        size: length of the shorter side in pixels.
+        mode: interpolation mode; "area" for images, "nearest" for label maps.
+    """
+
+    def __init__(self, keys: KeysCollection, size: int, mode: str = "area") -> None:
+        super().__init__(keys, spatial_size=size, mode=mode)
+        self.resizer = ResizeShorterSide(size=size, mode=mode)
+
+
+def clahe(image: np.ndarray, clip_limit: float, tiles: int) -> np.ndarray:
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) by scikit-image.
+
+    Args:
+        image: (W, H) float array in [0, 1].
+        clip_limit: normalised clipping limit in (0, 1]; higher means more contrast.
+        tiles: number of tiles along the shorter side.
+
+    Returns:
+        (W, H) float32 array in [0, 1].
+    """
+    from skimage.exposure import equalize_adapthist
+
+    kernel = max(8, min(image.shape) // tiles)
+    return equalize_adapthist(image.clip(0, 1), kernel_size=kernel, clip_limit=clip_limit).astype(np.float32)
+
+
+class CLAHEd(MapTransform):
+    """Apply :func:`clahe` to each channel of float images in [0, 1], shape (C, W, H)."""
+
+    def __init__(self, keys: KeysCollection, clip_limit: float = 0.01, tiles: int = 8) -> None:
+        super().__init__(keys)
+        self.clip_limit, self.tiles = clip_limit, tiles
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            image = convert_to_tensor(out[key], track_meta=True)
+            equalised = np.stack([clahe(c, self.clip_limit, self.tiles) for c in image.numpy()])
+            out[key] = MetaTensor(torch.from_numpy(equalised), meta=image.meta).copy_meta_from(image)
+        return out
+
+
+class RemoveIslands(Transform):
+    """Give what is far smaller than a lung back to the background, before probabilities are enlarged.
+
+    Per lung the connected components of the most probable label are found at the network's resolution, where this is
+    cheap; a component smaller than `fraction` of that lung's largest one loses its lung probability, and a hole in the
+    lungs up to the same size gains it from its surroundings.
+
+    Args:
+        fraction: smallest kept area relative to the lung's largest component.
+    """
+
+    def __init__(self, fraction: float = 0.1) -> None:
+        self.fraction = fraction
+
+    def __call__(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Clean `probabilities`, shape (3, W, H), channels background, right lung, left lung."""
+        from scipy import ndimage
+
+        labels = probabilities.argmax(0).cpu().numpy()
+        drop = np.zeros(labels.shape, dtype=bool)
+        for lung in (1, 2):
+            components, count = ndimage.label(labels == lung)
+            if count > 1:
+                sizes = np.bincount(components.ravel())
+                sizes[0] = 0
+                small = sizes < self.fraction * sizes.max()
+                small[0] = False
+                drop |= small[components]
+        if not drop.any():
+            return probabilities
+        cleaned = probabilities.clone()
+        islands = torch.from_numpy(drop).to(cleaned.device)
+        cleaned[0, islands], cleaned[1:, islands] = 1.0, 0.0
+        return cleaned
+
+
+class RemoveIslandsd(MapTransform):
+    """Dictionary version of :class:`RemoveIslands`."""
+
+    def __init__(self, keys: KeysCollection, fraction: float = 0.1) -> None:
+        super().__init__(keys)
+        self.remove = RemoveIslands(fraction)
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self.remove(out[key])
+        return out

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights on disk: plain `state_dict` files, loaded safely or refused in words."""
+
+from __future__ import annotations
+
+import hashlib
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from lungseg.errors import LungsegError
+
+
+def load_weights(path: str | PathLike) -> dict[str, torch.Tensor]:
+    """Read a state dict without running code from the file.
+
+    Raises:
+        LungsegError: the file is missing, is no PyTorch checkpoint, or holds something else than weights.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LungsegError("there is no weight file", path, "give a .pt file or the folder of a finished run")
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises a dozen types on damaged files
+        raise LungsegError("the weight file cannot be read", path, "fetch or train it again") from error
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise LungsegError("the file holds no plain state dict", path, "use the model.pt of a run") from None
+    return weights
+
+
+def start_from(network: torch.nn.Module, path: str | PathLike | None) -> torch.nn.Module:
+    """Load the weights at `path` into `network` (nothing if None) and return the network.
+
+    Raises:
+        LungsegError: the file cannot be read, or its weights belong to another network.
+    """
+    if path is None:
+        return network
+    weights = load_weights(path)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        remedy = "use weights that this bundle's network_def was trained with"
+        raise LungsegError("the weights do not fit the network", path, remedy) from error
+    return network
+
+
+def weights_hash(path: str | PathLike) -> str:
+    """Return the SHA-256 of the file, in hex."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
