@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One file on disk becomes one grey picture: the formats are told apart by content, never by name."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from lungseg.errors import LungsegError
+
+SpacingKind = Literal["patient", "detector", "unknown"]
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """A radiograph as a viewer shows it.
+
+    Attributes:
+        pixels: (H, W) float32 in the units of the file; bright is dense, whatever the file's polarity.
+        spacing: (row, column) distance between pixel centres in millimetres, or None when it is not known.
+        spacing_kind: "patient" (calibrated to the patient), "detector" (as measured at the detector, where
+            the shadow is larger than the patient) or "unknown".
+    """
+
+    pixels: np.ndarray
+    spacing: tuple[float, float] | None = None
+    spacing_kind: SpacingKind = "unknown"
+
+
+def read_radiograph(path: str | PathLike) -> Radiograph:
+    """Read a PNG, JPEG, TIFF or DICOM file.
+
+    Raises:
+        LungsegError: the file cannot be read, is of another format, damaged, too large or too small.
+    """
+    path = Path(path)
+    head = _read_head(path)
+    # A DICOM preamble may hold another format's signature, so DICOM is asked first.
+    if head[128:132] == b"DICM":
+        from lungseg.images.dicom import read_dicom
+
+        return read_dicom(path)
+    from lungseg.images.raster import SIGNATURES, read_raster
+
+    if head.startswith(SIGNATURES):
+        return read_raster(path)
+    raise LungsegError(
+        "this is not a picture in a known format",
+        path,
+        "give a PNG, JPEG, TIFF or DICOM file, whatever its name",
+    )
+
+
+def _read_head(path: Path) -> bytes:
+    """Return the first bytes of a regular file that is there, readable and not empty."""
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise LungsegError("this is a folder where a file is expected", path, "name one of its files")
+        if not stat.S_ISREG(mode):
+            # Opening a pipe would wait for its writer for ever.
+            raise LungsegError("this is not a regular file", path, "copy its content to a file first")
+        with open(path, "rb") as file:
+            head = file.read(132)
+    except FileNotFoundError as error:
+        raise LungsegError("there is no such file", path, "check the name") from error
+    except PermissionError as error:
+        raise LungsegError("this file may not be read", path, "ask for permission to read it") from error
+    except (OSError, ValueError) as error:
+        raise LungsegError(
+            f"this file cannot be read ({error})", path, "check the name and the disk"
+        ) from error
+    if not head:
+        raise LungsegError("the file is empty", path, "copy or export it again")
+    return head

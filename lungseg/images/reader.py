@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MONAI reader that the bundle's configs name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+
+import numpy as np
+from monai.data import ImageReader
+
+from lungseg.errors import UsageError
+from lungseg.images.radiograph import read_radiograph
+
+
+class RadiographReader(ImageReader):
+    """Read radiographs with MONAI: ``LoadImaged(keys="image", reader=RadiographReader())``.
+
+    The array is (W, H) float32, axis 0 being x as in MONAI's other readers. The metadata hold
+    `filename_or_obj`, `affine` (4 x 4, millimetres per pixel along x and y, 1 when unknown), `spatial_shape`
+    (W, H), `original_channel_dim` ("no_channel"), `spacing` ((row, column) in millimetres, NaN when unknown)
+    and `spacing_kind` ("patient", "detector" or "unknown").
+    """
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Accept every name: the content decides."""
+        return True
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs) -> Sequence[PathLike] | PathLike:
+        """Return the name alone. Were a file refused here, MONAI would quietly try its default readers."""
+        return data
+
+    def get_data(self, img: Sequence[PathLike] | PathLike) -> tuple[np.ndarray, dict]:
+        """Read the file.
+
+        Raises:
+            LungsegError: the file cannot be read as a radiograph.
+            UsageError: several files were given for one image.
+        """
+        names = [img] if isinstance(img, str | PathLike) else list(img)
+        if len(names) != 1:
+            raise UsageError(
+                f"{len(names)} files were given for one radiograph", remedy="give one file per image"
+            )
+        radiograph = read_radiograph(names[0])
+        pixels = np.ascontiguousarray(radiograph.pixels.T)
+        row, column = radiograph.spacing or (np.nan, np.nan)
+        affine = np.diag([column, row, 1.0, 1.0]) if radiograph.spacing else np.eye(4)
+        return pixels, {
+            "filename_or_obj": str(names[0]),
+            "affine": affine,
+            "spatial_shape": np.asarray(pixels.shape),
+            "original_channel_dim": "no_channel",
+            # Always there, so that known and unknown spacings collate into one batch.
+            "spacing": np.asarray([row, column], dtype=np.float64),
+            "spacing_kind": radiograph.spacing_kind,
+        }
