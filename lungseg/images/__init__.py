@@ -1,9 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files become arrays, and arrays files."""
 
+from lungseg.images.inputs import Inputs, find_radiographs
+from lungseg.images.overlay import draw_overlay
 from lungseg.images.radiograph import Radiograph, read_radiograph
+from lungseg.images.writer import write_png
 
-__all__ = ["Radiograph", "RadiographReader", "read_radiograph"]
+__all__ = [
+    "Inputs",
+    "Radiograph",
+    "RadiographReader",
+    "draw_overlay",
+    "find_radiographs",
+    "read_radiograph",
+    "write_png",
+]
 
 
 def __getattr__(name: str):

@@ -64,9 +64,7 @@ def _plausible(values) -> tuple[float, float] | None:
 
 def _refuse_by_header(dataset: Dataset, path: Path) -> None:
     if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
-        raise LungsegError(
-            "the DICOM file holds no picture or is cut short", path, "give the image object itself"
-        )
+        raise LungsegError("the DICOM file holds no picture or is cut short", path, "give the image object itself")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1:
         raise LungsegError(f"the DICOM file holds {frames} frames", path, "export one radiograph alone")

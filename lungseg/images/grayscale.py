@@ -101,9 +101,7 @@ def _first_table(dataset: Dataset, sequence: str) -> tuple[np.ndarray, int, int]
     return entries[: count or 2**16], first, bits
 
 
-def _look_up(
-    values: np.ndarray, entries: np.ndarray, first: int, bits: int
-) -> tuple[np.ndarray, float, float]:
+def _look_up(values: np.ndarray, entries: np.ndarray, first: int, bits: int) -> tuple[np.ndarray, float, float]:
     """Values beyond the table take its first or last entry."""
     index = np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)
     return entries[index], 0, 2**bits - 1

@@ -73,9 +73,7 @@ def _read_head(path: Path) -> bytes:
     except PermissionError as error:
         raise LungsegError("this file may not be read", path, "ask for permission to read it") from error
     except (OSError, ValueError) as error:
-        raise LungsegError(
-            f"this file cannot be read ({error})", path, "check the name and the disk"
-        ) from error
+        raise LungsegError(f"this file cannot be read ({error})", path, "check the name and the disk") from error
     if not head:
         raise LungsegError("the file is empty", path, "copy or export it again")
     return head

@@ -39,9 +39,7 @@ class RadiographReader(ImageReader):
         """
         names = [img] if isinstance(img, str | PathLike) else list(img)
         if len(names) != 1:
-            raise UsageError(
-                f"{len(names)} files were given for one radiograph", remedy="give one file per image"
-            )
+            raise UsageError(f"{len(names)} files were given for one radiograph", remedy="give one file per image")
         radiograph = read_radiograph(names[0])
         pixels = np.ascontiguousarray(radiograph.pixels.T)
         row, column = radiograph.spacing or (np.nan, np.nan)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files and folders as a user names them become a list of radiographs, each with a name of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+from lungseg.errors import LungsegError, UsageError
+
+# Taken off to name the output; any other ending may be a part of the name, as in a DICOM UID.
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii.gz", ".nii", ".bmp", ".gif")
+_NO_PICTURES = re.compile(
+    r"\.(bib|cfg|csv|db|docx?|html?|ini|ipynb|json|log|md|odt|onnx|pdf|pth?|py|rst|sh|tar|tgz|toml|tsv|txt"
+    r"|xlsx?|xml|ya?ml|zip)$|^(\.|(dicomdir|license|makefile|readme)$)",
+    re.IGNORECASE,
+)
+
+
+class Inputs(NamedTuple):
+    """What was found.
+
+    Attributes:
+        radiographs: (path, stem) of each file: `stem` is the relative path, without an ending, that its results
+            are written to; no two are alike, not even where upper and lower case are the same. Append an
+            ending to it (``f"{stem}.png"``), for what follows a dot in it belongs to the name.
+        skipped: what was passed over in the folders: hidden files, known non-pictures, links to folders.
+    """
+
+    radiographs: list[tuple[Path, Path]]
+    skipped: list[Path]
+
+
+def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike | None = None) -> Inputs:
+    """List the files that `inputs` mean: a file itself, whatever its name, or all that a folder holds.
+
+    Args:
+        inputs: files and folders; folders are searched to the bottom, in the order of their names. A file that
+            is not there is listed all the same, for reading it to say so.
+        exclude: a folder to leave out, such as the one that the results of an earlier run lie in.
+
+    Raises:
+        UsageError: nothing was named, or a folder holds no picture.
+        LungsegError: a folder cannot be listed.
+    """
+    found: dict[str, tuple[Path, Path]] = {}
+    skipped: list[Path] = []
+    for name in inputs:
+        path = Path(name)
+        if not path.is_dir():
+            found.setdefault(os.path.abspath(path), (path, Path(path.name)))
+            continue
+        inside = [file for file in _walk(path, exclude, skipped) if _is_picture(file) or skipped.append(file)]
+        if not inside:
+            raise UsageError("the folder holds no picture", path, "name a folder with PNG, JPEG, TIFF or DICOM files")
+        for file in inside:
+            found.setdefault(os.path.abspath(file), (file, file.relative_to(path)))
+    if not found:
+        raise UsageError("no radiograph was named", remedy="name files or folders")
+    return Inputs(_with_own_stems(list(found.values())), skipped)
+
+
+def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> Iterator[Path]:
+    """Yield the files under `root`; links to folders are not followed, for they may lead round in a circle."""
+
+    def refuse(error: OSError):
+        raise LungsegError(f"the folder cannot be listed ({error.strerror})", error.filename, "ask for permission")
+
+    excluded = None if exclude is None else os.path.abspath(exclude)
+    for folder, folders, files in os.walk(root, onerror=refuse):
+        for name in sorted(folders):
+            path = Path(folder, name)
+            if name.startswith(".") or path.is_symlink():
+                skipped.append(path)
+                folders.remove(name)
+            elif os.path.abspath(path) == excluded:
+                folders.remove(name)
+        folders.sort()
+        yield from (Path(folder, name) for name in sorted(files))
+
+
+def _is_picture(file: Path) -> bool:
+    return not _NO_PICTURES.search(file.name)
+
+
+def _with_own_stems(files: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Tell apart what would be written to the same place: `a_png` and `a_dcm`, then `a_png_2`."""
+    stems = [_split(relative) for _, relative in files]
+    wanted = Counter(_key(stem) for stem, _ in stems)
+    # Names that nobody else wants are kept, whatever the others turn to.
+    taken = {key for key, times in wanted.items() if times == 1}
+    named = []
+    for (path, _), (stem, ending) in zip(files, stems, strict=True):
+        if wanted[_key(stem)] > 1:
+            stem = stem.with_name(f"{stem.name}_{ending}" if ending else stem.name)
+            number, first = 1, stem
+            while _key(stem) in taken:
+                number += 1
+                stem = first.with_name(f"{first.name}_{number}")
+            taken.add(_key(stem))
+        named.append((path, stem))
+    return named
+
+
+def _split(relative: Path) -> tuple[Path, str]:
+    """Return the path without the ending of a picture file, and that ending without its dots."""
+    name = relative.name
+    for ending in _PICTURES:
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return relative.with_name(name[: -len(ending)]), ending.replace(".", "")
+    return relative, ""
+
+
+def _key(stem: Path) -> str:
+    return str(stem).casefold()

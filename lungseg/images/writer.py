@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PNG files, written whole or not at all."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from os import PathLike
+
+import numpy as np
+
+from lungseg.errors import UsageError
+from lungseg.files import atomic_path
+
+_GREY, _RGB = 0, 2
+_FILTER_UP = 2
+
+
+def write_png(path: str | PathLike, array: np.ndarray) -> None:
+    """Write `array`, (H, W) uint8 or uint16 or (H, W, 3) uint8, to `path`.
+
+    Raises:
+        UsageError: the array has another shape or type.
+        LungsegError: the folder cannot be written to.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(encode_png(array))
+
+
+def encode_png(array: np.ndarray) -> bytes:
+    """Return the bytes of a PNG file.
+
+    Pillow tries five filters on each row; subtracting the row above, always, and compressing lightly takes a
+    half to a quarter of its time and yields files of about the same size.
+    """
+    array = np.asarray(array)
+    colour = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
+    grey = array.ndim == 2 and array.dtype in (np.uint8, np.uint16)
+    if not (colour or grey) or not array.size:
+        raise UsageError(f"no PNG can be made of {array.dtype} values of shape {array.shape}")
+    height, width = array.shape[:2]
+    rows = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder(">")).view(np.uint8).reshape(height, -1)
+    filtered = np.empty((height, rows.shape[1] + 1), dtype=np.uint8)
+    filtered[:, 0] = _FILTER_UP
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    # Masks are runs of one value.
+    strategy = zlib.Z_RLE if grey and array.dtype == np.uint8 else zlib.Z_DEFAULT_STRATEGY
+    compressor = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
+    data = compressor.compress(filtered) + compressor.flush()
+    depth = 8 * array.dtype.itemsize
+    header = struct.pack(">IIBBBBB", width, height, depth, _RGB if colour else _GREY, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in chunks)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
