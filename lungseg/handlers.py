@@ -62,20 +62,26 @@ class EpochSeeder:
         set_rnd(engine.data_loader.dataset, seed)
 
 
-class KeyMetric:
-    """Score function for early stopping: the evaluator's latest key metric.
+class EarlyStop:
+    """End the training when the key metric has not improved for `patience` epochs.
+
+    MONAI's EarlyStopHandler counts for itself and cannot be resumed; the evaluator's best epoch tells the same.
 
     Args:
-        evaluator: a MONAI Evaluator that the trainer runs.
+        evaluator: the MONAI Evaluator that validates.
+        patience: number of epochs without a new best.
     """
 
-    def __init__(self, evaluator: Engine) -> None:
-        self.evaluator = evaluator
+    def __init__(self, evaluator: Engine, patience: int) -> None:
+        self.evaluator, self.patience = evaluator, patience
 
-    def __call__(self, engine: Engine) -> float:
-        """Return the key metric, -inf if there is none yet or it is not a number."""
-        value = self.evaluator.state.metrics.get(self.evaluator.state.key_metric_name, math.nan)
-        return value if value == value else -math.inf
+    def attach(self, engine: Engine) -> None:
+        """Attach to a MONAI Trainer, after its ValidationHandler."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        if engine.state.epoch - max(0, self.evaluator.state.best_metric_epoch) >= self.patience:
+            engine.terminate()
 
 
 class RunCheckpoint:
@@ -132,7 +138,7 @@ class RunCheckpoint:
             engine.terminate()
 
     def _note_loss(self, engine: Engine) -> None:
-        self._losses.append(engine.state.output[0]["loss"].item())
+        self._losses.append(float(engine.state.output[0]["loss"]))
 
     def save(self, engine: Engine) -> None:
         """Save at the end of an epoch: first the weights if they are the best, then the state."""
@@ -194,7 +200,7 @@ class ProgressBar:
         self.bar = tqdm(total=total, initial=engine.state.iteration, unit="batch", disable=self.disable, smoothing=0.05)
 
     def _step(self, engine: Engine) -> None:
-        shown = {"epoch": engine.state.epoch, "loss": f"{engine.state.output[0]['loss'].item():.3f}"}
+        shown = {"epoch": engine.state.epoch, "loss": f"{float(engine.state.output[0]['loss']):.3f}"}
         if self.evaluator is not None and self.evaluator.state.best_metric_epoch > 0:
             name = self.evaluator.state.key_metric_name
             shown["val IoU"] = f"{self.evaluator.state.metrics.get(name, math.nan):.4f}"

@@ -47,5 +47,7 @@ class LungDiceCELoss(nn.Module):
         if unknown.any():
             union = p[unknown, 1:].sum(1, keepdim=True)
             known_as = one_hot[unknown, 1:].sum(1, keepdim=True)
-            terms.append(self.dice(torch.cat([1 - union, union], 1), torch.cat([1 - known_as, known_as], 1)).mean((1, 2, 3)))
+            terms.append(
+                self.dice(torch.cat([1 - union, union], 1), torch.cat([1 - known_as, known_as], 1)).mean((1, 2, 3))
+            )
         return self.dice_weight * torch.cat(terms).mean() + self.ce_weight * cross_entropy
