@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lists of {"image", "label"} that the bundle's configs load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from lungseg.data.layouts import find_data
+from lungseg.data.pairing import MASK_SUFFIX
+from lungseg.data.splits import SECTIONS, SETS, read_split, set_of, split, write_split
+from lungseg.errors import LungsegError, UsageError
+
+
+def datalist(
+    dataset_dir: str | PathLike | None,
+    section: str,
+    sets: Sequence[str] | None = None,
+    splits_file: str | PathLike | None = None,
+    seed: int = 0,
+    patients: str | PathLike | None = None,
+    images: str | PathLike | None = None,
+    masks: str | PathLike | None = None,
+    mask_suffix: str = MASK_SUFFIX,
+) -> list[dict]:
+    """Return the cases of one section, sorted by name; the same for the same files, in whatever order.
+
+    Args:
+        dataset_dir: a data set's folder, or one that holds it.
+        section: "train", "validation", "test", or "all" pairs.
+        sets: keep these data sets only: "montgomery", "shenzhen", "other".
+        splits_file: JSON file with the split. Where it is not there yet it is written, and later calls read it.
+        seed: of the split of cases that the frozen lists do not name.
+        patients: what tells a case's patient, a regular expression or a CSV file; see `splits.patient_rule`.
+        images, masks, mask_suffix: two folders instead of `dataset_dir` (None); see `layouts.find_data`.
+
+    Returns:
+        A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set}.
+
+    Raises:
+        LungsegError: there is no data set or several, it has no pair, or the section would be empty.
+        UsageError: a section or a set is unknown.
+    """
+    if section not in (*SECTIONS, "all"):
+        raise UsageError(f"there is no section {section!r}", remedy=f"choose {', '.join(SECTIONS)} or all")
+    layout = find_data(dataset_dir, images, masks, mask_suffix)
+    cases = _of_sets(layout.pair().pairs, sets)
+    if not cases:
+        wanted = f" of {', '.join([sets] if isinstance(sets, str) else sets)}" if sets else ""
+        raise LungsegError(f"no image{wanted} has a mask", layout.folder, "check it with lungseg check-data")
+    if section != "all":
+        members = set(_sections([case.name for case in cases], splits_file, seed, patients)[section])
+        total, cases = len(cases), [case for case in cases if case.name in members]
+        if not cases:
+            raise LungsegError(
+                f"the section {section} is empty: there are {total} pairs of image and mask",
+                layout.folder,
+                "give more pairs, or a splits file",
+            )
+    return [
+        {
+            "image": str(case.image),
+            "label": [str(p) for p in case.label] if isinstance(case.label, tuple) else str(case.label),
+            "name": case.name,
+            "set": set_of(case.name),
+        }
+        for case in cases
+    ]
+
+
+def _of_sets(cases: list, sets: Sequence[str] | None) -> list:
+    if sets is None:
+        return cases
+    wanted = {sets} if isinstance(sets, str) else set(sets)
+    if unknown := sorted(wanted - set(SETS)):
+        raise UsageError(f"there is no data set {unknown[0]!r}", remedy=f"choose from {', '.join(SETS)}")
+    return [case for case in cases if set_of(case.name) in wanted]
+
+
+def _sections(names: list[str], splits_file, seed: int, patients) -> dict[str, list[str]]:
+    if splits_file is None:
+        return split(names, seed, patients)
+    if not Path(splits_file).exists():
+        sections = split(names, seed, patients)
+        write_split(splits_file, sections, seed)
+        return sections
+    sections = read_split(splits_file)
+    known = {name for members in sections.values() for name in members}
+    if strangers := sorted(set(names) - known):
+        raise LungsegError(
+            f"{len(strangers)} cases are not in it, the first being {strangers[0]}",
+            splits_file,
+            "add them, or delete the file to have it written anew",
+        )
+    if missing := sorted(known - set(names)):
+        raise LungsegError(
+            f"{len(missing)} of its cases are not in the data set, the first being {missing[0]}",
+            splits_file,
+            "restore them, or delete the file to have it written anew",
+        )
+    return sections

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masks become label maps: 0 background, 1 right lung, 2 left lung, 3 lung whose side is not believed.
+
+Sides are the patient's: the right lung lies on the left of the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lungseg.data.pairing import Label
+from lungseg.data.problems import EMPTY_MASK, NOT_A_MASK, ONE_LUNG, SIDE_UNKNOWN, UNREADABLE
+from lungseg.errors import LungsegError
+
+RIGHT, LEFT, UNION_ONLY = 1, 2, 3
+
+# Of the lungs' area. In 704 radiographs of two hospitals a lung has 29 to 69 % where the border is right.
+MAX_SHARE = 0.7
+# Components below this share of the area are specks, not lungs.
+MIN_COMPONENT = 0.02
+# Distance of the lungs' centres along x, as a share of the width of both; in plausible masks it is about a half.
+MIN_SIDE_BY_SIDE = 0.25
+# Two drawings of adjacent lungs may share a little of their border.
+MAX_OVERLAP = 0.01
+
+LOPSIDED = f"one lung would hold over {MAX_SHARE:.0%} of the area"
+TOUCHING = "the lungs touch, so that their border is not known"
+SWAPPED = "the right lung lies on the right of the picture (sides swapped, or a mirrored radiograph)"
+
+
+class MaskError(LungsegError):
+    """A reference that cannot be used; `kind` is one of the constants of `lungseg.data.problems`."""
+
+    def __init__(self, what: str, where: object = None, remedy: str = "", kind: str = NOT_A_MASK) -> None:
+        super().__init__(what, where, remedy)
+        self.kind = kind
+
+    def __reduce__(self):
+        return type(self), (self.what, self.where, self.remedy, self.kind)
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """A reference.
+
+    Attributes:
+        labels: (H, W) uint8, values 0, 1, 2; or 0 and 3 where the sides are not believed.
+        union_reason: why only the union is believed (LOPSIDED, TOUCHING or SWAPPED), or None.
+    """
+
+    labels: np.ndarray
+    union_reason: str | None = None
+
+
+def read_label(label: Label) -> LabelMap:
+    """Read a binary mask (0/255 or 0/1), a label map (0/1/2) or the masks of (right lung, left lung).
+
+    Raises:
+        MaskError: the reference cannot be used; the message names its file.
+    """
+    if isinstance(label, tuple | list):
+        right, left = (Path(path) for path in label)
+        return _named(right, lambda: from_lungs(read_values(right), read_values(left)))
+    path = Path(label)
+    return _named(path, lambda: from_values(read_values(path)))
+
+
+def read_values(path: Path) -> np.ndarray:
+    """Return the values of a mask file as they are stored: (H, W), any integer dtype; colours must be grey."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(image)
+            alpha = image.mode in ("LA", "PA", "RGBA")
+    except Exception as error:  # decoders raise whatever a damaged byte leads them to
+        raise MaskError(f"the mask cannot be read ({error})", path, "write it again", UNREADABLE) from error
+    if values.ndim == 2:
+        return values.astype(np.uint8) if values.dtype == bool else values
+    colours = values[..., :-1] if alpha else values
+    if (colours != colours[..., :1]).any():
+        raise MaskError("the mask is in colour", path, "save it as 0/255 or as a label map 0/1/2")
+    return colours[..., 0]
+
+
+def from_values(values: np.ndarray) -> LabelMap:
+    """Turn the (H, W) values of one file into a label map.
+
+    Values 0 and 1, or 0 and 255, are a binary mask whose connected components give the sides; 0, 1, 2 (and 3:
+    side not known) are a label map.
+
+    Raises:
+        MaskError: the values are of neither kind, empty, or do not tell two lungs.
+    """
+    present = set(np.unique(values).tolist()) - {0}
+    if not present:
+        raise MaskError("the mask is empty", kind=EMPTY_MASK)
+    if present in ({1}, {255}, {65535}):
+        return _from_binary(values != 0)
+    if present == {UNION_ONLY}:
+        return LabelMap(values.astype(np.uint8), TOUCHING)
+    if present <= {RIGHT, LEFT}:
+        return _judged(values.astype(np.uint8))
+    shown = ", ".join(map(str, sorted(present)[:4])) + (", ..." if len(present) > 4 else "")
+    raise MaskError(
+        f"its values (0, {shown}) are neither a mask's nor a label map's",
+        remedy="save it as 0/255 or as a label map 0/1/2",
+    )
+
+
+def from_lungs(right: np.ndarray, left: np.ndarray) -> LabelMap:
+    """Merge the (H, W) masks of the two lungs; any value but 0 is lung.
+
+    Raises:
+        MaskError: the sizes differ, a mask is empty or the lungs overlap.
+    """
+    if right.shape != left.shape:
+        raise MaskError("the masks of the right and the left lung differ in size", remedy="draw them again")
+    right, left = right != 0, left != 0
+    if np.count_nonzero(right & left) > MAX_OVERLAP * np.count_nonzero(right | left):
+        raise MaskError("the masks of the right and the left lung overlap", remedy="draw them again")
+    return _judged(np.where(right, RIGHT, np.where(left, LEFT, 0)).astype(np.uint8))
+
+
+def _from_binary(lungs: np.ndarray) -> LabelMap:
+    """Name the two big components by their order along x; a speck goes with the nearer one."""
+    from scipy import ndimage
+
+    components, count = ndimage.label(lungs, np.ones((3, 3)))
+    areas = ndimage.sum_labels(lungs, components, range(1, count + 1))
+    order = np.argsort(areas)[::-1] + 1
+    if count == 1 or areas[order[1] - 1] < MIN_COMPONENT * areas.sum():
+        return _one_component(lungs)
+    pair = sorted(order[:2], key=lambda index: _centre_x(components == index))
+    table = np.zeros(count + 1, np.uint8)
+    table[pair] = RIGHT, LEFT
+    if count > 2:
+        first, second = (ndimage.distance_transform_edt(components != index) for index in pair)
+        for speck in order[2:]:
+            here = components == speck
+            table[speck] = RIGHT if first[here].min() <= second[here].min() else LEFT
+    return _judged(table[components])
+
+
+def _one_component(lungs: np.ndarray) -> LabelMap:
+    """Two lungs that touch reach over the middle of the picture; a single one does not."""
+    middle = lungs.shape[1] // 2
+    share = np.count_nonzero(lungs[:, :middle]) / np.count_nonzero(lungs)
+    if 1 - MAX_SHARE <= share <= MAX_SHARE:
+        return _union(lungs, TOUCHING)
+    raise MaskError("the mask holds one lung only", remedy="draw both lungs, or leave the case out", kind=ONE_LUNG)
+
+
+def _judged(labels: np.ndarray) -> LabelMap:
+    """Keep a label map whose sides are plausible, and its union where they are not."""
+    right, left = labels == RIGHT, labels == LEFT
+    areas = np.count_nonzero(right), np.count_nonzero(left)
+    if not any(areas):
+        raise MaskError("the mask is empty", kind=EMPTY_MASK)
+    if not all(areas):
+        raise MaskError("the mask holds one lung only", remedy="draw both lungs, or leave the case out", kind=ONE_LUNG)
+    lungs = labels != 0
+    apart = (_centre_x(left) - _centre_x(right)) / _width(lungs)
+    if abs(apart) < MIN_SIDE_BY_SIDE:
+        raise MaskError(
+            "its two parts do not lie side by side, so that left and right cannot be told",
+            remedy="give a label map 0/1/2",
+            kind=SIDE_UNKNOWN,
+        )
+    if apart < 0:
+        return _union(lungs, SWAPPED)
+    if max(areas) > MAX_SHARE * sum(areas):
+        return _union(lungs, LOPSIDED)
+    return LabelMap(labels)
+
+
+def _union(lungs: np.ndarray, reason: str) -> LabelMap:
+    return LabelMap(lungs.astype(np.uint8) * UNION_ONLY, reason)
+
+
+def _centre_x(mask: np.ndarray) -> float:
+    columns = np.count_nonzero(mask, axis=0)
+    return float(columns @ np.arange(columns.size) / columns.sum())
+
+
+def _width(mask: np.ndarray) -> int:
+    columns = np.flatnonzero(mask.any(axis=0))
+    return int(columns[-1] - columns[0] + 1)
+
+
+def _named(path: Path, read) -> LabelMap:
+    try:
+        return read()
+    except MaskError as error:
+        if error.where is not None:
+            raise
+        raise MaskError(error.what, path, error.remedy, error.kind) from error

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder layouts of public data sets, recognised without configuration: one small function each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+from lungseg.data.pairing import EXTENSIONS, MASK_SUFFIX, Case, Pairing, pair_by_name
+from lungseg.data.problems import ONE_LUNG, Problem
+from lungseg.errors import LungsegError, UsageError
+
+_IMAGE_FOLDERS = ("CXR_png", "images", "image")
+_MASK_FOLDERS = ("masks", "mask")
+_LABEL_FOLDERS = ("left_right_labels", "label_maps", "labels")
+_SEARCH_DEPTH = 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the images and the references of a data set lie.
+
+    Attributes:
+        kind: the layout's name, for people.
+        folder: the data set's folder.
+        images: the folder of images.
+        pair: matches the images with their references.
+    """
+
+    kind: str
+    folder: Path
+    images: Path
+    pair: Callable[[], Pairing]
+
+
+def find_data(
+    dataset_dir: str | PathLike | None = None,
+    images: str | PathLike | None = None,
+    masks: str | PathLike | None = None,
+    mask_suffix: str = MASK_SUFFIX,
+) -> Layout:
+    """Find the data set in a folder or up to two levels below it, or in two folders given by name.
+
+    Args:
+        dataset_dir: the data set's folder, or one that holds it.
+        images, masks: two folders of any name, instead of `dataset_dir`.
+        mask_suffix: what a mask's name may have after its image's.
+
+    Raises:
+        LungsegError: there is no data set, or more than one.
+        UsageError: not exactly one of the two ways was used.
+    """
+    if (images is None) != (masks is None) or (images is None) == (dataset_dir is None):
+        raise UsageError(
+            "a data set is given either as one folder or as two", remedy="give DIR, or --images and --masks"
+        )
+    if images is not None:
+        return two_folders(Path(images), Path(masks), mask_suffix)
+    root = Path(dataset_dir)
+    if not root.is_dir():
+        raise LungsegError("there is no such folder", root, "check the path of the data set")
+    level = [root]
+    for _ in range(_SEARCH_DEPTH + 1):
+        found = [layout for folder in level if (layout := recognise(folder, mask_suffix))]
+        if len(found) > 1:
+            names = ", ".join(f'"{layout.folder.relative_to(root)}"' for layout in found)
+            raise LungsegError(f"there are {len(found)} data sets in it: {names}", root, "name one of them")
+        if found:
+            return found[0]
+        level = [child for folder in level for child in _sub_folders(folder)]
+    raise _nothing_found(root)
+
+
+def recognise(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
+    """Return the layout of a folder, or None. What tells left from right is preferred to what does not."""
+    for layout in (separate_lungs, label_maps, binary_masks):
+        if found := layout(folder, mask_suffix):
+            return found
+    return None
+
+
+def separate_lungs(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
+    """NLM's Montgomery layout: `CXR_png/`, `ManualMask/leftMask/`, `ManualMask/rightMask/`."""
+    images = _first_folder(folder, _IMAGE_FOLDERS)
+    right, left = folder / "ManualMask" / "rightMask", folder / "ManualMask" / "leftMask"
+    if images is None or not (right.is_dir() and left.is_dir()):
+        return None
+    return Layout("separate lungs", folder, images, lambda: _pair_lungs(images, right, left, mask_suffix))
+
+
+def label_maps(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
+    """Images beside label maps (0 background, 1 right lung, 2 left lung)."""
+    return _beside(folder, _LABEL_FOLDERS, mask_suffix, "label maps")
+
+
+def binary_masks(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
+    """Kaggle's layout: `CXR_png/` and `masks/`, with and without `_mask` in a mask's name."""
+    return _beside(folder, _MASK_FOLDERS, mask_suffix, "masks")
+
+
+def two_folders(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> Layout:
+    """Any two folders."""
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise LungsegError("there is no such folder", folder, "check the path")
+    return Layout("two folders", images, images, lambda: pair_by_name(images, masks, mask_suffix))
+
+
+def _beside(folder: Path, references: tuple[str, ...], mask_suffix: str, kind: str) -> Layout | None:
+    images, masks = _first_folder(folder, _IMAGE_FOLDERS), _first_folder(folder, references)
+    if images is None or masks is None:
+        return None
+    return Layout(kind, folder, images, lambda: pair_by_name(images, masks, mask_suffix))
+
+
+def _pair_lungs(images: Path, right: Path, left: Path, mask_suffix: str) -> Pairing:
+    """Merge the pairings of the two lungs: a case needs both."""
+    rights, lefts = pair_by_name(images, right, mask_suffix), pair_by_name(images, left, mask_suffix)
+    left_of = {case.name: case for case in lefts.pairs}
+    right_of = {case.name: case for case in rights.pairs}
+    single = [
+        Problem(case.label, ONE_LUNG, f"the {other} lung of this image has no mask", True, case.name)
+        for of, partners, other in ((right_of, left_of, "left"), (left_of, right_of, "right"))
+        for name, case in of.items()
+        if name not in partners
+    ]
+    both = [
+        Case(name, case.image, (case.label, left_of[name].label)) for name, case in right_of.items() if name in left_of
+    ]
+    # A duplicate image is found on both sides, and told once.
+    problems = dict.fromkeys([*rights.problems, *lefts.problems, *single])
+    without = set(lefts.images_without_mask)
+    return replace(
+        rights,
+        pairs=both,
+        images_without_mask=[path for path in rights.images_without_mask if path in without],
+        masks_without_image=rights.masks_without_image + lefts.masks_without_image,
+        problems=list(problems),
+        masks=rights.masks + lefts.masks,
+    )
+
+
+def _first_folder(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
+
+
+def _sub_folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except PermissionError:
+        return []
+
+
+def _nothing_found(root: Path) -> LungsegError:
+    if not any(path.suffix.lower() in EXTENSIONS for path in root.rglob("*")):
+        return LungsegError("there is no image in this folder", root, "check the path of the data set")
+    return LungsegError(
+        "no known layout is in this folder",
+        root,
+        "give one that holds CXR_png/ and masks/ (or images/ and labels/), or name --images and --masks",
+    )

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images and masks are matched one to one, by name, and whatever finds no partner is listed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, Problem
+from lungseg.errors import LungsegError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm")
+MASK_SUFFIX = "_mask"
+
+Label = Path | tuple[Path, Path]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image with its reference.
+
+    Attributes:
+        name: the path of the image inside its folder, without extension: `stem` or `sub-folder/stem`.
+        image: the radiograph.
+        label: one file (binary mask or label map), or the pair (right lung, left lung).
+    """
+
+    name: str
+    image: Path
+    label: Label
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What became of every file: each one is in exactly one of these lists, or in a problem."""
+
+    pairs: list[Case]
+    images_without_mask: list[Path] = field(default_factory=list)
+    masks_without_image: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    images: int = 0
+    masks: int = 0
+
+
+def list_files(folder: Path) -> dict[str, list[Path]]:
+    """Return the pictures below a folder by name (path inside the folder, without extension), sorted.
+
+    Hidden files are left out: macOS writes a `._name.png` beside every file it copies.
+
+    Raises:
+        LungsegError: the folder is not there or may not be read.
+    """
+    if not folder.is_dir():
+        raise LungsegError("there is no such folder", folder, "check the path")
+    try:
+        # iterdir() tells a folder that may not be read; rglob() would pass over it in silence.
+        next(folder.iterdir(), None)
+        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
+    except OSError as error:
+        raise LungsegError(f"the folder cannot be read ({error.strerror})", folder, "check it") from error
+    named = defaultdict(list)
+    for path in files:
+        inside = path.relative_to(folder)
+        if not any(part.startswith(".") for part in inside.parts) and path.is_file():
+            named[inside.with_suffix("").as_posix()].append(path)
+    return dict(named)
+
+
+def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> Pairing:
+    """Match the pictures of two folders: a mask has its image's name, with or without the suffix.
+
+    Two files that claim one name are reported, and neither is used.
+
+    Args:
+        images: folder of radiographs.
+        masks: folder of masks or label maps.
+        mask_suffix: what a mask's name may have after its image's, such as "_mask".
+
+    Raises:
+        LungsegError: a folder is not there or may not be read.
+    """
+    named_images = list_files(images)
+    named_masks = _by_image_name(list_files(masks), named_images, mask_suffix)
+    problems = [*_duplicates(named_images, "images"), *_duplicates(named_masks, "masks")]
+    ambiguous = {problem.name for problem in problems}
+    shared = sorted((named_images.keys() & named_masks.keys()) - ambiguous)
+    lonely_masks = _flat(named_masks[name] for name in sorted(named_masks.keys() - named_images.keys()))
+    problems += [
+        Problem(path, MASK_WITHOUT_IMAGE, "no image has this mask's name", True, path.stem) for path in lonely_masks
+    ]
+    return Pairing(
+        pairs=[Case(name, named_images[name][0], named_masks[name][0]) for name in shared],
+        images_without_mask=_flat(named_images[name] for name in sorted(named_images.keys() - named_masks.keys())),
+        masks_without_image=lonely_masks,
+        problems=problems,
+        images=sum(map(len, named_images.values())),
+        masks=sum(map(len, named_masks.values())),
+    )
+
+
+def _by_image_name(masks: dict[str, list[Path]], images: dict[str, list[Path]], suffix: str) -> dict[str, list[Path]]:
+    """Name the masks as their images; an image whose own name ends in the suffix is respected."""
+    named = defaultdict(list)
+    for name, paths in masks.items():
+        named[name if name in images else name.removesuffix(suffix)] += paths
+    return dict(named)
+
+
+def _duplicates(named: dict[str, list[Path]], what: str) -> list[Problem]:
+    return [
+        Problem(
+            path,
+            DUPLICATE_NAME,
+            f"{len(paths)} {what} are named {name} ({', '.join(p.name for p in paths)}): none of them is used",
+            True,
+            name,
+        )
+        for name, paths in sorted(named.items())
+        for path in paths
+        if len(paths) > 1
+    ]
+
+
+def _flat(groups: Iterable[list[Path]]) -> list[Path]:
+    return [path for group in groups for path in group]

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which cases train, validate and test: frozen lists for the public sets, a seeded rule for all others.
+
+The frozen lists are those of Gaal et al. 2020 (arXiv 2003.10304).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from lungseg.errors import LungsegError, UsageError
+
+SECTIONS = ("train", "validation", "test")
+SETS = ("montgomery", "shenzhen", "other")
+_PREFIXES = {"MCUCXR_": "montgomery", "CHNCXR_": "shenzhen"}
+_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
+
+Split = dict[str, list[str]]
+
+
+@cache
+def frozen_splits() -> dict[str, Split]:
+    """Return {"montgomery": {"train": [stems], "validation": ..., "test": ...}, "shenzhen": ...}."""
+    folder = files("lungseg.data") / "splits"
+    return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in sorted(_PREFIXES.values())}
+
+
+def set_of(name: str) -> str:
+    """Return the data set that a case's name tells: "montgomery", "shenzhen" or "other"."""
+    return next((found for prefix, found in _PREFIXES.items() if _stem(name).startswith(prefix)), "other")
+
+
+def split(names: Iterable[str], seed: int = 0, patients: str | PathLike | None = None) -> Split:
+    """Split cases into about 70 % train, 10 % validation and 20 % test.
+
+    Cases of the frozen lists keep their section. The others are drawn by a hash of seed and patient, stratified
+    by data set and by class (names that end in _0 or _1), all images of a patient together; the order of
+    the names does not matter.
+
+    Args:
+        names: the cases' names.
+        seed: another seed, another split.
+        patients: what tells the patient; see `patient_rule`.
+
+    Raises:
+        LungsegError: images of one patient are in several frozen sections, or the patient rule fails.
+    """
+    sections = {section: [] for section in SECTIONS}
+    frozen = _frozen_sections()
+    free = []
+    for patient, members in _by_patient(names, patients).items():
+        taken = {frozen[_stem(name)] for name in members if _stem(name) in frozen}
+        if len(taken) > 1:
+            raise LungsegError(
+                f"images of one patient are in the frozen lists {' and '.join(sorted(taken))}",
+                patient,
+                "correct the rule that tells patients",
+            )
+        if taken:
+            sections[taken.pop()] += members
+        else:
+            free.append((patient, members))
+    shares = _shares(len(free))
+    given = dict.fromkeys(SECTIONS, 0)
+    for number, (_, members) in enumerate(_shuffled(free, seed), start=1):
+        # The section that lags most behind its share; after the last one every share is met exactly.
+        behind = max(SECTIONS, key=lambda section: shares[section] * number / len(free) - given[section])
+        given[behind] += 1
+        sections[behind] += members
+    return {section: sorted(members) for section, members in sections.items()}
+
+
+def kfold(
+    names: Iterable[str], k: int, seed: int = 0, patients: str | PathLike | None = None
+) -> list[dict[str, list[str]]]:
+    """Return k splits {"train", "validation"}; every case validates once, a patient's images together.
+
+    Raises:
+        UsageError: k is below two or above the number of patients.
+    """
+    groups = list(_by_patient(names, patients).items())
+    if not 2 <= k <= len(groups):
+        raise UsageError(
+            f"{len(groups)} patients cannot be split into {k} folds", remedy=f"choose 2 to {len(groups)} folds"
+        )
+    folds = [[] for _ in range(k)]
+    for number, (_, members) in enumerate(_shuffled(groups, seed)):
+        folds[number % k] += members
+    return [
+        {
+            "train": sorted(name for other in folds if other is not fold for name in other),
+            "validation": sorted(fold),
+        }
+        for fold in folds
+    ]
+
+
+def patient_rule(patients: str | PathLike | None) -> Callable[[str], str]:
+    """Return the function from a case's name to its patient.
+
+    Args:
+        patients: a CSV file with the columns `file` and `patient`; or a regular expression that is searched
+            in the name (its first group, or else the whole match, is the patient); or None: each case is a
+            patient of its own.
+
+    Raises:
+        LungsegError: the file or the expression is not usable, or (when called) a name has no patient.
+    """
+    if patients is None:
+        return lambda name: name
+    if str(patients).lower().endswith(".csv"):
+        table = _read_patients(Path(patients))
+        return lambda name: _patient(table.get(name) or table.get(_stem(name)), name, patients)
+    try:
+        rule = re.compile(str(patients))
+    except re.error as error:
+        raise UsageError(
+            f"the patient rule {patients!r} is no regular expression ({error})", remedy="correct it"
+        ) from error
+    return lambda name: _patient((m := rule.search(name)) and m.group(min(1, rule.groups)), name, patients)
+
+
+def write_split(path: str | PathLike, sections: Split, seed: int) -> None:
+    """Write a split as JSON, whole or not at all.
+
+    Raises:
+        LungsegError: the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+            json.dump({"seed": seed, **sections}, file, indent=1)
+            file.write("\n")
+        os.replace(file.name, path)
+    except OSError as error:
+        raise LungsegError(f"the split cannot be written ({error.strerror})", path, "choose another place") from error
+
+
+def read_split(path: str | PathLike) -> Split:
+    """Read a split that `write_split` wrote.
+
+    Raises:
+        LungsegError: the file cannot be read, or holds no split, or a case twice.
+    """
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+        sections = {section: [str(name) for name in content[section]] for section in SECTIONS}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LungsegError(
+            "this is not a split: JSON with the lists train, validation and test", path, "correct or delete it"
+        ) from error
+    everything = [name for members in sections.values() for name in members]
+    if len(set(everything)) < len(everything):
+        twice = next(name for name in everything if everything.count(name) > 1)
+        raise LungsegError(f"the case {twice} is in it twice", path, "correct or delete it")
+    return sections
+
+
+def _frozen_sections() -> dict[str, str]:
+    return {
+        stem: section for sections in frozen_splits().values() for section, stems in sections.items() for stem in stems
+    }
+
+
+def _by_patient(names: Iterable[str], patients: str | PathLike | None) -> dict[str, list[str]]:
+    rule = patient_rule(patients)
+    groups = defaultdict(list)
+    for name in sorted(names):
+        groups[rule(name)].append(name)
+    return dict(groups)
+
+
+def _shuffled(groups: list[tuple[str, list[str]]], seed: int) -> list[tuple[str, list[str]]]:
+    """Order by stratum, then at random; a walk along it meets the strata in proportion."""
+
+    def key(group: tuple[str, list[str]]) -> tuple[str, str, bytes]:
+        patient, members = group
+        stem = _stem(members[0])
+        kind = stem[-2:] if stem.endswith(("_0", "_1")) else ""
+        return set_of(stem), kind, hashlib.sha256(f"{seed}:{patient}".encode()).digest()
+
+    return sorted(groups, key=key)
+
+
+def _shares(count: int) -> dict[str, int]:
+    """Return how many patients each section gets; with three or more none is empty."""
+    test = max(round(_SHARES["test"] * count), count > 2)
+    validation = max(round(_SHARES["validation"] * count), count > 1)
+    return {"train": count - test - validation, "validation": validation, "test": test}
+
+
+def _read_patients(path: Path) -> dict[str, str]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return {Path(row["file"]).stem: row["patient"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise LungsegError(
+            "this is not a readable CSV file with the columns file and patient", path, "correct it"
+        ) from error
+
+
+def _patient(found: str | None, name: str, rule: object) -> str:
+    if not found:
+        raise LungsegError(f"{rule} tells no patient", name, "extend the rule to every case")
+    return found
+
+
+def _stem(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
