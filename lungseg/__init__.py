@@ -1,4 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lung segmentation from chest radiographs, as a MONAI bundle."""
+"""Lung segmentation from chest radiographs, as a MONAI bundle.
+
+>>> import lungseg
+>>> lungs = lungseg.load().predict("chest.png")
+>>> lungs.labels  # (H, W) uint8: 0 background, 1 right lung, 2 left lung
+"""
 
 __version__ = "0.1.0"
+
+
+def load(weights=None, device: str = "auto"):
+    """Return a :class:`lungseg.predictor.Predictor` with the shipped weights, or those of a file or a run's folder."""
+    from lungseg.predictor import Predictor
+
+    return Predictor(weights=weights, device=device)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one exception that users see: one sentence with what is wrong, where, and what to do."""
+"""The exceptions that users see: one sentence with what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -27,3 +27,14 @@ class LungsegError(Exception):
 
 class UsageError(LungsegError):
     """The command itself is wrong (exit status 2), not one of its inputs."""
+
+
+def in_words(error: BaseException) -> LungsegError | None:
+    """Find the LungsegError that MONAI's and PyTorch's own errors were raised from, if there is one."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, LungsegError):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
