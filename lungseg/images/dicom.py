@@ -36,7 +36,8 @@ def read_dicom(path: Path) -> Radiograph:
     except LungsegError:
         raise
     except Exception as error:  # decoders raise whatever a damaged byte leads them to
-        raise LungsegError(f"the DICOM file is damaged ({error})", path, _DAMAGED) from error
+        reason = str(error).split(" - ")[0]  # pydicom goes on with guesses
+        raise LungsegError(f"the DICOM file is damaged ({reason})", path, _DAMAGED) from error
     return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32), spacing, kind)
 
 

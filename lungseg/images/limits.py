@@ -10,6 +10,7 @@ from lungseg.errors import LungsegError
 MIN_SIDE = 16
 # The largest film (35 x 43 cm) digitised at 50 micrometres has 61 million pixels.
 MAX_PIXELS = 80_000_000
+TOO_LARGE = f"give one with at most {MAX_PIXELS // 1_000_000} million pixels"
 
 
 def check_size(width: int, height: int, path: str | PathLike) -> None:
@@ -24,5 +25,5 @@ def check_size(width: int, height: int, path: str | PathLike) -> None:
         raise LungsegError(
             f"the picture claims {width} x {height} pixels, which is too large for a radiograph",
             path,
-            f"give one with at most {MAX_PIXELS // 1_000_000} million pixels",
+            TOO_LARGE,
         )

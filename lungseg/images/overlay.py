@@ -7,7 +7,8 @@ import numpy as np
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: sky blue, orange, reddish purple.
 COLOURS = {1: (86, 180, 233), 2: (230, 159, 0), 3: (204, 121, 167)}
-REFERENCE_COLOUR = (255, 255, 255)
+# White dashes with black between them are seen on any ground.
+_DASHES = ((255, 255, 255), (0, 0, 0))
 # The sides are the patient's.
 _LETTERS = {1: "R", 2: "L"}
 
@@ -18,7 +19,7 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, reference: np.ndarray | 
     Args:
         image: (H, W), any type; shown from its 0.5th to its 99.5th percentile.
         labels: (H, W) label map: 1 right lung, 2 left lung, 3 a lung of unknown side.
-        reference: another (H, W) label map, drawn as thin, dashed white lines.
+        reference: another (H, W) label map, drawn as thin lines of white and black dashes.
 
     Returns:
         (H, W, 3) uint8: right lung blue, left lung orange, with the letters R and L in them.
@@ -28,9 +29,9 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, reference: np.ndarray | 
     for label, colour in COLOURS.items():
         _paint(picture, labels == label, thickness, colour)
     if reference is not None:
-        thin = max(1, thickness // 2)
+        thin = max(1, round(0.7 * thickness))
         for label in COLOURS:
-            _paint(picture, reference == label, thin, REFERENCE_COLOUR, dash=6 * thin)
+            _paint(picture, reference == label, thin, *_DASHES)
     for label, letter in _LETTERS.items():
         _write(picture, labels == label, letter, COLOURS[label])
     return picture
@@ -52,8 +53,8 @@ def _box(region: np.ndarray) -> tuple[slice, slice] | None:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def _paint(picture: np.ndarray, region: np.ndarray, thickness: int, colour: tuple, dash: int = 0) -> None:
-    """Paint the inner border of a region."""
+def _paint(picture: np.ndarray, region: np.ndarray, thickness: int, colour: tuple, gap: tuple | None = None) -> None:
+    """Paint the inner border of a region, in dashes of two colours where a second one is given."""
     from scipy.ndimage import minimum_filter
 
     box = _box(region)
@@ -61,10 +62,11 @@ def _paint(picture: np.ndarray, region: np.ndarray, thickness: int, colour: tupl
         return
     region = region[box]
     border = region & ~minimum_filter(region, size=2 * thickness + 1, mode="constant", cval=0)
-    if dash:
-        y, x = np.ogrid[: region.shape[0], : region.shape[1]]
-        border &= (x // dash + y // dash) % 2 == 0
     picture[box][border] = colour
+    if gap is not None:
+        dash = 6 * thickness
+        y, x = np.ogrid[: region.shape[0], : region.shape[1]]
+        picture[box][border & ((x // dash + y // dash) % 2 == 1)] = gap
 
 
 def _write(picture: np.ndarray, region: np.ndarray, letter: str, colour: tuple) -> None:

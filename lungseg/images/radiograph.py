@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -41,15 +42,25 @@ def read_radiograph(path: str | PathLike) -> Radiograph:
     """
     path = Path(path)
     head = _read_head(path)
-    # A DICOM preamble may hold another format's signature, so DICOM is asked first.
-    if head[128:132] == b"DICM":
-        from lungseg.images.dicom import read_dicom
+    radiograph = _decode(path, head)
+    if not np.isfinite(radiograph.pixels.sum(dtype=np.float64)):
+        raise LungsegError("some pixels are not finite numbers", path, "export it with finite ones")
+    return radiograph
 
-        return read_dicom(path)
-    from lungseg.images.raster import SIGNATURES, read_raster
 
-    if head.startswith(SIGNATURES):
-        return read_raster(path)
+def _decode(path: Path, head: bytes) -> Radiograph:
+    with warnings.catch_warnings():
+        # What is wrong with a file is told by the error; what is merely odd in its header is no concern here.
+        warnings.simplefilter("ignore")
+        # A DICOM preamble may hold another format's signature, so DICOM is asked first.
+        if head[128:132] == b"DICM":
+            from lungseg.images.dicom import read_dicom
+
+            return read_dicom(path)
+        from lungseg.images.raster import SIGNATURES, read_raster
+
+        if head.startswith(SIGNATURES):
+            return read_raster(path)
     raise LungsegError(
         "this is not a picture in a known format",
         path,

@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lungseg.errors import LungsegError
-from lungseg.images.limits import check_size
+from lungseg.images.limits import TOO_LARGE, check_size
 from lungseg.images.radiograph import Radiograph
 
 # PNG; JPEG; TIFF and BigTIFF in either byte order.
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 FORMATS = ("PNG", "JPEG", "TIFF")
+_DAMAGED = "copy or export it again"
 _DEEP_MODES = ("I", "F")
 _PHOTOMETRIC = 262
 _WHITE_IS_ZERO = 0
@@ -28,36 +28,35 @@ def read_raster(path: Path) -> Radiograph:
         LungsegError: the file is damaged, of an unfit size or holds several pictures.
     """
     try:
-        with _open(path) as image:
+        # Given a name, Pillow maps the file into memory: it then turns uncompressed TIFFs the wrong way, and a
+        # file that shrinks meanwhile ends the process.
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            _refuse_by_header(image, path)
             if image.format == "PNG":
                 # Loading alone ignores the check sums of the pixel data.
                 image.verify()
-        with _open(path) as image:
-            pixels = _to_grey(ImageOps.exif_transpose(_load(image)))
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            pixels = _to_grey(ImageOps.exif_transpose(image))
+            if image.mode == "I;16" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+                # Pillow sees to the shallower ones.
+                pixels = np.iinfo(np.uint16).max - pixels
     except LungsegError:
         raise
+    except Image.DecompressionBombError as error:
+        raise LungsegError("the picture claims to be too large for a radiograph", path, TOO_LARGE) from error
+    except UnidentifiedImageError as error:
+        raise LungsegError("the picture's header is damaged", path, _DAMAGED) from error
     except Exception as error:  # decoders raise whatever a damaged byte leads them to
-        raise LungsegError(f"the picture is damaged ({error})", path, "copy or export it again") from error
+        raise LungsegError(f"the picture is damaged ({error})", path, _DAMAGED) from error
     return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32))
 
 
-def _open(path: Path) -> Image.Image:
-    """Read the header alone, and refuse by it."""
-    with warnings.catch_warnings():
-        # Pillow's warning comes at a size that the check below refuses anyway.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(path, formats=FORMATS)
+def _refuse_by_header(image: Image.Image, path: Path) -> None:
     check_size(*image.size, path)
     pages = getattr(image, "n_frames", 1)
     # A camera's JPEG may carry a preview as a second picture (MPO).
     if pages > 1 and image.format in ("PNG", "TIFF"):
         raise LungsegError(f"the file holds {pages} pictures", path, "save the radiograph alone in a file")
-    return image
-
-
-def _load(image: Image.Image) -> Image.Image:
-    image.load()
-    return image
 
 
 def _to_grey(image: Image.Image) -> np.ndarray:

@@ -35,7 +35,7 @@ def encode_png(array: np.ndarray) -> bytes:
     """
     array = np.asarray(array)
     colour = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
-    grey = array.ndim == 2 and array.dtype in (np.uint8, np.uint16)
+    grey = array.ndim == 2 and array.dtype.kind == "u" and array.dtype.itemsize <= 2
     if not (colour or grey) or not array.size:
         raise UsageError(f"no PNG can be made of {array.dtype} values of shape {array.shape}")
     height, width = array.shape[:2]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files and folders become radiographs with names of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from lungseg.errors import UsageError
+from lungseg.images import find_radiographs
+
+
+def _touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def _stems(inputs, **options) -> list[str]:
+    return [str(stem) for _, stem in find_radiographs(inputs, **options).radiographs]
+
+
+def test_folders_keep_their_structure_and_order(tmp_path):
+    _touch(tmp_path, "b/2.png", "b/1.JPG", "a/x y/3.dcm", "z.tif", "1.2.840.7", "Readme.md", ".hidden.png")
+    _touch(tmp_path, "README", "a/notes.CSV", ".cache/4.png", "a/DICOMDIR")
+    found = find_radiographs([tmp_path])
+    assert [str(stem) for _, stem in found.radiographs] == ["1.2.840.7", "z", "a/x y/3", "b/1", "b/2"]
+    assert [path.name for path, _ in found.radiographs] == ["1.2.840.7", "z.tif", "3.dcm", "1.JPG", "2.png"]
+    skipped = {path.name for path in found.skipped}
+    assert skipped == {"Readme.md", ".hidden.png", "README", "notes.CSV", ".cache", "DICOMDIR"}
+
+
+def test_named_files_are_always_taken(tmp_path):
+    _touch(tmp_path, "notes.txt", ".hidden.png")
+    names = [tmp_path / "notes.txt", str(tmp_path / ".hidden.png"), tmp_path / "missing.png"]
+    assert _stems(names) == ["notes.txt", ".hidden", "missing"]
+
+
+def test_names_that_clash_are_told_apart(tmp_path):
+    _touch(tmp_path, "one/a.png", "one/a.dcm", "one/A.PNG", "one/a_dcm.png", "one/b.png", "two/b.png", "two/a")
+    inputs = [tmp_path / "one", tmp_path / "two"]
+    stems = _stems(inputs)
+    assert stems == ["A_png", "a_dcm_2", "a_png_2", "a_dcm", "b_png", "a", "b_png_2"]
+    assert len({stem.casefold() for stem in stems}) == len(stems)
+    assert _stems(inputs) == stems
+
+
+def test_a_file_named_twice_is_taken_once(tmp_path):
+    _touch(tmp_path, "a.png")
+    assert _stems([tmp_path, tmp_path / "a.png", tmp_path / "." / "a.png"]) == ["a"]
+
+
+def test_links_do_not_lead_round_in_a_circle(tmp_path):
+    _touch(tmp_path, "a.png")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    found = find_radiographs([tmp_path])
+    assert len(found.radiographs) == 1
+    assert found.skipped == [tmp_path / "loop"]
+    assert _stems([tmp_path / "loop"]) == ["a"]
+
+
+def test_results_of_an_earlier_run_are_left_out(tmp_path):
+    _touch(tmp_path, "a.png", "out/masks/a.png")
+    assert _stems([tmp_path], exclude=tmp_path / "out") == ["a"]
+
+
+def test_nothing_to_do_is_wrong_use(tmp_path):
+    _touch(tmp_path, "notes.txt")
+    with pytest.raises(UsageError, match=f"{tmp_path}: the folder holds no picture"):
+        find_radiographs([tmp_path])
+    with pytest.raises(UsageError, match="no radiograph was named"):
+        find_radiographs([])

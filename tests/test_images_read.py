@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same picture in every supported format gives the same array."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from images_support import GREY, GREY16, write_dicom
+from PIL import Image
+
+from lungseg.images import RadiographReader, read_radiograph
+
+HEIGHT, WIDTH = GREY.shape
+
+
+def _palette(reverse: bool) -> Image.Image:
+    """GREY by indices, or by indices into a palette that runs from white to black."""
+    picture = Image.fromarray(255 - GREY if reverse else GREY).convert("L")
+    picture.putpalette([value for i in range(256) for value in [255 - i if reverse else i] * 3])
+    return picture
+
+
+def _with_alpha(alpha: int) -> Image.Image:
+    picture = Image.fromarray(GREY).convert("LA")
+    picture.putalpha(Image.new("L", picture.size, alpha))
+    return picture
+
+
+GREY_8_BIT = {
+    "grey.png": (Image.fromarray(GREY), {}),
+    "opaque.png": (_with_alpha(255), {}),
+    "transparent.png": (_with_alpha(0), {}),
+    "palette.png": (_palette(reverse=False), {}),
+    "reversed-palette.png": (_palette(reverse=True), {}),
+    "palette-with-alpha.png": (_palette(reverse=False), {"transparency": bytes([255] * 256)}),
+    "rgb.png": (Image.fromarray(GREY).convert("RGB"), {}),
+    "rgba.png": (Image.fromarray(GREY).convert("RGBA"), {}),
+    "grey.tif": (Image.fromarray(GREY), {}),
+    "lzw.tiff": (Image.fromarray(GREY), {"compression": "tiff_lzw"}),
+    "deflate.tiff": (Image.fromarray(GREY), {"compression": "tiff_adobe_deflate"}),
+    "palette.tiff": (_palette(reverse=True), {}),
+    "rgb.tiff": (Image.fromarray(GREY).convert("RGB"), {}),
+    "rgba.tiff": (Image.fromarray(GREY).convert("RGBA"), {}),
+}
+
+
+@pytest.mark.parametrize("name", GREY_8_BIT)
+def test_eight_bit_formats_agree_exactly(tmp_path, name):
+    picture, options = GREY_8_BIT[name]
+    picture.save(tmp_path / name, **options)
+    radiograph = read_radiograph(tmp_path / name)
+    assert radiograph.pixels.dtype == np.float32
+    np.testing.assert_array_equal(radiograph.pixels, GREY)
+    assert (radiograph.spacing, radiograph.spacing_kind) == (None, "unknown")
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.jpg", "L"), ("b.jpeg", "RGB"), ("c.jpg", "CMYK")])
+def test_jpeg_is_close(tmp_path, name, mode):
+    picture = Image.fromarray(GREY)
+    (picture.convert("RGB") if mode == "CMYK" else picture).convert(mode).save(tmp_path / name, quality=98)
+    assert np.abs(read_radiograph(tmp_path / name).pixels - GREY).mean() < 2
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif", "big-endian.tif", "signed.tif", "integer.tif", "float.tif"])
+def test_deep_pixels_keep_their_values(tmp_path, name):
+    values = GREY16
+    if name == "big-endian.tif":
+        picture = Image.frombytes("I;16B", (WIDTH, HEIGHT), GREY16.astype(">u2").tobytes())
+    else:
+        types = {"float.tif": np.float32, "integer.tif": np.int32, "signed.tif": np.int32}
+        values = GREY16.astype(np.int64) - 40000 if name == "signed.tif" else GREY16
+        picture = Image.fromarray(values.astype(types.get(name, np.uint16)))
+    picture.save(tmp_path / name)
+    np.testing.assert_array_equal(read_radiograph(tmp_path / name).pixels, values)
+
+
+def test_white_is_zero_is_turned_round(tmp_path):
+    from tifffile import imwrite
+
+    for values in (GREY, GREY16):
+        top = np.iinfo(values.dtype).max
+        imwrite(tmp_path / "inverted.tif", top - values, photometric="miniswhite")
+        np.testing.assert_array_equal(read_radiograph(tmp_path / "inverted.tif").pixels, values)
+
+
+def test_one_bit_is_black_and_white(tmp_path):
+    Image.fromarray(GREY > 99).save(tmp_path / "bits.png")
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "bits.png").pixels, 255 * (GREY > 99))
+
+
+def test_deep_colours_are_read_at_eight_bits(tmp_path):
+    from tifffile import imwrite
+
+    imwrite(tmp_path / "deep.tif", np.stack([GREY16] * 3, axis=-1), photometric="rgb")
+    np.testing.assert_allclose(read_radiograph(tmp_path / "deep.tif").pixels, GREY16 / 257, atol=1)
+
+
+def test_what_is_transparent_is_black(tmp_path):
+    picture = Image.fromarray(GREY).convert("RGBA")
+    alpha = np.full(GREY.shape, 255, dtype=np.uint8)
+    alpha[:, :10] = 0
+    picture.putalpha(Image.fromarray(alpha))
+    picture.save(tmp_path / "cut-out.png")
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "cut-out.png").pixels, np.where(alpha, GREY, 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("a.jpg", GREY), ("a.png", GREY), ("a.tif", GREY), ("deep.png", GREY16), ("deep.tif", GREY16)],
+)
+def test_orientation_is_obeyed(tmp_path, name, values):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the first row is shown on the right
+    Image.fromarray(np.ascontiguousarray(np.rot90(values))).save(tmp_path / name, exif=exif)
+    pixels = read_radiograph(tmp_path / name).pixels
+    assert pixels.shape == values.shape
+    assert np.abs(pixels - values).mean() < 3
+
+
+def test_content_decides_not_the_name(tmp_path):
+    Image.fromarray(GREY).save(tmp_path / "radiograph", "PNG")
+    write_dicom(tmp_path / "also.jpg", GREY16)
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "radiograph").pixels, GREY)
+    np.testing.assert_array_equal(read_radiograph(str(tmp_path / "also.jpg")).pixels, GREY16)
+
+
+def test_monai_reads_x_first(tmp_path):
+    from monai.bundle import ConfigParser
+
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    write_dicom(tmp_path / "b.dcm", GREY16, PixelSpacing=[0.2, 0.1])
+    config = {"_target_": "LoadImaged", "keys": "image", "reader": {"_target_": "lungseg.images.RadiographReader"}}
+    load = ConfigParser({"load": config}).get_parsed_content("load")
+
+    image = load({"image": tmp_path / "a.png"})["image"]
+    assert image.shape == (WIDTH, HEIGHT)
+    np.testing.assert_array_equal(image.numpy(), GREY.T)
+    assert image.meta["original_channel_dim"] == "no_channel"
+    assert np.isnan(image.meta["spacing"]).all()
+    np.testing.assert_array_equal(image.affine, np.eye(4))
+
+    image = load({"image": str(tmp_path / "b.dcm")})["image"]
+    np.testing.assert_array_equal(image.numpy(), GREY16.T)
+    assert image.meta["spacing"].tolist() == [0.2, 0.1]
+    assert image.meta["spacing_kind"] == "patient"
+    assert image.meta["filename_or_obj"] == str(tmp_path / "b.dcm")
+    np.testing.assert_array_equal(image.affine, np.diag([0.1, 0.2, 1, 1]))
+
+
+def test_known_and_unknown_spacings_share_a_batch(tmp_path):
+    from monai.data import DataLoader, Dataset
+    from monai.transforms import LoadImaged
+
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    write_dicom(tmp_path / "b.dcm", GREY16, PixelSpacing=[0.2, 0.1])
+    cases = [{"image": tmp_path / "a.png"}, {"image": tmp_path / "b.dcm"}]
+    loader = DataLoader(Dataset(cases, LoadImaged("image", reader=RadiographReader())), batch_size=2)
+    assert next(iter(loader))["image"].shape == (2, WIDTH, HEIGHT)
+
+
+def test_shared_radiograph_equals_pillows():
+    if "LUNGSEG_DATA" not in os.environ:
+        pytest.skip("LUNGSEG_DATA names no data")
+    path = Path(os.environ["LUNGSEG_DATA"], "Lung Segmentation", "CXR_png", "MCUCXR_0001_0.png")
+    np.testing.assert_array_equal(read_radiograph(path).pixels, np.asarray(Image.open(path)))

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is written can be read by others, and is there whole or not at all."""
+
+import errno
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from images_support import GREY, GREY16
+from PIL import Image
+
+from lungseg.errors import LungsegError, UsageError
+from lungseg.files import atomic_path
+from lungseg.images import draw_overlay, read_radiograph, write_png
+
+MASK = np.where(GREY > 99, 255, 0).astype(np.uint8)
+COLOUR = np.stack([GREY, 255 - GREY, MASK], axis=-1)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [GREY, MASK, GREY16, COLOUR, GREY.T, COLOUR[::-1, ::2], GREY[:1, :1], GREY16.astype(">u2")],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_png_round_trip(tmp_path, array):
+    write_png(tmp_path / "new" / "a.png", array)
+    with Image.open(tmp_path / "new" / "a.png") as image:
+        image.verify()
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), array)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "array", [GREY.astype(float), GREY > 9, GREY16[:, :, None], COLOUR.astype(np.uint16), GREY[:0]]
+)
+def test_what_png_cannot_hold_is_refused(tmp_path, array):
+    with pytest.raises(UsageError):
+        write_png(tmp_path / "a.png", array)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    def write():
+        with atomic_path(tmp_path / "a.json") as path:
+            path.write_text("half")
+            raise error
+
+    (tmp_path / "a.json").write_text("old")
+    with pytest.raises(LungsegError if isinstance(error, OSError) else type(error)):
+        write()
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_full_disk_is_told_in_words(tmp_path):
+    # A limit on the size of files fails as a full disk does, in the middle of the writing.
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "import numpy as np; from lungseg.images import write_png\n"
+        "write_png(sys.argv[1], np.random.default_rng(0).integers(0, 255, (99, 99), dtype=np.uint8))"
+    )
+    run = subprocess.run([sys.executable, "-c", code, tmp_path / "a.png"], capture_output=True, text=True)
+    assert f"LungsegError: {tmp_path}: there is no room left for the file a.png" in run.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(LungsegError, match="cannot be written"):
+        write_png(tmp_path / "out" / "a.png", GREY)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (400, 300), (300, 400)])
+def test_overlay_outlines_each_lung_in_its_colour(shape):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    labels = np.zeros(shape, dtype=np.uint8)
+    height, width = shape
+    labels[height // 4 : height // 2, width // 8 : width // 3] = 1
+    labels[height // 4 : height // 2, width // 2 : 7 * width // 8] = 2
+    image = (x + 2 * y).astype(np.uint16) * 40
+    picture = draw_overlay(image, labels)
+    assert (picture.shape, picture.dtype) == ((*shape, 3), np.uint8)
+    grey = (picture == picture[:, :, :1]).all(axis=-1)
+    assert grey[labels == 0].all() or min(shape) < 99  # a letter overlaps a tiny lung
+    top = height // 4
+    red, _, blue = picture[top, width // 5].astype(int)
+    assert blue > red  # right lung, on the left of the picture
+    red, _, blue = picture[top, 2 * width // 3].astype(int)
+    assert blue < red
+    with_reference = draw_overlay(image, labels, np.roll(labels, 3, axis=0))
+    assert (with_reference != picture).any()
+
+
+def test_overlay_of_nothing_is_the_picture():
+    labels = np.zeros(GREY.shape, dtype=np.uint8)
+    for image in (GREY, GREY * 0, GREY16.astype(np.float32) - 9000):
+        picture = draw_overlay(image, labels)
+        assert (picture == picture[:, :, :1]).all()
+    assert draw_overlay(GREY, labels).std() > 50
+
+
+def test_an_overlay_can_be_read_back(tmp_path):
+    write_png(tmp_path / "a.png", draw_overlay(GREY, np.where(GREY > 99, 1, 2)))
+    assert read_radiograph(tmp_path / "a.png").pixels.shape == GREY.shape
