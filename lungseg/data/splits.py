@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -17,9 +16,9 @@ from functools import cache
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from lungseg.errors import LungsegError, UsageError
+from lungseg.files import atomic_path
 
 SECTIONS = ("train", "validation", "test")
 SETS = ("montgomery", "shenzhen", "other")
@@ -137,15 +136,8 @@ def write_split(path: str | PathLike, sections: Split, seed: int) -> None:
     Raises:
         LungsegError: the file cannot be written.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            json.dump({"seed": seed, **sections}, file, indent=1)
-            file.write("\n")
-        os.replace(file.name, path)
-    except OSError as error:
-        raise LungsegError(f"the split cannot be written ({error.strerror})", path, "choose another place") from error
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({"seed": seed, **sections}, indent=1) + "\n", encoding="utf-8")
 
 
 def read_split(path: str | PathLike) -> Split:

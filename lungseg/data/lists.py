@@ -23,6 +23,7 @@ def datalist(
     images: str | PathLike | None = None,
     masks: str | PathLike | None = None,
     mask_suffix: str = MASK_SUFFIX,
+    exclude: Sequence[str] = (),
 ) -> list[dict]:
     """Return the cases of one section, sorted by name; the same for the same files, in whatever order.
 
@@ -34,6 +35,7 @@ def datalist(
         seed: of the split of cases that the frozen lists do not name.
         patients: what tells a case's patient, a regular expression or a CSV file; see `splits.patient_rule`.
         images, masks, mask_suffix: two folders instead of `dataset_dir` (None); see `layouts.find_data`.
+        exclude: names of cases to leave out, such as those that `check_data` refuses.
 
     Returns:
         A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set}.
@@ -45,7 +47,7 @@ def datalist(
     if section not in (*SECTIONS, "all"):
         raise UsageError(f"there is no section {section!r}", remedy=f"choose {', '.join(SECTIONS)} or all")
     layout = find_data(dataset_dir, images, masks, mask_suffix)
-    cases = _of_sets(layout.pair().pairs, sets)
+    cases = [case for case in _of_sets(layout.pair().pairs, sets) if case.name not in exclude]
     if not cases:
         wanted = f" of {', '.join([sets] if isinstance(sets, str) else sets)}" if sets else ""
         raise LungsegError(f"no image{wanted} has a mask", layout.folder, "check it with lungseg check-data")

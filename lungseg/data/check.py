@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A data set is read once from end to end, and everything that is wrong with it is told."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from lungseg.data.labels import MaskError, read_label
+from lungseg.data.layouts import find_data
+from lungseg.data.pairing import MASK_SUFFIX, Case
+from lungseg.data.problems import DUPLICATE_IMAGE, SIDE_NOT_BELIEVED, SIZE_MISMATCH, UNREADABLE, Problem
+from lungseg.errors import LungsegError
+from lungseg.images import read_radiograph
+
+_NAMES_SHOWN = 3
+_THREADS = 4
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a data set holds.
+
+    Attributes:
+        folder: the data set's folder.
+        layout: the name of its layout.
+        images, masks: how many files there are of each (two masks per case where the lungs are apart).
+        pairs: the images that have a reference, usable or not.
+        images_without_mask, masks_without_image: the files that found no partner.
+        problems: everything that is wrong, sorted by file.
+    """
+
+    folder: Path
+    layout: str
+    images: int
+    masks: int
+    pairs: list[Case]
+    images_without_mask: list[Path]
+    masks_without_image: list[Path]
+    problems: list[Problem]
+
+    @property
+    def left_out(self) -> list[str]:
+        """The names of the cases that cannot be used."""
+        return sorted({problem.name for problem in self.problems if problem.left_out})
+
+    @property
+    def union_only(self) -> list[str]:
+        """The names of the cases whose sides are not believed."""
+        return [problem.name for problem in self.problems if problem.kind == SIDE_NOT_BELIEVED]
+
+
+def check_data(
+    dataset_dir: str | PathLike | None = None,
+    images: str | PathLike | None = None,
+    masks: str | PathLike | None = None,
+    mask_suffix: str = MASK_SUFFIX,
+) -> CheckResult:
+    """Pair and read every image and every mask of a data set; for the arguments see `layouts.find_data`.
+
+    Raises:
+        LungsegError: there is no data set, or no image in it.
+    """
+    layout = find_data(dataset_dir, images, masks, mask_suffix)
+    pairing = layout.pair()
+    if not pairing.images:
+        raise LungsegError("there is no image in this folder", layout.images, "check the path of the data set")
+    problems = list(pairing.problems)
+    digests = {}
+    partnerless = [(path.stem, path, None) for path in pairing.images_without_mask]
+    everything = [(case.name, case.image, case) for case in pairing.pairs] + partnerless
+    # Decoding a PNG leaves the interpreter to other threads.
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+        for (name, path, _), (digest, found) in zip(everything, pool.map(_check, everything), strict=True):
+            problems += found
+            if digest is not None:
+                problems += _same_pixels(digests.setdefault(digest, path), path, name)
+    return CheckResult(
+        folder=layout.folder,
+        layout=layout.kind,
+        images=pairing.images,
+        masks=pairing.masks,
+        pairs=pairing.pairs,
+        images_without_mask=pairing.images_without_mask,
+        masks_without_image=pairing.masks_without_image,
+        problems=sorted(problems, key=lambda problem: (problem.file, problem.kind)),
+    )
+
+
+def render_text(result: CheckResult) -> str:
+    """Return the findings as lines for a terminal."""
+    lines = [
+        f"{result.folder} ({result.layout})",
+        f"{result.images:6} images",
+        f"{result.masks:6} masks",
+        f"{len(result.pairs):6} pairs",
+        f"{len(result.images_without_mask):6} images without a mask{_some(result.images_without_mask)}",
+        f"{len(result.masks_without_image):6} masks without an image{_some(result.masks_without_image)}",
+        f"{len(result.problems):6} problems" + (":" if result.problems else ""),
+    ]
+    for problem in result.problems:
+        consequence = " [left out]" if problem.left_out else ""
+        lines.append(f"  {problem.file}: {problem.kind}: {problem.sentence}{consequence}")
+    return "\n".join(lines)
+
+
+def _check(item: tuple[str, Path, Case | None]) -> tuple[bytes | None, list[Problem]]:
+    """Return the digest of an image's pixels (None where they cannot be read) and what is wrong."""
+    name, path, case = item
+    try:
+        pixels = read_radiograph(path).pixels
+    except LungsegError as error:
+        return None, [Problem(path, UNREADABLE, error.what, True, name)]
+    digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest()
+    return digest, [] if case is None else _check_label(case, pixels.shape)
+
+
+def _check_label(case: Case, shape: tuple[int, int]) -> list[Problem]:
+    file = case.label[0] if isinstance(case.label, tuple) else case.label
+    try:
+        label = read_label(case.label)
+    except MaskError as error:
+        return [Problem(Path(error.where or file), error.kind, error.what, True, case.name)]
+    if label.labels.shape != shape:
+        (mask_height, mask_width), (height, width) = label.labels.shape, shape
+        sentence = f"the mask has {mask_width} x {mask_height} pixels, the image {width} x {height}"
+        return [Problem(file, SIZE_MISMATCH, sentence, True, case.name)]
+    if label.union_reason:
+        sentence = f"{label.union_reason}; only the union of the lungs is used"
+        return [Problem(file, SIDE_NOT_BELIEVED, sentence, False, case.name)]
+    return []
+
+
+def _same_pixels(first: Path, path: Path, name: str) -> list[Problem]:
+    if first == path:
+        return []
+    sentence = f"it has the same pixels as {first.name}, so that both could land in training and test"
+    return [Problem(path, DUPLICATE_IMAGE, sentence, False, name)]
+
+
+def _some(paths: list[Path]) -> str:
+    if not paths:
+        return ""
+    more = f" and {len(paths) - _NAMES_SHOWN} more" if len(paths) > _NAMES_SHOWN else ""
+    return f": {', '.join(path.name for path in paths[:_NAMES_SHOWN])}{more}"

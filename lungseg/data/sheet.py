@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A data set at one glance: thumbnails with their outlines, problems first."""
+
+from __future__ import annotations
+
+import random
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lungseg.data.check import CheckResult
+from lungseg.data.labels import read_label
+from lungseg.errors import LungsegError
+from lungseg.images import read_radiograph
+from lungseg.images.overlay import draw_overlay
+from lungseg.images.writer import write_png
+
+_SIDE = 200
+_LINE = 14
+_COLUMNS = 10
+_INK, _ALARM = (230, 230, 230), (255, 120, 90)
+
+
+def contact_sheet(result: CheckResult, path: str | PathLike, count: int = 100, seed: int = 0) -> int:
+    """Write a PNG with at most `count` cases: those with a problem, then a seeded sample of the others.
+
+    Right lungs are blue, left lungs orange, lungs of unknown side purple.
+
+    Returns:
+        How many cases with a problem found no room.
+
+    Raises:
+        LungsegError: the picture cannot be written.
+    """
+    kinds = {}
+    for problem in result.problems:
+        kinds.setdefault(problem.name, problem.kind)
+    labels = {case.name: case.label for case in result.pairs}
+    images = {path.stem: path for path in result.images_without_mask}
+    images |= {case.name: case.image for case in result.pairs}
+    alarming = sorted(name for name in kinds if name in images)
+    others = sorted(labels.keys() - kinds.keys())
+    room = max(0, count - len(alarming))
+    sample = sorted(random.Random(seed).sample(others, min(room, len(others))))
+    tiles = [_tile(images[name], labels.get(name), name, kinds.get(name)) for name in alarming[:count] + sample]
+    write_png(path, _arrange(tiles))
+    return max(0, len(alarming) - count)
+
+
+def _tile(image: Path, label, name: str, kind: str | None) -> np.ndarray:
+    """Return (H, W, 3) uint8: a thumbnail above the case's name and what is wrong with it."""
+    tile = Image.new("RGB", (_SIDE, _SIDE + 2 * _LINE + 6))
+    picture = Image.fromarray(_thumbnail(image, label))
+    tile.paste(picture, ((_SIDE - picture.width) // 2, (_SIDE - picture.height) // 2))
+    draw, font = ImageDraw.Draw(tile), ImageFont.load_default(11)
+    draw.text((4, _SIDE + 2), name[-32:], fill=_ALARM if kind else _INK, font=font)
+    draw.text((4, _SIDE + 2 + _LINE), kind or "", fill=_ALARM, font=font)
+    return np.asarray(tile)
+
+
+def _thumbnail(image: Path, label) -> np.ndarray:
+    try:
+        pixels = read_radiograph(image).pixels
+    except LungsegError:
+        return np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    scale = _SIDE / max(pixels.shape)
+    size = tuple(max(1, round(length * scale)) for length in pixels.shape[::-1])
+    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+    return draw_overlay(small, _small_labels(label, size))
+
+
+def _small_labels(label, size: tuple[int, int]) -> np.ndarray:
+    """Return the (H, W) label map at `size` (width, height); empty where there is none."""
+    try:
+        labels = read_label(label).labels if label is not None else np.zeros((1, 1), np.uint8)
+    except LungsegError:
+        labels = np.zeros((1, 1), np.uint8)
+    return np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
+
+
+def _arrange(tiles: list[np.ndarray]) -> np.ndarray:
+    columns = min(_COLUMNS, len(tiles))
+    rows = -(-len(tiles) // columns)
+    height, width = tiles[0].shape[:2]
+    sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
+    for number, tile in enumerate(tiles):
+        y, x = number // columns * height, number % columns * width
+        sheet[y : y + height, x : x + width] = tile
+    return sheet
