@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """DICOM files are read as a viewer shows them."""
 
+import io
 import os
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from images_support import GREY, GREY16, write_dicom
+from PIL import Image
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
@@ -50,7 +55,7 @@ def test_values_and_polarity(tmp_path, pixels, attributes, expected):
 @pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT", "SIGMOID"])
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_window_equals_pydicoms(tmp_path, function, photometric):
-    from pydicom.pixels import apply_windowing
+    apply_windowing = pytest.importorskip("pydicom.pixels").apply_windowing
 
     window = {"WindowCenter": [1800, 100], "WindowWidth": [2200, 50], "BitsStored": 12, "HighBit": 11}
     if function:
@@ -129,6 +134,19 @@ def test_what_is_no_single_picture_is_refused(tmp_path, attributes, reason):
     with pytest.raises(LungsegError, match=reason) as caught:
         read_radiograph(tmp_path / "bad.dcm")
     assert str(caught.value).startswith(str(tmp_path / "bad.dcm"))
+
+
+@pytest.mark.skipif(int(pydicom.__version__.split(".")[0]) < 3, reason="pydicom 2 leaves these colours to guess")
+def test_colours_compressed_as_jpeg_become_grey(tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(np.stack([GREY] * 3, axis=-1)).save(buffer, "JPEG", quality=98)
+    dataset = write_dicom(tmp_path / "a.dcm", np.stack([GREY] * 3, axis=-1))
+    dataset.PhotometricInterpretation = "YBR_FULL_422"
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.PixelData = encapsulate([buffer.getvalue()])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(tmp_path / "a.dcm", write_like_original=False)
+    assert np.abs(read_radiograph(tmp_path / "a.dcm").pixels - GREY).mean() < 2
 
 
 def test_compressed_and_plain_monochrome1_chest_agree():

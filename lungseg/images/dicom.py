@@ -92,7 +92,8 @@ def _to_grey(pixels: np.ndarray, dataset: Dataset, path: Path) -> np.ndarray:
     photometric = str(dataset.PhotometricInterpretation)
     if photometric in ("MONOCHROME1", "MONOCHROME2"):
         return display_values(pixels, dataset)
-    if photometric == "RGB" or photometric.startswith("YBR"):
+    # From version 3 on, pydicom turns YBR into RGB itself; before, what comes out depends on the decoder.
+    if photometric == "RGB" or (photometric.startswith("YBR") and int(pydicom.__version__.split(".")[0]) >= 3):
         return _luma(pixels, path)
     raise LungsegError(f"the colours are stored as {photometric}", path, "export the radiograph in grey")
 
