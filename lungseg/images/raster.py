@@ -36,7 +36,8 @@ def read_raster(path: Path) -> Radiograph:
                 # Loading alone ignores the check sums of the pixel data.
                 image.verify()
         with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-            pixels = _to_grey(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            pixels = _to_grey(image)
             if image.mode == "I;16" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
                 # Pillow sees to the shallower ones.
                 pixels = np.iinfo(np.uint16).max - pixels
