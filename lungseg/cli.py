@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `lungseg`: parses, calls, prints.
+
+Exit status: 0 all well, 1 some inputs failed, 2 wrong use, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import warnings
+
+from lungseg import __version__
+from lungseg.errors import LungsegError, UsageError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    _hush()
+    try:
+        return options.run(options)
+    except UsageError as error:
+        print(f"lungseg: {error}", file=sys.stderr)
+        return 2
+    except LungsegError as error:
+        print(f"lungseg: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nlungseg: stopped; what was finished is kept.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _hush() -> None:
+    """Keep the libraries' notices about what is not installed from the terminal."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lungseg",
+        description="Lung segmentation from chest radiographs. Not a medical device.",
+    )
+    parser.add_argument("--version", action="version", version=f"lungseg {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    predict = commands.add_parser("predict", help="segment radiographs")
+    predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders: PNG, JPEG, TIFF, DICOM")
+    predict.add_argument("-o", "--output", required=True, help="folder for masks, labels, overlays and report.csv")
+    _add_weights(predict)
+    predict.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    predict.set_defaults(run=_predict)
+
+    train = commands.add_parser("train", help="train on a folder of radiographs and masks")
+    _add_data(train)
+    train.add_argument("--output", default="runs/lungs", help="folder of the run (default: runs/lungs)")
+    train.add_argument("--epochs", type=_at_least_one, help="at most so many epochs")
+    train.add_argument(
+        "--init", metavar="WEIGHTS", help="start from these weights: shipped, montgomery, a file or a run"
+    )
+    train.add_argument("--resume", action="store_true", help="go on with the run in --output")
+    train.add_argument("--config", nargs="+", default=[], metavar="ID=VALUE", help="override items of train.json")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="measure weights on radiographs with masks")
+    _add_data(evaluate)
+    evaluate.add_argument("--split", default="test", choices=["train", "validation", "test", "all"])
+    _add_weights(evaluate)
+    evaluate.add_argument("--output", default="evaluation", help="folder for the figures (default: evaluation)")
+    evaluate.add_argument("--config", nargs="+", default=[], metavar="ID=VALUE", help="override items of the config")
+    evaluate.set_defaults(run=_evaluate)
+
+    check = commands.add_parser("check-data", help="pair images with masks and say what is wrong")
+    _add_data(check, positional=True)
+    check.add_argument("--sheet", default="contact-sheet.png", help="picture to write (default: contact-sheet.png)")
+    check.add_argument("--strict", action="store_true", help="any problem is an error")
+    check.set_defaults(run=_check_data)
+
+    demo = commands.add_parser(
+        "demo", help="segment, train and evaluate in about two minutes, with nothing to download"
+    )
+    demo.add_argument("--output", default="lungseg-demo", help="folder for the results (default: lungseg-demo)")
+    demo.set_defaults(run=_demo)
+
+    pack = commands.add_parser("pack", help="zip the bundle with its code")
+    pack.add_argument("--output", default="lung_cxr_segmentation.zip", help="file to write")
+    pack.set_defaults(run=_pack)
+    return parser
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        metavar="WEIGHTS",
+        help="shipped (default), montgomery (trained without the non-commercial masks), a file, or a run's folder",
+    )
+
+
+def _add_data(parser: argparse.ArgumentParser, positional: bool = False) -> None:
+    name = {"dest": "data", "metavar": "DIR", "help": "folder of the data set"}
+    if positional:
+        parser.add_argument("data", nargs="?", metavar="DIR", help=name["help"])
+    else:
+        parser.add_argument("--data", **name)
+    parser.add_argument("--images", help="folder of images, instead of DIR")
+    parser.add_argument("--masks", help="folder of masks, instead of DIR")
+    parser.add_argument("--mask-suffix", help="what a mask's name has after its image's (default: _mask, or nothing)")
+    if not positional:
+        parser.add_argument("--sets", nargs="+", help="use only these sets, such as montgomery")
+        parser.add_argument("--splits", metavar="FILE", help="JSON file with the split; written if it is not there")
+        parser.add_argument("--patients", help="regular expression or CSV file that tells an image's patient")
+
+
+def _data_overrides(options: argparse.Namespace) -> dict:
+    """Turn the options of `_add_data` into overrides of the config's data source."""
+    if options.data is None and options.images is None:
+        raise UsageError("no data set was named", remedy="give --data DIR, or --images DIR and --masks DIR")
+    overrides = {"dataset_dir": options.data}
+    named = {
+        "images": options.images,
+        "masks": options.masks,
+        "mask_suffix": options.mask_suffix,
+        "sets": options.sets,
+        "splits_file": options.splits,
+        "patients": options.patients,
+    }
+    return overrides | {f"data_source#{name}": value for name, value in named.items() if value is not None}
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from lungseg.segmentation import predict
+
+    bar = tqdm(unit="image", disable=None)
+
+    def done(index: int, total: int, row) -> None:
+        bar.total = total
+        bar.update()
+        if row.status != "ok":
+            text = row.reason if row.status == "failed" else f"{row.file}: {row.reason}; look at its overlay."
+            tqdm.write(f"lungseg: {row.status}: {text}", file=sys.stderr)
+
+    with bar:
+        rows = predict(options.inputs, options.output, options.weights, options.device, done)
+    count = {status: sum(row.status == status for row in rows) for status in ("ok", "flagged", "failed")}
+    told = ", ".join(f"{number} {status}" for status, number in count.items() if number)
+    print(f"{told}: see {os.path.join(options.output, 'report.csv')}")
+    return 1 if count["failed"] else 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from lungseg.training import train
+    from lungseg.workflow import parse_overrides
+
+    overrides = {} if options.resume and options.data is None and options.images is None else _data_overrides(options)
+    if options.epochs is not None:
+        overrides["epochs"] = options.epochs
+    overrides |= parse_overrides(options.config)
+    try:
+        train(options.output, overrides, options.init, options.resume)
+    except KeyboardInterrupt:
+        print(f"\nlungseg: stopped; go on with: lungseg train --resume --output {options.output}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from lungseg.evaluation import evaluate
+    from lungseg.report.text import format_summary
+    from lungseg.workflow import parse_overrides
+
+    overrides = _data_overrides(options) | parse_overrides(options.config)
+    summary = evaluate(options.output, options.split, options.weights, overrides)
+    print(format_summary(summary))
+    print(f"Cases, pictures and the page to look at: {os.path.join(options.output, 'index.html')}")
+    return 0
+
+
+def _check_data(options: argparse.Namespace) -> int:
+    from lungseg.data import check_data, contact_sheet, find_data
+
+    if options.data is None and options.images is None:
+        raise UsageError("no data set was named", remedy="give its folder, or --images DIR and --masks DIR")
+    suffix = {} if options.mask_suffix is None else {"mask_suffix": options.mask_suffix}
+    result = check_data(find_data(options.data, options.images, options.masks, **suffix))
+    print(result)
+    contact_sheet(result, options.sheet)
+    print(f"Contact sheet: {options.sheet}")
+    return 1 if options.strict and result.problems else 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from lungseg.demo import demo
+
+    demo(options.output)
+    return 0
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from lungseg.pack import pack
+
+    print(pack(options.output))
+    return 0

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lungseg train`: the bundle's train config with a friendly face."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from lungseg.errors import UsageError
+from lungseg.files import atomic_path
+from lungseg.locate import bundle_root, config_file, weights_file
+from lungseg.report.curves import learning_curves
+from lungseg.workflow import errors_in_words, read_config, start
+
+_PACKAGES = ("lungseg", "monai", "torch", "pytorch-ignite", "numpy")
+
+
+def train(
+    output: str | PathLike,
+    overrides: dict | None = None,
+    init: str | PathLike | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> dict:
+    """Train the bundle's network, or go on with a run that was stopped.
+
+    Args:
+        output: folder of the run; it gets `config.json`, `model.pt` (best weights), `last.pt` (to resume from),
+            `history.json`, `curves.png`, `run.json` and TensorBoard's files.
+        overrides: items of `train.json` and their values. A resumed run keeps those that it was started with.
+        init: weights to start from; see :func:`lungseg.locate.weights_file`.
+        resume: go on from `last.pt`.
+        say: takes each line that is told to the user.
+
+    Returns:
+        What `run.json` holds: versions, seed, threads, hash of the data, metrics, config.
+
+    Raises:
+        UsageError: the folder holds a run already, or none that can be resumed, or an override is unknown.
+        LungsegError: the data or the weights cannot be used.
+    """
+    output, began = Path(output), time.time()
+    stored = output / "config.json"
+    if resume:
+        if not (output / "last.pt").is_file():
+            raise UsageError("there is no run to resume", output, "name the folder of a run, or leave out --resume")
+        if overrides or init is not None:
+            raise UsageError("a resumed run keeps its settings", output, "give --resume and --output alone")
+    else:
+        if (output / "last.pt").exists():
+            raise UsageError("the folder holds a run already", output, "add --resume, or choose another --output")
+        settings = dict(overrides or {}, bundle_root=str(bundle_root()), output_dir=str(output))
+        if init is not None:
+            settings["init"] = str(weights_file(init))
+        config = read_config([config_file("train")], settings)
+        with atomic_path(stored) as path:
+            path.write_text(json.dumps(config, indent=4))
+
+    workflow = start([stored], {"resume": resume}, "train")
+    with errors_in_words():
+        trainer = workflow.parser.get_parsed_content("train#trainer")
+        data = {name: workflow.parser.get_parsed_content(f"{name}#dataset#data") for name in ("train", "validate")}
+        evaluator = workflow.parser.get_parsed_content("validate#evaluator")
+        say(_what_it_trains_on(data, trainer))
+        workflow.run()
+    workflow.finalize()
+
+    history = json.loads((output / "history.json").read_text())
+    learning_curves(history, output / "curves.png")
+    best = next((entry for entry in history if entry["epoch"] == evaluator.state.best_metric_epoch), None)
+    config = json.loads(stored.read_text())
+    record = {
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "seed": config["seed"],
+        "threads": torch.get_num_threads(),
+        "device": str(trainer.state.device),
+        "data": {name: {"cases": len(cases), "sha256": data_hash(cases)} for name, cases in data.items()},
+        "epochs": trainer.state.epoch,
+        "best": best,
+        "seconds_of_this_call": round(time.time() - began, 1),
+        "config": config,
+    }
+    with atomic_path(output / "run.json") as path:
+        path.write_text(json.dumps(record, indent=1))
+    if best is not None:
+        say(f"Best validation IoU {best['val_mean_iou']:.4f} in epoch {best['epoch']}: {output / 'model.pt'}")
+    say(f"Curves: {output / 'curves.png'}")
+    return record
+
+
+def _what_it_trains_on(data: dict[str, list[dict]], trainer) -> str:
+    def told(cases: list[dict]) -> str:
+        sets = Counter(case["set"] for case in cases)
+        return f"{len(cases)} ({', '.join(f'{name} {count}' for name, count in sorted(sets.items()))})"
+
+    return (
+        f"Training on {told(data['train'])} radiographs, choosing on {told(data['validate'])}, "
+        f"up to {trainer.state.max_epochs} epochs on {trainer.state.device} with {torch.get_num_threads()} threads."
+    )
+
+
+def data_hash(cases: list[dict]) -> str:
+    """Return the SHA-256 over names and contents of the cases' images and references, in hex."""
+    digest = hashlib.sha256()
+    for case in cases:
+        labels = [case["label"]] if isinstance(case["label"], str) else case["label"]
+        for file in (case["image"], *labels):
+            digest.update(Path(file).name.encode() + b"\0" + hashlib.sha256(Path(file).read_bytes()).digest())
+    return digest.hexdigest()
