@@ -70,14 +70,23 @@ def read_label(label: Label) -> LabelMap:
 
 def read_values(path: Path) -> np.ndarray:
     """Return the values of a mask file as they are stored: (H, W), any integer dtype; colours must be grey."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
+            # Loading alone ignores the check sums of a PNG's pixel data.
+            image.verify()
+        with Image.open(path) as image:
             values = np.asarray(image)
             alpha = image.mode in ("LA", "PA", "RGBA")
+    except FileNotFoundError as error:
+        raise MaskError("there is no such file", path, "check the name", UNREADABLE) from error
+    except UnidentifiedImageError as error:
+        what = "this is not a picture in a known format" if path.stat().st_size else "the file is empty"
+        raise MaskError(what, path, "copy or export the mask again", UNREADABLE) from error
     except Exception as error:  # decoders raise whatever a damaged byte leads them to
-        raise MaskError(f"the mask cannot be read ({error})", path, "write it again", UNREADABLE) from error
+        what = f"the mask cannot be read ({error})"
+        raise MaskError(what, path, "copy or export the mask again", UNREADABLE) from error
     if values.ndim == 2:
         return values.astype(np.uint8) if values.dtype == bool else values
     colours = values[..., :-1] if alpha else values

@@ -120,11 +120,12 @@ def _pair_lungs(images: Path, right: Path, left: Path, mask_suffix: str) -> Pair
     rights, lefts = pair_by_name(images, right, mask_suffix), pair_by_name(images, left, mask_suffix)
     left_of = {case.name: case for case in lefts.pairs}
     right_of = {case.name: case for case in rights.pairs}
+    told = {problem.name for problem in rights.problems + lefts.problems}
     single = [
         Problem(case.label, ONE_LUNG, f"the {other} lung of this image has no mask", True, case.name)
         for of, partners, other in ((right_of, left_of, "left"), (left_of, right_of, "right"))
         for name, case in of.items()
-        if name not in partners
+        if name not in partners and name not in told
     ]
     both = [
         Case(name, case.image, (case.label, left_of[name].label)) for name, case in right_of.items() if name in left_of

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -54,18 +55,18 @@ def list_files(folder: Path) -> dict[str, list[Path]]:
     """
     if not folder.is_dir():
         raise LungsegError("there is no such folder", folder, "check the path")
-    try:
-        # iterdir() tells a folder that may not be read; rglob() would pass over it in silence.
-        next(folder.iterdir(), None)
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
-    except OSError as error:
-        raise LungsegError(f"the folder cannot be read ({error.strerror})", folder, "check it") from error
+    files = [Path(parent, name) for parent, _, names in os.walk(folder, onerror=_refuse) for name in names]
     named = defaultdict(list)
-    for path in files:
+    for path in sorted(files):
         inside = path.relative_to(folder)
-        if not any(part.startswith(".") for part in inside.parts) and path.is_file():
+        if path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in inside.parts):
             named[inside.with_suffix("").as_posix()].append(path)
     return dict(named)
+
+
+def _refuse(error: OSError) -> None:
+    """Stop at a folder that may not be read; os.walk() would pass over it in silence."""
+    raise LungsegError(f"the folder cannot be read ({error.strerror})", error.filename, "ask for permission to read it")
 
 
 def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> Pairing:

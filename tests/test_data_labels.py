@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Left and right are told where they can be, the union is kept where they cannot, the rest is refused by name."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from data_support import LOPSIDED, REAL, image_of, labels_of, mask_of, needs_real_data, save
+from monai.transforms import LoadImage
+from PIL import Image
+
+from lungseg.data import LungLabelReader, datalist, read_label
+from lungseg.data.labels import LOPSIDED as LOPSIDED_REASON
+from lungseg.data.labels import SWAPPED, TOUCHING, MaskError, from_lungs, from_values
+from lungseg.data.problems import EMPTY_MASK, NOT_A_MASK, ONE_LUNG, SIDE_UNKNOWN, UNREADABLE
+from lungseg.errors import LungsegError, UsageError
+
+
+def boxes(*rows_columns_values, shape=(100, 120)):
+    array = np.zeros(shape, np.uint8)
+    for rows, columns, value in rows_columns_values:
+        array[slice(*rows), slice(*columns)] = value
+    return array
+
+
+RIGHT, LEFT = ((20, 80), (10, 50)), ((20, 80), (70, 110))
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_components_of_a_binary_mask_are_the_sides(value):
+    labels = labels_of()
+    found = from_values((labels > 0).astype(np.uint8) * np.uint8(value))
+    assert np.array_equal(found.labels, labels)
+    assert found.labels.dtype == np.uint8
+    assert found.union_reason is None
+
+
+def test_specks_go_with_the_nearer_lung():
+    mask = boxes((*RIGHT, 255), (*LEFT, 255), ((5, 7), (40, 42), 255), ((90, 92), (64, 68), 255))
+    labels = from_values(mask).labels
+    assert np.array_equal(labels > 0, mask > 0)
+    assert (labels[5, 40], labels[91, 65]) == (1, 2)
+
+
+def test_a_label_map_is_taken_as_it_is():
+    labels = labels_of()
+    assert np.array_equal(from_values(labels).labels, labels)
+
+
+def test_touching_lungs_of_a_label_map_keep_their_sides():
+    labels = boxes(((20, 80), (10, 60), 1), ((20, 80), (60, 110), 2))
+    assert np.array_equal(from_values(labels).labels, labels)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (boxes(((20, 80), (10, 110), 255)), TOUCHING),
+        (boxes((*RIGHT, 255), ((20, 40), (90, 110), 255)), LOPSIDED_REASON),
+        (boxes((*RIGHT, 1), ((20, 40), (90, 110), 2)), LOPSIDED_REASON),
+        (boxes((*RIGHT, 2), (*LEFT, 1)), SWAPPED),
+        (boxes((*RIGHT, 3), (*LEFT, 3)), TOUCHING),
+    ],
+)
+def test_only_the_union_is_believed(values, reason):
+    found = from_values(values)
+    assert found.union_reason == reason
+    assert np.array_equal(found.labels, np.where(values > 0, 3, 0))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "words"),
+    [
+        (boxes(), EMPTY_MASK, "empty"),
+        (boxes((*RIGHT, 255)), ONE_LUNG, "one lung only"),
+        (boxes((*RIGHT, 1), shape=(100, 121)), ONE_LUNG, "one lung only"),
+        (boxes((*LEFT, 2)), ONE_LUNG, "one lung only"),
+        (boxes(((5, 45), (30, 90), 255), ((55, 95), (35, 90), 255)), SIDE_UNKNOWN, "side by side"),
+        (boxes((*RIGHT, 100), (*LEFT, 200)), NOT_A_MASK, r"values \(0, 100, 200\)"),
+        (np.arange(100, dtype=np.uint8).reshape(10, 10), NOT_A_MASK, r"\(0, 1, 2, 3, 4, ...\)"),
+    ],
+)
+def test_what_is_refused(tmp_path, values, kind, words):
+    path = save(tmp_path / "case 7.png", values)
+    with pytest.raises(MaskError, match=f"case 7.png: .*{words}") as caught:
+        read_label(path)
+    assert caught.value.kind == kind
+    assert isinstance(caught.value, LungsegError)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.kind) == (str(caught.value), kind)
+
+
+def test_separate_lungs():
+    right, left = boxes((*RIGHT, 255)), boxes((*LEFT, 1))
+    assert np.array_equal(from_lungs(right, left).labels, boxes((*RIGHT, 1), (*LEFT, 2)))
+    assert from_lungs(left, right).union_reason == SWAPPED
+    with pytest.raises(MaskError, match="overlap"):
+        from_lungs(right, right)
+    with pytest.raises(MaskError, match="differ in size"):
+        from_lungs(right, left[:50])
+    with pytest.raises(MaskError, match="one lung only"):
+        from_lungs(right, boxes())
+    with pytest.raises(MaskError, match="empty"):
+        from_lungs(boxes(), boxes())
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
+def test_pixel_formats_of_a_mask(tmp_path, mode):
+    mask = Image.fromarray(mask_of())
+    if mode == "I;16":
+        mask = Image.fromarray(mask_of().astype(np.uint16) * 257)
+    mask.convert(mode).save(tmp_path / "mask.png") if mode != "I;16" else mask.save(tmp_path / "mask.png")
+    assert np.array_equal(read_label(tmp_path / "mask.png").labels, labels_of())
+
+
+def test_a_coloured_picture_is_no_mask(tmp_path):
+    path = save(tmp_path / "a.png", np.stack([mask_of(), image_of(), image_of(1)], axis=2))
+    with pytest.raises(MaskError, match="in colour"):
+        read_label(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "is empty"), (b"no picture at all", "not a picture"), (None, "no such file"), ("cut", "cannot be read")],
+)
+def test_damaged_files_are_refused_by_name(tmp_path, content, words):
+    path = tmp_path / "bad.png"
+    if content == "cut":
+        save(path, image_of())
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(MaskError, match=f"bad.png: .*{words}") as caught:
+        read_label(path)
+    assert caught.value.kind == UNREADABLE
+
+
+def test_monai_reads_labels_with_x_first(tmp_path):
+    labels = labels_of()
+    path = save(tmp_path / "a b.png", mask_of())
+    loaded = LoadImage(reader=LungLabelReader(), dtype=np.uint8, image_only=True)(path)
+    assert loaded.shape == labels.shape[::-1]
+    assert np.array_equal(np.asarray(loaded), labels.T)
+    assert loaded.meta["filename_or_obj"] == str(path)
+    assert loaded.affine.shape == (4, 4)
+
+
+def test_monai_reads_a_pair_of_lungs(tmp_path):
+    labels = labels_of()
+    pair = [save(tmp_path / f"{side}.png", (labels == side).astype(np.uint8)) for side in (1, 2)]
+    loaded = LoadImage(reader=LungLabelReader(), image_only=True)(pair)
+    assert np.array_equal(np.asarray(loaded), labels.T)
+
+
+def test_monai_does_not_try_another_reader_when_a_mask_is_refused(tmp_path):
+    path = save(tmp_path / "alone.png", boxes((*RIGHT, 255)))
+    load = LoadImage(reader=LungLabelReader(), image_only=True)
+    with pytest.raises(MaskError, match=r"alone\.png: the mask holds one lung only"):
+        load(path)
+    with pytest.raises(UsageError, match="3 files"):
+        load([path, path, path])
+
+
+@needs_real_data
+def test_real_masks_give_the_published_sides():
+    """In the published map of CHNCXR_0511_1 one pixel inside the left lung says right."""
+    differences = {}
+    for item in datalist(REAL, "all")[::4] + [i for i in datalist(REAL, "all") if "0511" in i["name"]]:
+        with Image.open(REAL / "left_right_labels" / f"{item['name']}.png") as reference:
+            differing = np.count_nonzero(read_label(item["label"]).labels != np.asarray(reference))
+        if differing:
+            differences[item["name"]] = differing
+    assert differences.pop("CHNCXR_0511_1") == 1
+    assert set(differences) <= set(LOPSIDED)
+
+
+@needs_real_data
+@pytest.mark.parametrize("name", LOPSIDED)
+def test_implausible_borders_of_the_public_collection(name):
+    with Image.open(REAL / "left_right_labels" / f"{name}.png") as reference:
+        union = np.asarray(reference) > 0
+    mask = REAL / "Lung Segmentation" / "masks" / f"{name}_mask.png"
+    for path in (mask, REAL / "left_right_labels" / f"{name}.png"):
+        found = read_label(path)
+        assert found.union_reason == LOPSIDED_REASON
+        assert np.array_equal(found.labels, np.where(union, 3, 0))

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frozen lists, and the rule for every other data set."""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import chain
+
+import pytest
+from data_support import REAL, kaggle, needs_real_data
+
+from lungseg.data import datalist, frozen_splits, kfold, split
+from lungseg.data.splits import SECTIONS, read_split, set_of
+from lungseg.errors import LungsegError, UsageError
+
+NAMES = [f"p{patient:03d}-{view}_{patient % 2}" for patient in range(100) for view in "ab"]
+PATIENT = r"^(p\d+)-"
+
+
+def sizes(sections):
+    return [len(sections[section]) for section in SECTIONS]
+
+
+@pytest.mark.parametrize(("name", "counts"), [("montgomery", [96, 14, 28]), ("shenzhen", [396, 56, 114])])
+def test_frozen_lists(name, counts):
+    sections = frozen_splits()[name]
+    assert sizes(sections) == counts
+    everything = [stem for section in SECTIONS for stem in sections[section]]
+    assert len(set(everything)) == len(everything) == sum(counts)
+    assert {set_of(stem) for stem in everything} == {name}
+
+
+def test_known_cases_keep_their_frozen_section():
+    frozen = frozen_splits()
+    known = [stem for sections in frozen.values() for stems in sections.values() for stem in stems]
+    sections = split([*known, *NAMES], seed=3)
+    for lists in frozen.values():
+        for section in SECTIONS:
+            assert set(lists[section]) <= set(sections[section])
+    for name in SECTIONS:
+        assert [c for c in sections[name] if set_of(c) == "other"] == split(NAMES, seed=3)[name]
+
+
+def test_split_is_seeded_and_knows_no_order():
+    shuffled = NAMES.copy()
+    random.Random(1).shuffle(shuffled)
+    assert split(NAMES, seed=5) == split(shuffled, seed=5)
+    assert split(NAMES, seed=5) != split(NAMES, seed=6)
+    assert sorted(chain(*split(NAMES, seed=5).values())) == sorted(NAMES)
+
+
+def test_split_is_stratified():
+    sections = split(NAMES)
+    assert sizes(sections) == [140, 20, 40]
+    for members in sections.values():
+        assert sum(name.endswith("_1") for name in members) == pytest.approx(len(members) / 2, abs=2)
+
+
+@pytest.mark.parametrize("rule", ["expression", "table"])
+def test_a_patient_stays_on_one_side(tmp_path, rule):
+    patients = PATIENT
+    if rule == "table":
+        patients = tmp_path / "patients.csv"
+        patients.write_text("file,patient\n" + "".join(f"{name}.png,{name[:4]}\n" for name in NAMES))
+    sections = split(NAMES, patients=patients)
+    assert sizes(sections) == [140, 20, 40]
+    seen = [{name[:4] for name in members} for members in sections.values()]
+    assert sum(map(len, seen)) == len(set.union(*seen)) == 100
+    for fold in kfold(NAMES, 5, patients=patients):
+        assert not {n[:4] for n in fold["train"]} & {n[:4] for n in fold["validation"]}
+
+
+def test_patients_that_cannot_be_told(tmp_path):
+    with pytest.raises(LungsegError, match="tells no patient"):
+        split([*NAMES, "stranger"], patients=PATIENT)
+    with pytest.raises(UsageError, match="no regular expression"):
+        split(NAMES, patients="(")
+    (tmp_path / "p.csv").write_text("image,who\na,b\n")
+    with pytest.raises(LungsegError, match=r"p\.csv: .*columns file and patient"):
+        split(NAMES, patients=tmp_path / "p.csv")
+
+
+def test_a_new_image_of_a_known_patient_follows_the_frozen_list():
+    stem = frozen_splits()["montgomery"]["test"][0]
+    sections = split([*NAMES, stem, f"{stem}-lateral"], patients=r"^(MCUCXR_\d+|p\d+)")
+    assert {stem, f"{stem}-lateral"} <= set(sections["test"])
+    with pytest.raises(LungsegError, match="in the frozen lists"):
+        split(frozen_splits()["montgomery"]["test"] + frozen_splits()["montgomery"]["train"], patients="MCU")
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 1, 1]), (10, [7, 1, 2])])
+def test_small_data_sets(count, expected):
+    assert sizes(split([f"case{i}" for i in range(count)])) == expected
+
+
+def test_folds():
+    folds = kfold(NAMES, 4, seed=2)
+    assert [len(fold["validation"]) for fold in folds] == [50] * 4
+    assert sorted(name for fold in folds for name in fold["validation"]) == sorted(NAMES)
+    assert all(sorted(fold["train"] + fold["validation"]) == sorted(NAMES) for fold in folds)
+    assert kfold(NAMES[::-1], 4, seed=2) == folds
+    assert kfold(NAMES, 4, seed=3) != folds
+    with pytest.raises(UsageError, match="3 patients cannot be split into 4 folds"):
+        kfold(["a", "b", "c"], 4)
+
+
+def test_datalist_writes_the_split_and_reads_it_again(tmp_path):
+    folder = kaggle(tmp_path / "data", *(f"case{i}" for i in range(10)))
+    file = tmp_path / "runs/split.json"
+    first = datalist(folder, "train", splits_file=file, seed=1)
+    assert [item["name"] for item in first] == sorted(item["name"] for item in first)
+    assert set(first[0]) == {"image", "label", "name", "set"}
+    assert json.loads(file.read_text())["seed"] == 1
+    assert datalist(folder, "train", splits_file=file, seed=2) == first
+    assert sum(len(datalist(folder, section, splits_file=file)) for section in SECTIONS) == 10
+    kaggle(folder, *(f"case{i}" for i in range(10)), "late")
+    with pytest.raises(LungsegError, match="1 cases are not in it, the first being late"):
+        datalist(folder, "train", splits_file=file)
+    (folder / "masks/case0.png").unlink()
+    (folder / "masks/late.png").unlink()
+    with pytest.raises(LungsegError, match="1 of its cases are not in the data set, the first being case0"):
+        datalist(folder, "train", splits_file=file)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"train": []}', '{"train": ["a"], "validation": ["a"], "test": []}'])
+def test_a_file_that_holds_no_split(tmp_path, content):
+    (tmp_path / "split.json").write_text(content)
+    with pytest.raises(LungsegError, match=r"split\.json: .*(not a split|twice)"):
+        read_split(tmp_path / "split.json")
+
+
+def test_a_data_set_of_one_pair(tmp_path):
+    folder = kaggle(tmp_path, "only")
+    assert len(datalist(folder, "train")) == 1
+    with pytest.raises(LungsegError, match="the section validation is empty: there are 1 pairs"):
+        datalist(folder, "validation")
+
+
+def test_cases_can_be_left_out_and_sets_chosen(tmp_path):
+    folder = kaggle(tmp_path, "a", "b", "MCUCXR_0001_0")
+    assert [item["name"] for item in datalist(folder, "all", exclude=["b"])] == ["MCUCXR_0001_0", "a"]
+    assert [item["set"] for item in datalist(folder, "all", sets="montgomery")] == ["montgomery"]
+    with pytest.raises(LungsegError, match="no image of shenzhen has a mask"):
+        datalist(folder, "all", sets=["shenzhen"])
+    with pytest.raises(UsageError, match="no data set 'boston'"):
+        datalist(folder, "all", sets=["boston"])
+    with pytest.raises(UsageError, match="no section 'valid'"):
+        datalist(folder, "valid")
+
+
+@needs_real_data
+@pytest.mark.parametrize(
+    ("sets", "counts"),
+    [(None, [492, 70, 142]), (["montgomery"], [96, 14, 28]), (["shenzhen"], [396, 56, 114])],
+)
+def test_sections_of_the_public_collection(sets, counts):
+    assert [len(datalist(REAL, section, sets)) for section in SECTIONS] == counts
+    assert len(datalist(REAL, "all", sets)) == sum(counts)
