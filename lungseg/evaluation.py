@@ -7,7 +7,7 @@ import json
 from os import PathLike
 from pathlib import Path
 
-from lungseg.locate import config_file, weights_file
+from lungseg.locate import config_file, model_settings, weights_file
 from lungseg.workflow import errors_in_words, start
 
 
@@ -32,7 +32,9 @@ def evaluate(
         UsageError: an override is unknown.
         LungsegError: the data or the weights cannot be used.
     """
-    settings = dict(overrides or {}, output_dir=str(output), split=split, weights=str(weights_file(weights)))
+    file = weights_file(weights)
+    settings = model_settings(file) | (overrides or {})
+    settings |= {"output_dir": str(output), "split": split, "weights": str(file)}
     workflow = start([config_file("train"), config_file("evaluate")], settings, "train")
     with errors_in_words():
         workflow.run()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from os import PathLike
 from pathlib import Path
 
@@ -43,3 +44,21 @@ def weights_file(choice: str | PathLike | None = None) -> Path:
         return models / "model_montgomery.pt"
     path = Path(choice)
     return path / "model.pt" if path.is_dir() else path
+
+
+def model_settings(weights: Path) -> dict:
+    """Return what a run's own config says about its network and its input, for weights that lie in a run's folder.
+
+    Empty for weights that lie elsewhere: those are of the bundle's network.
+
+    Raises:
+        LungsegError: the run's config is damaged.
+    """
+    stored = weights.parent / "config.json"
+    if not stored.is_file():
+        return {}
+    try:
+        config = json.loads(stored.read_text())
+        return {key: config[key] for key in ("network_def", "image_size", "clahe")}
+    except (ValueError, KeyError) as error:
+        raise LungsegError("the run's config cannot be read", stored, "train again, or move the weights") from error

@@ -14,7 +14,7 @@ from monai.data import decollate_batch, list_data_collate
 
 from lungseg.errors import LungsegError, UsageError, in_words
 from lungseg.images import Radiograph
-from lungseg.locate import bundle_root, config_file, weights_file
+from lungseg.locate import bundle_root, config_file, model_settings, weights_file
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ class Predictor:
         parser.read_config(str(config_file("inference")))
         parser["bundle_root"] = str(bundle_root())
         parser["weights"] = str(self.weights)
+        for key, value in model_settings(self.weights).items():
+            parser[key] = value
         parser["device"] = f"$torch.device('{self.device}')"
         finish = parser["postprocessing"]["transforms"]
         parser["postprocessing"]["transforms"] = [t for t in finish if not t["_target_"].startswith("SaveImage")]
