@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The learning curves of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from os import PathLike
+
+from lungseg.errors import LungsegError
+from lungseg.files import atomic_path
+
+# Below the best value by more than this the first epochs would press all others together.
+_SHOWN_BELOW_BEST = 0.15
+
+
+def learning_curves(history: Sequence[dict], path: str | PathLike) -> None:
+    """Draw the training loss and the validation metrics over the epochs into a PNG file.
+
+    Args:
+        history: a dict per epoch: `epoch`, `loss`, and in epochs that validated the metrics by name (floats; more is
+            better). The best epoch of the first metric is marked.
+        path: the PNG file.
+
+    Raises:
+        LungsegError: there is no epoch, or the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    if not history:
+        raise LungsegError("the run has no finished epoch to draw", path, "let it train for an epoch")
+    names = list(dict.fromkeys(name for entry in history for name in entry if name not in ("epoch", "loss")))
+    names = [name for name in names if all(isinstance(entry.get(name, 0.0), int | float) for entry in history)]
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    loss, metrics = figure.subplots(1, 2)
+    loss.plot([entry["epoch"] for entry in history], [entry["loss"] for entry in history], ".-", color="0.3")
+    loss.set(title="Training loss", xlabel="epoch")
+    metrics.set(title="Validation", xlabel="epoch")
+    top, lowest = 0.0, 1.0
+    for number, name in enumerate(names):
+        points = [(entry["epoch"], entry[name]) for entry in history if math.isfinite(entry.get(name, math.nan))]
+        if not points:
+            continue
+        title = name.removeprefix("val_").replace("_", " ").replace("iou", "IoU").replace("dice", "Dice")
+        metrics.plot(*zip(*points, strict=True), ".-", label=title)
+        epoch, best = max(points, key=lambda point: point[1])
+        top, lowest = max(top, best), min(lowest, *(value for _, value in points))
+        if number == 0:
+            metrics.axvline(epoch, color="0.6", linestyle=":", label=f"best {title}: {best:.4f}, epoch {epoch}")
+    if metrics.lines:
+        metrics.set_ylim(bottom=max(lowest - 0.01, top - _SHOWN_BELOW_BEST))
+        metrics.legend(loc="lower right")
+    else:
+        metrics.text(0.5, 0.5, "no validation", ha="center", transform=metrics.transAxes)
+    for axes in (loss, metrics):
+        axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)

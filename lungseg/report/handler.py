@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The handler through which the bundle's `evaluate` config measures and reports."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lungseg.data.splits import set_of
+from lungseg.errors import LungsegError
+from lungseg.images import read_radiograph
+from lungseg.metrics import case_metrics
+from lungseg.report.evaluation import write_evaluation
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
+
+_REFERENCE_BITS = 2
+
+
+class EvaluationHandler:
+    """Measure each case of a MONAI SupervisedEvaluator and, at the end, write the evaluation.
+
+    The evaluator's items hold, after its postprocessing, `image` (its meta `filename_or_obj` and, where known,
+    `spacing` as (row, column) millimetres, NaN when unknown), `pred` and `label`: label maps (1, W, H) at the image's
+    native size. `name` and `set` are taken from the items that have them. Under torchrun each process measures its
+    cases and the first one writes.
+
+    Args:
+        output_dir: see `write_evaluation`.
+        weights: file of the weights that are evaluated, for the record.
+        title: the page's title.
+
+    Attributes:
+        summary: what `write_evaluation` returned, in the process that wrote; None before.
+    """
+
+    def __init__(
+        self, output_dir: str | PathLike, weights: str | PathLike | None = None, title: str = "Evaluation"
+    ) -> None:
+        self.output_dir, self.weights, self.title = Path(output_dir), weights, title
+        self.summary: dict | None = None
+        self._cases: dict[str, tuple[dict, bytes, tuple[int, int]]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a MONAI SupervisedEvaluator that decollates its batches."""
+        from ignite.engine import Events
+
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._measure)
+        engine.add_event_handler(Events.COMPLETED, self._write)
+
+    def _start(self, engine: Engine) -> None:
+        self.summary, self._cases = None, {}
+
+    def _measure(self, engine: Engine) -> None:
+        for item, output in zip(engine.state.batch, engine.state.output, strict=True):
+            meta = item["image"].meta
+            file = str(meta["filename_or_obj"])
+            pred, reference = (_height_first(output[key]) for key in ("pred", "label"))
+            try:
+                figures = case_metrics(pred, reference, _spacing(meta))
+            except LungsegError as error:
+                raise LungsegError(error.what, file, error.remedy) from error
+            name = item.get("name", Path(file).stem)
+            row = {"name": name, "set": item.get("set", set_of(name)), "file": file, **figures}
+            # Which cases are pictured is known at the end alone. Label maps of all of them take little when packed.
+            self._cases[name] = (row, zlib.compress(pred | reference << _REFERENCE_BITS, 1), pred.shape)
+
+    def _write(self, engine: Engine) -> None:
+        cases = self._gather()
+        if cases is None:
+            return
+
+        def load_case(row: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            _, packed, shape = cases[row["name"]]
+            both = np.frombuffer(zlib.decompress(packed), dtype=np.uint8).reshape(shape)
+            reference = both >> _REFERENCE_BITS
+            return read_radiograph(row["file"]).pixels, both - (reference << _REFERENCE_BITS), reference
+
+        rows = [row for row, *_ in cases.values()]
+        self.summary = write_evaluation(rows, self.output_dir, load_case, self.title, self.weights)
+        logging.getLogger(__name__).info("evaluation of %d images: %s", len(rows), self.output_dir / "index.html")
+
+    def _gather(self) -> dict | None:
+        """Return the cases of all processes in the first one, None in the others; a repeated case counts once."""
+        import torch.distributed as dist
+
+        if not (dist.is_available() and dist.is_initialized()):
+            return self._cases
+        parts = [None] * dist.get_world_size()
+        dist.all_gather_object(parts, self._cases)
+        return {name: case for part in parts for name, case in part.items()} if dist.get_rank() == 0 else None
+
+
+def _height_first(label_map) -> np.ndarray:
+    """Turn a label map tensor (1, W, H) of any real dtype into an array (H, W) uint8."""
+    return np.ascontiguousarray(np.asarray(label_map[0].detach().cpu()).T.astype(np.uint8))
+
+
+def _spacing(meta: dict) -> tuple[float, float] | None:
+    spacing = np.asarray(meta.get("spacing", np.nan), dtype=np.float64).ravel()
+    return (float(spacing[0]), float(spacing[1])) if spacing.size == 2 and np.isfinite(spacing).all() else None

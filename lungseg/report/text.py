@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures as text."""
+
+from __future__ import annotations
+
+import math
+
+from lungseg.metrics import METRICS, is_distance
+
+
+def format_value(key: str, value: float | None) -> str:
+    """Write a value of the metric `key`: overlaps with four decimals, distances with two, nothing where undefined."""
+    if value is None or math.isnan(value):
+        return ""
+    return f"{value:.2f}" if is_distance(key) else f"{value:.4f}"
+
+
+def summary_cells(key: str, figures: dict) -> list[str]:
+    """Return title, n, mean, interval, median, 5th (distances: 95th) percentile, worst value and its case."""
+    low, high = (format_value(key, figures[end]) for end in ("ci_low", "ci_high"))
+    tail = "p95" if is_distance(key) else "p5"
+    return [
+        METRICS[key],
+        str(figures["n"]),
+        format_value(key, figures["mean"]),
+        f"{low} to {high}" if low else "",
+        format_value(key, figures["median"]),
+        format_value(key, figures[tail]),
+        format_value(key, figures["worst"]),
+        figures["worst_case"] or "",
+    ]
+
+
+SUMMARY_HEADER = ["", "n", "mean", "95 % interval", "median", "5th/95th pct", "worst", "case"]
+
+
+def summary_groups(summary: dict) -> list[tuple[str, dict]]:
+    """Return (title, figures) of each data set, and of all of them where there are several."""
+    groups = [(name, figures) for name, figures in summary["sets"].items()]
+    if len(groups) > 1:
+        groups.append(("all", summary["overall"]))
+    return [(f"{name}, {figures['n']} image{'s' * (figures['n'] != 1)}", figures) for name, figures in groups]
+
+
+def format_summary(summary: dict) -> str:
+    """Write what `lungseg.statistics.summarise` returns as a table for the terminal, with a block per data set."""
+    blocks = [
+        (title, [summary_cells(key, values) for key, values in figures["metrics"].items()])
+        for title, figures in summary_groups(summary)
+    ]
+    rows = [SUMMARY_HEADER, *(row for _, block in blocks for row in block)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(SUMMARY_HEADER))]
+    widths[0] = max(widths[0], *(len(title) for title, _ in blocks))
+    last = len(widths) - 1
+
+    def line(row: list[str]) -> str:
+        cells = [
+            cell.ljust(width) if column in (0, last) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    lines = []
+    for title, block in blocks:
+        lines += [line([title, *SUMMARY_HEADER[1:]]), *map(line, block), ""]
+    lines += [f"{name}: {note}" for name, note in summary["notes"].items()]
+    return "\n".join(lines).rstrip() + "\n"
