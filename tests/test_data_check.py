@@ -8,9 +8,13 @@ import pytest
 from data_support import LOPSIDED, REAL, image_of, kaggle, labels_of, mask_of, needs_real_data, save
 from PIL import Image
 
-from lungseg.data import check_data, contact_sheet, problems
-from lungseg.data.check import render_text
+from lungseg.data import check_data as check_layout
+from lungseg.data import contact_sheet, find_data, problems
 from lungseg.errors import LungsegError
+
+
+def check_data(folder):
+    return check_layout(find_data(folder))
 
 
 def replace_mask(folder, name, array):
@@ -75,10 +79,10 @@ def test_each_defect_is_told_once_with_its_file(tmp_path, defect):
     assert (problem.file, problem.kind, problem.left_out) == (folder / file, kind, left_out)
     assert len(result.left_out) == left_out
     assert "b" not in result.left_out
-    line = next(line for line in render_text(result).splitlines() if file in line)
+    line = next(line for line in str(result).splitlines() if file in line)
     assert kind in line
     assert problem.sentence in line
-    assert ("left out" in line) == left_out
+    assert ("[unusable]" in line) == left_out
 
 
 def test_duplicate_names_are_problems(tmp_path):
@@ -93,7 +97,7 @@ def test_duplicate_names_are_problems(tmp_path):
 def test_a_sound_data_set_has_no_problem(tmp_path):
     result = check_data(kaggle(tmp_path, "a", "b"))
     assert not result.problems
-    assert render_text(result).splitlines()[-1].strip() == "0 problems"
+    assert str(result).splitlines()[-1].strip() == "0 problems"
 
 
 def test_no_image(tmp_path):
@@ -132,7 +136,7 @@ def test_contact_sheet_without_a_single_pair(tmp_path):
 @needs_real_data
 def test_the_public_collection():
     result = check_data(REAL / "Lung Segmentation")
-    lines = [line.strip() for line in render_text(result).splitlines()]
+    lines = [line.strip() for line in str(result).splitlines()]
     assert lines[1:4] == ["800 images", "704 masks", "704 pairs"]
     assert lines[4].startswith("96 images without a mask")
     assert lines[5] == "0 masks without an image"

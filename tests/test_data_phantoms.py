@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungseg.data import check_data, datalist, phantom, read_label, write_phantoms
+from lungseg.data import check_data, datalist, find_data, phantom, read_label, write_phantoms
 from lungseg.data.labels import from_values
 from lungseg.errors import UsageError
 
@@ -71,7 +71,7 @@ def test_a_mask_gives_the_label_map_back():
 
 def test_a_data_set_of_phantoms(tmp_path):
     folder = write_phantoms(tmp_path / "my phantoms", 4, seed=3, size=(100, 90), bits=16)
-    result = check_data(folder)
+    result = check_data(find_data(folder))
     assert (len(result.pairs), result.problems) == (4, [])
     names = [item["name"] for item in datalist(folder, "all")]
     assert names == ["phantom_0001", "phantom_0002", "phantom_0003", "phantom_0004"]

@@ -7,12 +7,11 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 
 from lungseg.data.labels import MaskError, read_label
-from lungseg.data.layouts import find_data
-from lungseg.data.pairing import MASK_SUFFIX, Case
+from lungseg.data.layouts import Layout
+from lungseg.data.pairing import Case
 from lungseg.data.problems import DUPLICATE_IMAGE, SIDE_NOT_BELIEVED, SIZE_MISMATCH, UNREADABLE, Problem
 from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
@@ -53,19 +52,29 @@ class CheckResult:
         """The names of the cases whose sides are not believed."""
         return [problem.name for problem in self.problems if problem.kind == SIDE_NOT_BELIEVED]
 
+    def __str__(self) -> str:
+        """Return the findings as lines for a terminal."""
+        lines = [
+            f"{self.folder} ({self.layout})",
+            f"{self.images:6} images",
+            f"{self.masks:6} masks",
+            f"{len(self.pairs):6} pairs",
+            f"{len(self.images_without_mask):6} images without a mask{_some(self.images_without_mask)}",
+            f"{len(self.masks_without_image):6} masks without an image{_some(self.masks_without_image)}",
+            f"{len(self.problems):6} problems" + (":" if self.problems else ""),
+        ]
+        for problem in self.problems:
+            consequence = " [unusable]" if problem.left_out else ""
+            lines.append(f"  {problem.file}: {problem.kind}: {problem.sentence}{consequence}")
+        return "\n".join(lines)
 
-def check_data(
-    dataset_dir: str | PathLike | None = None,
-    images: str | PathLike | None = None,
-    masks: str | PathLike | None = None,
-    mask_suffix: str = MASK_SUFFIX,
-) -> CheckResult:
-    """Pair and read every image and every mask of a data set; for the arguments see `layouts.find_data`.
+
+def check_data(layout: Layout) -> CheckResult:
+    """Pair and read every image and every mask of a data set that `find_data` found.
 
     Raises:
-        LungsegError: there is no data set, or no image in it.
+        LungsegError: there is no image in it.
     """
-    layout = find_data(dataset_dir, images, masks, mask_suffix)
     pairing = layout.pair()
     if not pairing.images:
         raise LungsegError("there is no image in this folder", layout.images, "check the path of the data set")
@@ -89,23 +98,6 @@ def check_data(
         masks_without_image=pairing.masks_without_image,
         problems=sorted(problems, key=lambda problem: (problem.file, problem.kind)),
     )
-
-
-def render_text(result: CheckResult) -> str:
-    """Return the findings as lines for a terminal."""
-    lines = [
-        f"{result.folder} ({result.layout})",
-        f"{result.images:6} images",
-        f"{result.masks:6} masks",
-        f"{len(result.pairs):6} pairs",
-        f"{len(result.images_without_mask):6} images without a mask{_some(result.images_without_mask)}",
-        f"{len(result.masks_without_image):6} masks without an image{_some(result.masks_without_image)}",
-        f"{len(result.problems):6} problems" + (":" if result.problems else ""),
-    ]
-    for problem in result.problems:
-        consequence = " [left out]" if problem.left_out else ""
-        lines.append(f"  {problem.file}: {problem.kind}: {problem.sentence}{consequence}")
-    return "\n".join(lines)
 
 
 def _check(item: tuple[str, Path, Case | None]) -> tuple[bytes | None, list[Problem]]:
