@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the commands share: a data set of phantoms, a run trained on it, and the command line itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# Several processes with many threads each are slower than with one, on the few cores of a test machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Overrides that train a network in a second or two.
+TINY = (
+    "network_def#channels=[4,8]",
+    "network_def#strides=[2]",
+    "image_size=48",
+    "batch_size=4",
+    "num_workers=0",
+    "progress=false",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def failures(self) -> list[str]:
+        """The lines about inputs that failed."""
+        assert "Traceback" not in self.out + self.err, self.out + self.err
+        return [line for line in self.err.splitlines() if line.startswith("lungseg: failed: ")]
+
+    @property
+    def sentence(self) -> str:
+        """The one line on stderr; a test that asks for it also proves that there is no other, and no traceback."""
+        assert "Traceback" not in self.out + self.err, self.out + self.err
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("lungseg: "), lines[0]
+        assert lines[0].endswith("."), lines[0]
+        return lines[0]
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory) -> Path:
+    """Twelve phantoms of 96 x 72 pixels in Kaggle's layout, in a folder with a space: 9 train, 1 validates, 2 test."""
+    from lungseg.data import write_phantoms
+
+    return write_phantoms(tmp_path_factory.mktemp("data") / "twelve phantoms", count=12, seed=7, size=(96, 72))
+
+
+@pytest.fixture(scope="session")
+def run_folder(dataset, tmp_path_factory) -> Path:
+    """A finished run of a tiny network: its masks are poor and many are flagged, but every command takes it."""
+    from lungseg.training import train
+    from lungseg.workflow import parse_overrides
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    settings = {"dataset_dir": str(dataset), "epochs": 2, **parse_overrides(TINY)}
+    with _restored_process():
+        train(folder, settings, say=lambda line: None)
+    return folder
+
+
+@pytest.fixture
+def command(capsys):
+    """Call `lungseg` in this process: `command("predict", path, "-o", folder)`."""
+    from lungseg.cli import main
+
+    def call(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        with _restored_process():
+            try:
+                status = main([str(argument) for argument in arguments])
+            except SystemExit as stop:  # argparse's way to refuse
+                status = stop.code
+        printed = capsys.readouterr()
+        return Outcome(status, printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def process():
+    """Call `python -m lungseg` in a process of its own, which takes seconds of imports: for what needs one."""
+
+    def call(*arguments: object, before: str = "", **options) -> Outcome:
+        code = f"import sys; from lungseg.cli import main; {before}; sys.exit(main(sys.argv[1:]))"
+        start = ["-c", code] if before else ["-m", "lungseg"]
+        done = subprocess.run(
+            [sys.executable, *start, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@contextmanager
+def _restored_process():
+    """Undo what a command does to its process: silenced warnings and logs, and seeds."""
+    from monai.utils import set_determinism
+
+    disabled = logging.root.manager.disable
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        set_determinism(None)
+        logging.disable(disabled)
