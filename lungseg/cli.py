@@ -155,7 +155,7 @@ def _predict(options: argparse.Namespace) -> int:
             tqdm.write(f"lungseg: {row.status}: {text}", file=sys.stderr)
 
     with bar:
-        rows = predict(options.inputs, options.output, options.weights, options.device, done)
+        rows = predict(options.inputs, options.output, options.weights, options.device, done, tqdm.write)
     count = {status: sum(row.status == status for row in rows) for status in ("ok", "flagged", "failed")}
     told = ", ".join(f"{number} {status}" for status, number in count.items() if number)
     print(f"{told}: see {os.path.join(options.output, 'report.csv')}")

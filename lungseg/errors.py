@@ -38,3 +38,9 @@ def in_words(error: BaseException) -> LungsegError | None:
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an unexpected error says, on one line, with its type; the libraries' own texts run to pages."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

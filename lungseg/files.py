@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 
-from lungseg.errors import LungsegError
+from lungseg.errors import LungsegError, UsageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT)
 
 
 @contextmanager
@@ -25,7 +26,8 @@ def atomic_path(path: str | PathLike) -> Iterator[Path]:
     old file or the new one. When the block fails, `path` is as it was and the temporary file is gone.
 
     Raises:
-        LungsegError: the disk is full, the folder read-only, or the like (from any OSError of the block).
+        UsageError: the folder is read-only, or cannot be made.
+        LungsegError: the disk is full, or the like (from any OSError of the block).
     """
     path = Path(path)
     # The suffix stays, for writers that choose the format by it; a long name must not grow too long.
@@ -37,17 +39,45 @@ def atomic_path(path: str | PathLike) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise _in_words(error, path) from error
+        raise writing_failed(error, path) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _in_words(error: OSError, path: Path) -> LungsegError:
+def usable_folder(path: str | PathLike) -> Path:
+    """Make the folder `path`, try that it can be written to, and return it: before the work, not after it.
+
+    Raises:
+        UsageError: it is a file, is read-only, or cannot be made.
+        LungsegError: the disk is full.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise UsageError("this is a file, not a folder", path, "choose another folder for the results")
+    trial = path / f".{secrets.token_hex(4)}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(b"lungseg")
+    except OSError as error:
+        raise writing_failed(error, trial) from error
+    finally:
+        with suppress(OSError):
+            trial.unlink(missing_ok=True)
+    return path
+
+
+def writing_failed(error: OSError, path: Path) -> LungsegError:
+    """Say in words why the file `path` could not be written."""
+    reason = error.strerror or error
     if error.errno in _FULL:
-        what, remedy = "there is no room left for the file", "free some space or write to another folder"
-    elif error.errno in _FORBIDDEN:
-        what, remedy = "the folder may not be written to", "write to another folder or ask for permission"
-    else:
-        what, remedy = "the file cannot be written", "write to another folder"
-    return LungsegError(f"{what} {path.name} ({error.strerror or error})", path.parent, remedy)
+        remedy = "free some space or write to another folder"
+        return LungsegError(f"there is no room left for the file {path.name} ({reason})", path.parent, remedy)
+    if error.errno in _FORBIDDEN or (error.errno in _NAME and not path.parent.is_dir()):
+        return UsageError(f"this folder cannot be written to ({reason})", path.parent, "write to another folder")
+    return LungsegError(f"the file {path.name} cannot be written ({reason})", path.parent, "write to another folder")
+
+
+def name_is_to_blame(error: LungsegError) -> bool:
+    """Whether a file could not be written because of its own name, so that other files can be."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _NAME
