@@ -133,7 +133,7 @@ def test_a_file_that_holds_no_split(tmp_path, content):
 def test_a_data_set_of_one_pair(tmp_path):
     folder = kaggle(tmp_path, "only")
     assert len(datalist(folder, "train")) == 1
-    with pytest.raises(LungsegError, match="the section validation is empty: there are 1 pairs"):
+    with pytest.raises(LungsegError, match="the section validation is empty: there is 1 pair of"):
         datalist(folder, "validation")
 
 
@@ -157,3 +157,14 @@ def test_cases_can_be_left_out_and_sets_chosen(tmp_path):
 def test_sections_of_the_public_collection(sets, counts):
     assert [len(datalist(REAL, section, sets)) for section in SECTIONS] == counts
     assert len(datalist(REAL, "all", sets)) == sum(counts)
+
+
+def test_a_case_that_is_left_out_moves_no_other(tmp_path):
+    folder = kaggle(tmp_path, *(f"case {number}" for number in range(10)))
+    sections = {name: [item["name"] for item in datalist(folder, name)] for name in ("train", "validation", "test")}
+    gone = sections["train"][0]
+    for name, members in sections.items():
+        left = [item["name"] for item in datalist(folder, name, exclude=[gone])]
+        assert left == [member for member in members if member != gone]
+    with pytest.raises(LungsegError, match="every case of the section validation is left out"):
+        datalist(folder, "validation", exclude=sections["validation"])

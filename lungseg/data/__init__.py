@@ -26,6 +26,7 @@ __all__ = [
     "phantom",
     "read_label",
     "split",
+    "unfit_cases",
     "write_phantoms",
 ]
 
@@ -35,6 +36,7 @@ _LAZY = {
     "CheckResult": "lungseg.data.check",
     "check_data": "lungseg.data.check",
     "contact_sheet": "lungseg.data.sheet",
+    "unfit_cases": "lungseg.data.fitness",
     "phantom": "lungseg.data.phantoms",
     "write_phantoms": "lungseg.data.phantoms",
 }

@@ -35,7 +35,8 @@ def datalist(
         seed: of the split of cases that the frozen lists do not name.
         patients: what tells a case's patient, a regular expression or a CSV file; see `splits.patient_rule`.
         images, masks, mask_suffix: two folders instead of `dataset_dir` (None); see `layouts.find_data`.
-        exclude: names of cases to leave out, such as those that `check_data` refuses.
+        exclude: names of cases to leave out, such as those that `unfit_cases` returns; no other case changes its
+            section for it.
 
     Returns:
         A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set}.
@@ -47,7 +48,7 @@ def datalist(
     if section not in (*SECTIONS, "all"):
         raise UsageError(f"there is no section {section!r}", remedy=f"choose {', '.join(SECTIONS)} or all")
     layout = find_data(dataset_dir, images, masks, mask_suffix)
-    cases = [case for case in _of_sets(layout.pair().pairs, sets) if case.name not in exclude]
+    cases = _of_sets(layout.pair().pairs, sets)
     if not cases:
         wanted = f" of {', '.join([sets] if isinstance(sets, str) else sets)}" if sets else ""
         raise LungsegError(f"no image{wanted} has a mask", layout.folder, "check it with lungseg check-data")
@@ -55,11 +56,17 @@ def datalist(
         members = set(_sections([case.name for case in cases], splits_file, seed, patients)[section])
         total, cases = len(cases), [case for case in cases if case.name in members]
         if not cases:
+            pairs = "is 1 pair" if total == 1 else f"are {total} pairs"
             raise LungsegError(
-                f"the section {section} is empty: there are {total} pairs of image and mask",
+                f"the section {section} is empty: there {pairs} of image and mask",
                 layout.folder,
                 "give more pairs, or a splits file",
             )
+    # After the split, so that a case that is left out today moves no other one from test to training.
+    cases = [case for case in cases if case.name not in exclude]
+    if not cases:
+        what = f"every case of the section {section} is left out"
+        raise LungsegError(what, layout.folder, "mend their masks; lungseg check-data says what is wrong")
     return [
         {
             "image": str(case.image),
