@@ -13,7 +13,7 @@ import sys
 import warnings
 
 from lungseg import __version__
-from lungseg.errors import LungsegError, UsageError
+from lungseg.errors import LungsegError, UsageError, first_line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,6 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("LUNGSEG_TRACEBACK"):
+            raise
+        remedy = "if it is no lack of memory or disk, report what LUNGSEG_TRACEBACK=1 prints"
+        print(f"lungseg: {LungsegError(f'stopped by {first_line(error)}', remedy=remedy)}", file=sys.stderr)
         return 1
 
 
@@ -95,10 +101,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
 
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from monai.utils import set_determinism
 
 from lungseg.errors import LungsegError
 from lungseg.files import atomic_path
+from lungseg.weights import save_checkpoint
 
 
 def per_lung(output: list[dict]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -151,8 +152,7 @@ class RunCheckpoint:
         if not is_main_process():
             return
         if self.evaluator is None or (evaluated and self.evaluator.state.best_metric_epoch == engine.state.epoch):
-            with atomic_path(self.output_dir / "model.pt") as path:
-                torch.save(self.best.state_dict(), path)
+            save_checkpoint(self.best.state_dict(), self.output_dir / "model.pt")
         stored = {
             "state": {name: item.state_dict() for name, item in self.state.items()},
             "history": self.history,
@@ -162,8 +162,7 @@ class RunCheckpoint:
             "best_metric_epoch": self.evaluator.state.best_metric_epoch if self.evaluator is not None else None,
             "stopped": bool(engine.should_terminate),
         }
-        with atomic_path(self.output_dir / "last.pt") as path:
-            torch.save(stored, path)
+        save_checkpoint(stored, self.output_dir / "last.pt")
         with atomic_path(self.output_dir / "history.json") as path:
             path.write_text(json.dumps(self.history, indent=1))
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 
 from lungseg.errors import UsageError
-from lungseg.files import atomic_path
+from lungseg.files import atomic_path, usable_folder
 from lungseg.locate import bundle_root, config_file, weights_file
 from lungseg.report.curves import learning_curves
-from lungseg.workflow import errors_in_words, read_config, start
+from lungseg.weights import load_weights
+from lungseg.workflow import errors_in_words, left_out, read_config, start
 
 _PACKAGES = ("lungseg", "monai", "torch", "pytorch-ignite", "numpy")
 
@@ -45,8 +46,9 @@ def train(
         What `run.json` holds: versions, seed, threads, hash of the data, metrics, config.
 
     Raises:
-        UsageError: the folder holds a run already, or none that can be resumed, or an override is unknown.
-        LungsegError: the data or the weights cannot be used.
+        UsageError: the folder holds a run already, or none that can be resumed, or cannot be written to; or an
+            override is unknown.
+        LungsegError: the data or the weights cannot be used, or the disk is full.
     """
     output, began = Path(output), time.time()
     stored = output / "config.json"
@@ -61,11 +63,14 @@ def train(
         settings = dict(overrides or {}, bundle_root=str(bundle_root()), output_dir=str(output))
         if init is not None:
             settings["init"] = str(weights_file(init))
+            load_weights(settings["init"])
         config = read_config([config_file("train")], settings)
+        config["data_source"]["exclude"] = left_out(config, ("train", "validation"), say)
+        usable_folder(output)
         with atomic_path(stored) as path:
             path.write_text(json.dumps(config, indent=4))
 
-    workflow = start([stored], {"resume": resume}, "train")
+    workflow = start([stored], {"resume": resume}, "train#trainer")
     with errors_in_words():
         trainer = workflow.parser.get_parsed_content("train#trainer")
         data = {name: workflow.parser.get_parsed_content(f"{name}#dataset#data") for name in ("train", "validate")}
@@ -84,6 +89,7 @@ def train(
         "threads": torch.get_num_threads(),
         "device": str(trainer.state.device),
         "data": {name: {"cases": len(cases), "sha256": data_hash(cases)} for name, cases in data.items()},
+        "left_out": config["data_source"]["exclude"],
         "epochs": trainer.state.epoch,
         "best": best,
         "seconds_of_this_call": round(time.time() - began, 1),

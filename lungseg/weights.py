@@ -4,23 +4,26 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from os import PathLike
 from pathlib import Path
 
 import torch
 
-from lungseg.errors import LungsegError
+from lungseg.errors import LungsegError, UsageError
+from lungseg.files import atomic_path
 
 
 def load_weights(path: str | PathLike) -> dict[str, torch.Tensor]:
     """Read a state dict without running code from the file.
 
     Raises:
-        LungsegError: the file is missing, is no PyTorch checkpoint, or holds something else than weights.
+        UsageError: there is no such file.
+        LungsegError: the file is no PyTorch checkpoint, or holds something else than weights.
     """
     path = Path(path)
     if not path.is_file():
-        raise LungsegError("there is no weight file", path, "give a .pt file or the folder of a finished run")
+        raise UsageError("there is no weight file", path, "give a .pt file or the folder of a finished run")
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises a dozen types on damaged files
@@ -28,6 +31,21 @@ def load_weights(path: str | PathLike) -> dict[str, torch.Tensor]:
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise LungsegError("the file holds no plain state dict", path, "use the model.pt of a run") from None
     return weights
+
+
+def save_checkpoint(content: object, path: str | PathLike) -> None:
+    """Write what `torch.save` can write, whole or not at all.
+
+    It goes through memory, for on a full disk `torch.save` would tell of a position in its archive instead.
+
+    Raises:
+        UsageError: the folder is read-only.
+        LungsegError: the disk is full, or the like.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def start_from(network: torch.nn.Module, path: str | PathLike | None) -> torch.nn.Module:

@@ -6,13 +6,16 @@ from __future__ import annotations
 import difflib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from lungseg.errors import LungsegError, UsageError, in_words
+from lungseg.data import unfit_cases
+from lungseg.errors import LungsegError, UsageError, first_line, in_words
 from lungseg.locate import bundle_root, config_file
 
 
@@ -24,8 +27,14 @@ def read_config(files: Sequence[Path], overrides: dict) -> dict:
         overrides: config id, such as "batch_size" or "optimizer#weight_decay", -> value.
 
     Raises:
-        UsageError: an id is not in the config.
+        UsageError: an id is not in the config, or its value is of another kind.
+        LungsegError: a file is missing or damaged.
     """
+    for file in files:
+        try:
+            json.loads(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise LungsegError(f"the config cannot be read ({first_line(error)})", file, "restore it") from error
     parser = ConfigParser()
     parser.read_config([str(file) for file in files])
     for key, value in overrides.items():
@@ -33,8 +42,24 @@ def read_config(files: Sequence[Path], overrides: dict) -> dict:
             near = difflib.get_close_matches(key, list(_ids(parser.get())), n=3)
             remedy = f"did you mean {' or '.join(near)}" if near else "see the config for its items"
             raise UsageError(f"the config has no item {key!r}", files[0], remedy)
+        if not _of_one_kind(parser[key], value):
+            example = textwrap.shorten(json.dumps(parser[key]), 60, placeholder=" …")
+            remedy = f"give {_kind(parser[key])}, such as {example}"
+            raise UsageError(f"the item {key!r} cannot be {value!r}", files[0], remedy)
         parser[key] = value
     return parser.get()
+
+
+def _of_one_kind(old, new) -> bool:
+    """Whether a value can take the place of another; expressions, references and null can be anything."""
+    if any(item is None or (isinstance(item, str) and item.startswith(("$", "@"))) for item in (old, new)):
+        return True
+    return _kind(old) == _kind(new)
+
+
+def _kind(value) -> str:
+    kinds = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}
+    return kinds.get(type(value), "a component")
 
 
 def _ids(config, prefix: str = "") -> Iterator[str]:
@@ -62,9 +87,21 @@ def parse_overrides(texts: Iterable[str]) -> dict:
     return overrides
 
 
+def left_out(config: dict, sections: Sequence[str], say: Callable[[str], None]) -> list[str]:
+    """Return the names of the cases that a config should leave out of some sections, and tell why.
+
+    Those that its `data_source` leaves out already are among them.
+
+    Raises:
+        LungsegError: there is no data set, or a section is empty.
+    """
+    source = ConfigParser(config).get_parsed_content("data_source")
+    return sorted({*source["exclude"], *unfit_cases(sections, say, **source)})
+
+
 @contextmanager
 def errors_in_words() -> Iterator[None]:
-    """Let the sentence through that MONAI's and Ignite's nested errors were raised from, and only that."""
+    """Let only that error through which MONAI's and Ignite's nested ones were raised from, our sentence first."""
     ignite = logging.getLogger("ignite")
     level = ignite.level
     ignite.setLevel(logging.CRITICAL)
@@ -73,33 +110,50 @@ def errors_in_words() -> Iterator[None]:
     except LungsegError:
         raise
     except Exception as error:
-        told = in_words(error)
-        if told is None:
-            raise
-        raise told from None
+        raise in_words(error) or _from_worker(error) or _root(error) from None
     finally:
         ignite.setLevel(level)
 
 
-def start(files: Sequence[Path], overrides: dict, kind: str) -> ConfigWorkflow:
-    """Build and initialize a workflow from the bundle's configs.
+def _root(error: BaseException) -> BaseException:
+    """Return the error that all others were raised from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _from_worker(error: BaseException) -> LungsegError | None:
+    """Find the sentence of an error that a data loader's worker sent as text, its only way."""
+    found = re.findall(r"^lungseg\.[\w.]+Error: (.*)\.$", str(_root(error)), re.MULTILINE)
+    return LungsegError(found[-1]) if found else None
+
+
+def start(files: Sequence[Path], overrides: dict, engine: str) -> ConfigWorkflow:
+    """Build and initialize a workflow from the bundle's configs, up to its engine.
 
     Args:
         files, overrides: see :func:`read_config`.
-        kind: "train" or "inference".
+        engine: id of the trainer or evaluator to build.
 
     Raises:
-        UsageError: an override is not in the config.
+        UsageError: an override is not in the config, or nothing can be built with it.
         LungsegError: what the config's parts say about data or weights.
     """
     read_config(files, overrides)
-    with errors_in_words():
-        workflow = ConfigWorkflow(
-            config_file=[str(file) for file in files],
-            meta_file=str(config_file("metadata")),
-            logging_file=False,
-            workflow_type=kind,
-            **{"bundle_root": str(bundle_root()), **overrides},
-        )
-        workflow.initialize()
+    try:
+        with errors_in_words():
+            workflow = ConfigWorkflow(
+                config_file=[str(file) for file in files],
+                meta_file=str(config_file("metadata")),
+                logging_file=False,
+                workflow_type="train",
+                **{"bundle_root": str(bundle_root()), **overrides},
+            )
+            workflow.initialize()
+            workflow.parser.get_parsed_content(engine)
+    except (LungsegError, OSError, MemoryError):
+        raise
+    except Exception as error:  # a config can name anything, so anything can come of it
+        what = f"nothing can be built from this config ({first_line(error)})"
+        raise UsageError(what, files[0], "correct the overrides") from error
     return workflow
