@@ -19,7 +19,7 @@ from lungseg.errors import LungsegError, UsageError, first_line
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
-    _hush()
+    _settle()
     try:
         return options.run(options)
     except UsageError as error:
@@ -42,8 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _hush() -> None:
-    """Keep the libraries' notices about what is not installed from the terminal."""
+def _settle() -> None:
+    """Keep the libraries' notices from the terminal, and let it show names that it has no characters for."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from lungseg.data.phantoms import write_phantoms
 from lungseg.errors import UsageError
 from lungseg.evaluation import evaluate
+from lungseg.files import usable_folder
 from lungseg.segmentation import predict
 from lungseg.training import train
 
@@ -42,8 +43,7 @@ def demo(output: str | PathLike) -> None:
     if output.exists() and not (output / _MARK).is_file():
         raise UsageError("the folder holds something else than a demo", output, "choose another with --output")
     shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
-    (output / _MARK).touch()
+    (usable_folder(output) / _MARK).touch()
     steps: list[tuple[str, str, float, Path]] = []
 
     def note(what: str, result: str, picture: Path) -> None:

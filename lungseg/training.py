@@ -66,11 +66,14 @@ def train(
             load_weights(settings["init"])
         config = read_config([config_file("train")], settings)
         config["data_source"]["exclude"] = left_out(config, ("train", "validation"), say)
+        _make_absolute(config)
         usable_folder(output)
         with atomic_path(stored) as path:
             path.write_text(json.dumps(config, indent=4))
 
-    workflow = start([stored], {"resume": resume}, "train#trainer")
+    # A run may have been moved; and one that goes on does not start from its first weights again.
+    settings = {"output_dir": str(output)} | ({"resume": True, "init": None} if resume else {})
+    workflow = start([stored], settings, "train#trainer")
     with errors_in_words():
         trainer = workflow.parser.get_parsed_content("train#trainer")
         data = {name: workflow.parser.get_parsed_content(f"{name}#dataset#data") for name in ("train", "validate")}
@@ -101,6 +104,14 @@ def train(
         say(f"Best validation IoU {best['val_mean_iou']:.4f} in epoch {best['epoch']}: {output / 'model.pt'}")
     say(f"Curves: {output / 'curves.png'}")
     return record
+
+
+def _make_absolute(config: dict) -> None:
+    """Make the paths of the data absolute, so that the run can be resumed from any folder."""
+    source = config["data_source"]
+    for owner, key in ((config, "dataset_dir"), (source, "images"), (source, "masks"), (source, "splits_file")):
+        if owner[key] is not None and not owner[key].startswith(("$", "@")):
+            owner[key] = str(Path(owner[key]).absolute())
 
 
 def _what_it_trains_on(data: dict[str, list[dict]], trainer) -> str:

@@ -13,7 +13,7 @@ from lungseg.data.labels import MaskError, read_label
 from lungseg.data.layouts import Layout
 from lungseg.data.pairing import Case
 from lungseg.data.problems import DUPLICATE_IMAGE, SIDE_NOT_BELIEVED, SIZE_MISMATCH, UNREADABLE, Problem
-from lungseg.errors import LungsegError
+from lungseg.errors import LungsegError, UsageError
 from lungseg.images import read_radiograph
 
 _NAMES_SHOWN = 3
@@ -73,11 +73,11 @@ def check_data(layout: Layout) -> CheckResult:
     """Pair and read every image and every mask of a data set that `find_data` found.
 
     Raises:
-        LungsegError: there is no image in it.
+        UsageError: there is no image in it.
     """
     pairing = layout.pair()
     if not pairing.images:
-        raise LungsegError("there is no image in this folder", layout.images, "check the path of the data set")
+        raise UsageError("there is no image in this folder", layout.images, "check the path of the data set")
     problems = list(pairing.problems)
     digests = {}
     partnerless = [(path.stem, path, None) for path in pairing.images_without_mask]

@@ -26,8 +26,8 @@ def unfit_cases(sections: Sequence[str], say: Callable[[str], None] = print, **s
         **source: the other arguments of `datalist`.
 
     Raises:
-        LungsegError: there is no data set or several, or a section is empty.
-        UsageError: a section or a set is unknown.
+        UsageError: there is no data set, or a section or a set is unknown.
+        LungsegError: there are several data sets, or a section is empty.
     """
     sets = [source["sets"]] if isinstance(source.get("sets"), str) else source.get("sets")
     where = {key: source[key] for key in ("dataset_dir", "images", "masks", "mask_suffix") if key in source}

@@ -49,8 +49,8 @@ def find_data(
         mask_suffix: what a mask's name may have after its image's.
 
     Raises:
-        LungsegError: there is no data set, or more than one.
-        UsageError: not exactly one of the two ways was used.
+        UsageError: a folder is not there or holds no data set, or not exactly one of the two ways was used.
+        LungsegError: there is more than one data set.
     """
     if (images is None) != (masks is None) or (images is None) == (dataset_dir is None):
         raise UsageError(
@@ -60,7 +60,7 @@ def find_data(
         return two_folders(Path(images), Path(masks), mask_suffix)
     root = Path(dataset_dir)
     if not root.is_dir():
-        raise LungsegError("there is no such folder", root, "check the path of the data set")
+        raise UsageError("there is no such folder", root, "check the path of the data set")
     level = [root]
     for _ in range(_SEARCH_DEPTH + 1):
         found = [layout for folder in level if (layout := recognise(folder, mask_suffix))]
@@ -104,7 +104,7 @@ def two_folders(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> La
     """Any two folders."""
     for folder in (images, masks):
         if not folder.is_dir():
-            raise LungsegError("there is no such folder", folder, "check the path")
+            raise UsageError("there is no such folder", folder, "check the path")
     return Layout("two folders", images, images, lambda: pair_by_name(images, masks, mask_suffix))
 
 
@@ -154,10 +154,10 @@ def _sub_folders(folder: Path) -> list[Path]:
         return []
 
 
-def _nothing_found(root: Path) -> LungsegError:
+def _nothing_found(root: Path) -> UsageError:
     if not any(path.suffix.lower() in EXTENSIONS for path in root.rglob("*")):
-        return LungsegError("there is no image in this folder", root, "check the path of the data set")
-    return LungsegError(
+        return UsageError("there is no image in this folder", root, "check the path of the data set")
+    return UsageError(
         "no known layout is in this folder",
         root,
         "give one that holds CXR_png/ and masks/ (or images/ and labels/), or name --images and --masks",

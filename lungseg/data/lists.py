@@ -42,8 +42,8 @@ def datalist(
         A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set}.
 
     Raises:
-        LungsegError: there is no data set or several, it has no pair, or the section would be empty.
-        UsageError: a section or a set is unknown.
+        UsageError: there is no data set, or a section or a set is unknown.
+        LungsegError: there are several data sets, or no pair, or the section would be empty.
     """
     if section not in (*SECTIONS, "all"):
         raise UsageError(f"there is no section {section!r}", remedy=f"choose {', '.join(SECTIONS)} or all")
