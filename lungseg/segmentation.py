@@ -140,7 +140,7 @@ def _segment(predictor: Predictor, path: Path, stem: Path, output: Path) -> Row:
         for kind, picture in zip(_KINDS, (prediction.labels, overlay, prediction.mask), strict=True):
             write_png(_target(output, kind, stem), picture)
             written.append(_target(output, kind, stem))
-    except LungsegError:
+    except BaseException:  # Ctrl-C among them
         for file in written:
             file.unlink(missing_ok=True)
         raise

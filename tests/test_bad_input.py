@@ -114,6 +114,26 @@ def test_an_unforeseen_error_stops_one_file_only(command, run_folder, dataset, t
     assert len(list((tmp_path / "masks").iterdir())) == 11
 
 
+def test_a_stopped_segmentation_keeps_what_was_finished(command, run_folder, dataset, tmp_path, monkeypatch):
+    from lungseg import segmentation
+
+    write = segmentation.write_png
+
+    def stopped(path, array):
+        if path.match("masks/phantom_0003.png"):
+            raise KeyboardInterrupt
+        write(path, array)
+
+    monkeypatch.setattr(segmentation, "write_png", stopped)
+    done = command("predict", dataset / "CXR_png", "-o", tmp_path, "--weights", run_folder)
+    assert done.status == 130
+    assert "stopped; what was finished is kept." in done.err
+    assert list(statuses(tmp_path)) == ["phantom_0001.png", "phantom_0002.png"]
+    for kind in ("masks", "labels", "overlays"):
+        assert sorted(path.name for path in (tmp_path / kind).iterdir()) == ["phantom_0001.png", "phantom_0002.png"]
+    assert not leftovers(tmp_path)
+
+
 def test_a_name_too_long_for_its_results_fails_alone(command, run_folder, picture, tmp_path):
     (tmp_path / "in").mkdir()
     long = "9" * 255
