@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers import Checkpoint
+from ignite.handlers import Checkpoint, EMAHandler
 from monai.data.utils import set_rnd
 from monai.utils import set_determinism
 
@@ -61,6 +61,22 @@ class EpochSeeder:
         set_determinism(seed=seed)
         # With workers MONAI's loader seeds the transforms in each; without, they live here.
         set_rnd(engine.data_loader.dataset, seed)
+
+
+class WeightAverage(EMAHandler):
+    """Ignite's exponential moving average of the weights, with the state that a resumed run needs.
+
+    Takes the arguments of EMAHandler; `ema_model` has the average.
+    """
+
+    def state_dict(self) -> dict:
+        """Return the average and how far the momentum's warm-up has come."""
+        return {"model": self.ema_model.state_dict(), "updates": self.momentum_scheduler.event_index}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take up what `state_dict` returned; the handler must be attached."""
+        self.ema_model.load_state_dict(state["model"])
+        self.momentum_scheduler.event_index = state["updates"]
 
 
 class EarlyStop:
@@ -154,7 +170,7 @@ class RunCheckpoint:
         if self.evaluator is None or (evaluated and self.evaluator.state.best_metric_epoch == engine.state.epoch):
             save_checkpoint(self.best.state_dict(), self.output_dir / "model.pt")
         stored = {
-            "state": {name: item.state_dict() for name, item in self.state.items()},
+            "state": {name: _unwrapped(item).state_dict() for name, item in self.state.items()},
             "history": self.history,
             "epoch": engine.state.epoch,
             "iteration": engine.state.iteration,
@@ -165,6 +181,11 @@ class RunCheckpoint:
         save_checkpoint(stored, self.output_dir / "last.pt")
         with atomic_path(self.output_dir / "history.json") as path:
             path.write_text(json.dumps(self.history, indent=1))
+
+
+def _unwrapped(item):
+    """The module within DistributedDataParallel, whose names a run on one device shares."""
+    return item.module if isinstance(item, torch.nn.parallel.DistributedDataParallel) else item
 
 
 def _number(value) -> float | list[float]:

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The transforms that MONAI lacks, and what augmentation must not do to the sides."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
+
+from lungseg.augmentation import RandOpacityd
+from lungseg.data import phantom, write_phantoms
+from lungseg.locate import config_file
+from lungseg.transforms import (
+    CLAHEd,
+    LungLabelsd,
+    LungProbabilitiesd,
+    RemoveIslands,
+    ResizeShorterSided,
+    ScalePercentilesd,
+)
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((200, 300), (64, 96)), ((300, 200), (96, 64)), ((40, 40), (64, 64))])
+def test_the_shorter_side_is_resized_and_comes_back(shape, expected):
+    transform = Compose([ResizeShorterSided("image", 64)])
+    data = transform({"image": MetaTensor(torch.rand(1, *shape))})
+    assert data["image"].shape[1:] == expected
+    x = torch.linspace(0, 1, expected[0])[:, None].expand(expected)
+    data["pred"] = MetaTensor(x[None].clone())
+    back = Invertd("pred", transform, "image", nearest_interp=False)(data)["pred"]
+    assert back.shape == (1, *shape)
+    # Bilinear along x: no blocks as the "area" mode would leave them.
+    steps = back[0, :, 0].diff()
+    assert steps.max() <= (1 / (expected[0] - 1)) * (expected[0] / shape[0]) * 1.01
+    assert (steps >= -1e-6).all()
+
+
+def test_percentiles_equal_monai():
+    rng = np.random.default_rng(0)
+    image = torch.from_numpy(rng.normal(1000, 300, (1, 50, 70)).astype(np.float32))
+    ours = ScalePercentilesd("image")({"image": image})["image"]
+    theirs = ScaleIntensityRangePercentilesd("image", 0.5, 99.5, 0, 1, clip=True)({"image": image})["image"]
+    torch.testing.assert_close(torch.Tensor(ours), torch.Tensor(theirs), rtol=1e-4, atol=1e-4)
+
+
+def test_exposure_and_bit_depth_do_not_matter():
+    image, _ = phantom(1, size=(90, 110))
+    one = ScalePercentilesd("image")({"image": torch.from_numpy(image.astype(np.float32))[None]})["image"]
+    other = ScalePercentilesd("image")({"image": torch.from_numpy(image * 257.0 + 900)[None]})["image"]
+    torch.testing.assert_close(torch.Tensor(one), torch.Tensor(other), rtol=1e-5, atol=1e-5)
+
+
+def test_an_image_of_one_grey_value_becomes_zero():
+    out = ScalePercentilesd("image")({"image": torch.full((1, 20, 20), 7.0)})["image"]
+    assert (out == 0).all()
+
+
+def test_clahe_stays_in_range_and_keeps_the_meta():
+    image = MetaTensor(torch.rand(1, 64, 80), meta={"filename_or_obj": "a.png"})
+    out = CLAHEd("image")({"image": image})["image"]
+    assert out.shape == image.shape
+    assert out.meta["filename_or_obj"] == "a.png"
+    assert 0 <= out.min() < out.max() <= 1
+
+
+def test_labels_equal_the_argmax():
+    probabilities = torch.rand(3, 40, 50).softmax(0)
+    data = LungLabelsd("pred")(LungProbabilitiesd("pred")({"pred": probabilities}))
+    torch.testing.assert_close(data["pred"][0].long(), probabilities.argmax(0))
+    assert data["pred"].dtype == torch.uint8
+
+
+def test_islands_go_and_lungs_stay():
+    labels = torch.zeros(60, 60, dtype=torch.long)
+    labels[5:25, 5:50], labels[35:55, 5:50] = 1, 2
+    labels[28:31, 55:58] = 2
+    probabilities = torch.nn.functional.one_hot(labels, 3).movedim(-1, 0).float()
+    cleaned = RemoveIslands(0.1)(probabilities).argmax(0)
+    assert (cleaned[28:31, 55:58] == 0).all()
+    labels[28:31, 55:58] = 0
+    torch.testing.assert_close(cleaned, labels)
+
+
+def test_opacity_changes_the_image_alone():
+    image, labels = phantom(2, size=(96, 128))
+    data = {
+        "image": torch.from_numpy(image.T.astype(np.float32) / 255)[None],
+        "label": torch.from_numpy(labels.T.copy())[None],
+    }
+    transform = RandOpacityd("image", prob=1.0).set_random_state(0)
+    out = transform(data)
+    assert (out["image"] != data["image"]).any()
+    torch.testing.assert_close(out["label"], data["label"])
+    assert out["image"].dtype == torch.float32
+
+
+def test_augmentation_never_swaps_the_sides(tmp_path):
+    """After every random transform the right lung still lies to the left of the left one."""
+    write_phantoms(tmp_path, 2, seed=4, size=(120, 100))
+    parser = ConfigParser(json.loads(config_file("train").read_text()))
+    parser["image_size"] = 64
+    transform = parser.get_parsed_content("train#preprocessing").set_random_state(3)
+    names = [f"phantom_000{number}.png" for number in (1, 2)]
+    for index in range(20):
+        name = names[index % 2]
+        item = transform({"image": str(tmp_path / "CXR_png" / name), "label": str(tmp_path / "masks" / name)})
+        assert item["image"].shape == item["label"].shape == (1, 64, 64)
+        right, left = (torch.argwhere(item["label"][0] == lung)[:, 0].float().mean() for lung in (1, 2))
+        assert right < left
+        assert set(item["label"].unique().tolist()) <= {0, 1, 2}
