@@ -163,8 +163,9 @@ def _judgement(labels: np.ndarray) -> dict[str, str]:
 
 
 def _areas(prediction: Prediction) -> dict[str, int | float]:
-    counts = np.bincount(prediction.labels.ravel(), minlength=3)
-    pixels = {"right": int(counts[1]), "left": int(counts[2]), "lungs": int(counts[1] + counts[2])}
+    # bincount would first make eight bytes of each pixel.
+    right, left = (int(np.count_nonzero(prediction.labels == lung)) for lung in (1, 2))
+    pixels = {"right": right, "left": left, "lungs": right + left}
     areas: dict[str, int | float] = {f"{name}_px": count for name, count in pixels.items()}
     if prediction.radiograph.spacing is not None:
         row, column = prediction.radiograph.spacing
