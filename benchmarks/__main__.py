@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks`: run them all, one after the other, with the same options."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from benchmarks.command import run
+
+NAMES = ("accuracy", "windows", "training", "predict")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run every benchmark, also those after one that fails; return the worst exit status."""
+    worst = 0
+    for name in NAMES:
+        print(f"== {name}", flush=True)
+        worst = max(worst, run(import_module(f"benchmarks.{name}").main, arguments))
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())
