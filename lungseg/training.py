@@ -39,7 +39,7 @@ def train(
             `history.json`, `curves.png`, `run.json` and TensorBoard's files.
         overrides: items of `train.json` and their values. A resumed run keeps those that it was started with.
         init: weights to start from; see :func:`lungseg.locate.weights_file`.
-        resume: go on from `last.pt`.
+        resume: go on from `last.pt`, or from the beginning if the first epoch was not over.
         say: takes each line that is told to the user.
 
     Returns:
@@ -53,7 +53,7 @@ def train(
     output, began = Path(output), time.time()
     stored = output / "config.json"
     if resume:
-        if not (output / "last.pt").is_file():
+        if not stored.is_file():
             raise UsageError("there is no run to resume", output, "name the folder of a run, or leave out --resume")
         if overrides or init is not None:
             raise UsageError("a resumed run keeps its settings", output, "give --resume and --output alone")
@@ -71,8 +71,11 @@ def train(
         with atomic_path(stored) as path:
             path.write_text(json.dumps(config, indent=4))
 
-    # A run may have been moved; and one that goes on does not start from its first weights again.
-    settings = {"output_dir": str(output)} | ({"resume": True, "init": None} if resume else {})
+    # A run may have been moved; one that goes on needs its first weights no more; one that was stopped before its
+    # first epoch was over begins again.
+    settings = {"output_dir": str(output)}
+    if resume and (output / "last.pt").is_file():
+        settings |= {"resume": True, "init": None}
     workflow = start([stored], settings, "train#trainer")
     with errors_in_words():
         trainer = workflow.parser.get_parsed_content("train#trainer")

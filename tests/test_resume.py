@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,12 @@ def test_a_killed_run_ends_with_the_same_weights(data, uninterrupted, tmp_path):
     record, reference = (json.loads((run / "run.json").read_text()) for run in (output, uninterrupted))
     assert record["best"] == reference["best"]
     assert record["data"] == reference["data"]
+
+
+def test_a_run_stopped_in_its_first_epoch_begins_again(data, uninterrupted, tmp_path):
+    shutil.copy(uninterrupted / "config.json", tmp_path)
+    subprocess.run(command(data, tmp_path, "--resume"), env=environment(), check=True, capture_output=True)
+    assert same(state(tmp_path), state(uninterrupted))
 
 
 def test_ctrl_c_says_how_to_go_on(data, tmp_path):
