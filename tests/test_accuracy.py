@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped weights on real radiographs: those of the validation lists, for the test lists are for reporting alone."""
+"""The shipped weights on real radiographs, of the validation lists: the test lists are for reporting alone."""
 
 from __future__ import annotations
 
