@@ -114,7 +114,7 @@ class Predictor:
         )
         stages = ("read", "prepare", "network", "finish")
         return Prediction(
-            labels=np.ascontiguousarray(labels[0].cpu().numpy().astype(np.uint8).T),
+            labels=labels[0].as_tensor().T.contiguous().cpu().numpy(),
             radiograph=radiograph,
             seconds=dict(zip(stages, np.diff(clock).tolist(), strict=True)),
         )
