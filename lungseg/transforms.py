@@ -128,11 +128,12 @@ class CLAHEd(MapTransform):
         return out
 
 
-class RemoveIslands(Transform):
-    """Give what is far smaller than a lung back to the background, before probabilities are enlarged.
+class TidyLungs(Transform):
+    """Give islands back to the background and fill holes, before probabilities are enlarged.
 
-    Per lung the connected components of the most probable label are found at the network's resolution, where this is
-    cheap; a component smaller than `fraction` of that lung's largest one loses its lung probability.
+    A lung is one piece without holes, but for what crosses it. The connected components of each lung are found at the
+    network's resolution, where this is cheap: one smaller than `fraction` of that lung's largest loses its lung
+    probability, and what a lung encloses loses its background probability.
 
     Args:
         fraction: smallest kept area relative to the lung's largest component.
@@ -142,38 +143,43 @@ class RemoveIslands(Transform):
         self.fraction = fraction
 
     def __call__(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Clean `probabilities`, shape (3, W, H), channels background, right lung, left lung."""
+        """Tidy `probabilities`, shape (3, W, H), channels background, right lung, left lung."""
+        labels = probabilities.argmax(0).cpu().numpy()
+        tidy = probabilities.clone()
+        for lung in (1, 2):
+            islands, holes = self._faults(labels == lung)
+            tidy[:, islands.to(tidy.device)] = tidy.new_tensor([1.0, 0.0, 0.0])[:, None]
+            holes = holes.to(tidy.device)
+            tidy[0, holes], tidy[lung, holes] = 0.0, tidy[lung, holes] + tidy[0, holes]
+        return tidy
+
+    def _faults(self, lung: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Find islands and holes of the mask `lung` (W, H), as masks of that shape."""
         from scipy import ndimage
 
-        labels = probabilities.argmax(0).cpu().numpy()
-        drop = np.zeros(labels.shape, dtype=bool)
-        for lung in (1, 2):
-            components, count = ndimage.label(labels == lung)
-            if count > 1:
-                sizes = np.bincount(components.ravel())
-                sizes[0] = 0
-                small = sizes < self.fraction * sizes.max()
-                small[0] = False
-                drop |= small[components]
-        if not drop.any():
-            return probabilities
-        cleaned = probabilities.clone()
-        islands = torch.from_numpy(drop).to(cleaned.device)
-        cleaned[0, islands], cleaned[1:, islands] = 1.0, 0.0
-        return cleaned
+        components, count = ndimage.label(lung)
+        islands = np.zeros(lung.shape, dtype=bool)
+        if count > 1:
+            sizes = np.bincount(components.ravel())
+            sizes[0] = 0
+            small = sizes < self.fraction * sizes.max()
+            small[0] = False
+            islands = small[components]
+        kept = lung & ~islands
+        return torch.from_numpy(islands), torch.from_numpy(ndimage.binary_fill_holes(kept) & ~kept)
 
 
-class RemoveIslandsd(MapTransform):
-    """Dictionary version of :class:`RemoveIslands`."""
+class TidyLungsd(MapTransform):
+    """Dictionary version of :class:`TidyLungs`."""
 
     def __init__(self, keys: KeysCollection, fraction: float = 0.1) -> None:
         super().__init__(keys)
-        self.remove = RemoveIslands(fraction)
+        self.tidy = TidyLungs(fraction)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         out = dict(data)
         for key in self.key_iterator(out):
-            out[key] = self.remove(out[key])
+            out[key] = self.tidy(out[key])
         return out
 
 

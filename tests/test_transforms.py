@@ -19,7 +19,7 @@ from lungseg.transforms import (
     CLAHEd,
     LungLabelsd,
     LungProbabilitiesd,
-    RemoveIslands,
+    TidyLungs,
     ResizeShorterSided,
     ScalePercentilesd,
 )
@@ -80,10 +80,21 @@ def test_islands_go_and_lungs_stay():
     labels[5:25, 5:50], labels[35:55, 5:50] = 1, 2
     labels[28:31, 55:58] = 2
     probabilities = torch.nn.functional.one_hot(labels, 3).movedim(-1, 0).float()
-    cleaned = RemoveIslands(0.1)(probabilities).argmax(0)
+    cleaned = TidyLungs(0.1)(probabilities).argmax(0)
     assert (cleaned[28:31, 55:58] == 0).all()
     labels[28:31, 55:58] = 0
     torch.testing.assert_close(cleaned, labels)
+
+
+def test_holes_are_filled_with_the_lung_around_them():
+    labels = torch.zeros(60, 60, dtype=torch.long)
+    labels[5:25, 5:50], labels[35:55, 5:50] = 1, 2
+    expected = labels.clone()
+    labels[10:14, 20:25], labels[40:42, 30:33] = 0, 1
+    probabilities = torch.nn.functional.one_hot(labels, 3).movedim(-1, 0).float()
+    tidy = TidyLungs(0.1)(probabilities)
+    torch.testing.assert_close(tidy.argmax(0), expected)
+    torch.testing.assert_close(tidy.sum(0), torch.ones(60, 60))
 
 
 def test_opacity_changes_the_image_alone():
