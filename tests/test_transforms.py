@@ -19,9 +19,9 @@ from lungseg.transforms import (
     CLAHEd,
     LungLabelsd,
     LungProbabilitiesd,
-    TidyLungs,
     ResizeShorterSided,
     ScalePercentilesd,
+    TidyLungs,
 )
 
 
