@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.skipif("LUNGSEG_DATA" not in os.environ, reason="LUNGSEG_DATA does not name the real data")
 
 
-@pytest.mark.parametrize(("weights", "least"), [("shipped", 0.975), ("montgomery", 0.97)])
+@pytest.mark.parametrize(("weights", "least"), [("shipped", 0.97), ("montgomery", 0.955)])
 def test_shipped_weights_on_montgomery(command, tmp_path, weights, least):
     done = command(
         *("evaluate", "--data", os.environ["LUNGSEG_DATA"], "--sets", "montgomery", "--split", "validation"),
