@@ -82,10 +82,11 @@ def test_clahe_stays_in_range_and_keeps_the_meta():
     assert 0 <= out.min() < out.max() <= 1
 
 
-def test_labels_equal_the_argmax():
+def test_a_pixel_is_lung_above_the_threshold_and_of_the_likelier_side():
     probabilities = torch.rand(3, 40, 50).softmax(0)
-    data = LungLabelsd("pred")(LungProbabilitiesd("pred")({"pred": probabilities}))
-    torch.testing.assert_close(data["pred"][0].long(), probabilities.argmax(0))
+    data = LungLabelsd("pred", threshold=0.4)(LungProbabilitiesd("pred")({"pred": probabilities}))
+    side = 1 + probabilities[1:].argmax(0)
+    torch.testing.assert_close(data["pred"][0].long(), torch.where(probabilities[0] < 0.6, side, 0))
     assert data["pred"].dtype == torch.uint8
 
 
