@@ -73,7 +73,7 @@ def measure(data: str, overrides: dict, epochs: int) -> dict[str, float]:
     return dice
 
 
-def tables(numbers: dict[str, dict[str, float]]) -> dict[str, str]:
+def tables(numbers: dict[str, dict[str, float]] | None) -> dict[str, str]:
     """Return name -> Markdown."""
     if not numbers:
         return {"choices": NOT_MEASURED}
