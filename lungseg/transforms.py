@@ -26,11 +26,10 @@ class ResizeShorterSide(Resize):
 
     Args:
         size: length of the shorter side in pixels.
-        mode: interpolation mode of the forward direction.
     """
 
-    def __init__(self, size: int, mode: str = "area") -> None:
-        super().__init__(spatial_size=size, mode=mode)
+    def __init__(self, size: int) -> None:
+        super().__init__(spatial_size=size, mode="area")
 
     def __call__(self, img: torch.Tensor, *args, **kwargs) -> torch.Tensor:
         """Resize `img` of shape (C, W, H), any real dtype, to float32 with the shorter side at `size`."""
@@ -52,7 +51,7 @@ class ResizeShorterSide(Resize):
 
     def inverse_transform(self, data: torch.Tensor, transform) -> torch.Tensor:
         """Interpolate `data` (C, w, h) bilinearly back to the size it had before the forward call."""
-        transform["extra_info"]["mode"] = "bilinear" if self.mode == "area" else self.mode
+        transform["extra_info"]["mode"] = "bilinear"
         return super().inverse_transform(data, transform)
 
 
@@ -62,12 +61,11 @@ class ResizeShorterSided(Resized):
     Args:
         keys: items to resize.
         size: length of the shorter side in pixels.
-        mode: interpolation mode; "area" for images, "nearest" for label maps.
     """
 
-    def __init__(self, keys: KeysCollection, size: int, mode: str = "area") -> None:
-        super().__init__(keys, spatial_size=size, mode=mode)
-        self.resizer = ResizeShorterSide(size=size, mode=mode)
+    def __init__(self, keys: KeysCollection, size: int) -> None:
+        super().__init__(keys, spatial_size=size)
+        self.resizer = ResizeShorterSide(size)
 
 
 class ResizeLabelsd(MapTransform):

@@ -7,27 +7,19 @@ from collections.abc import Sequence
 from os import PathLike
 
 import numpy as np
-from monai.data import ImageReader
 
 from lungseg.data.labels import read_label
 from lungseg.errors import UsageError
+from lungseg.images.reader import LateReader
 
 
-class LungLabelReader(ImageReader):
+class LungLabelReader(LateReader):
     """Read masks as label maps: ``LoadImaged(keys="label", reader=LungLabelReader())``.
 
     Takes one file (binary mask or label map) or the pair [right lung, left lung]. The array is (W, H) uint8,
     axis 0 being x as in MONAI's other readers: 0 background, 1 right lung, 2 left lung, 3 side not believed.
     The metadata hold `filename_or_obj`, `affine` (identity), `spatial_shape` (W, H) and `original_channel_dim`.
     """
-
-    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Accept every name: the content decides."""
-        return True
-
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs) -> Sequence[PathLike] | PathLike:
-        """Return the names alone. Were a file refused here, MONAI would quietly try its default readers."""
-        return data
 
     def get_data(self, img: Sequence[PathLike] | PathLike) -> tuple[np.ndarray, dict]:
         """Read the reference.

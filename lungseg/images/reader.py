@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The MONAI reader that the bundle's configs name."""
+"""The MONAI reader of radiographs that the bundle's configs name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from lungseg.errors import UsageError
 from lungseg.images.radiograph import read_radiograph
 
 
-class RadiographReader(ImageReader):
+class LateReader(ImageReader):
+    """What our readers share: every file is accepted by name, and opened or refused in `get_data` alone."""
+
+    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+        """Accept every name: the content decides."""
+        return True
+
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs) -> Sequence[PathLike] | PathLike:
+        """Return the names alone. Were a file refused here, MONAI would quietly try its default readers."""
+        return data
+
+
+class RadiographReader(LateReader):
     """Read radiographs with MONAI: ``LoadImaged(keys="image", reader=RadiographReader())``.
 
     The array is (W, H) float32, axis 0 being x as in MONAI's other readers. The metadata hold
@@ -21,14 +33,6 @@ class RadiographReader(ImageReader):
     (W, H), `original_channel_dim` ("no_channel"), `spacing` ((row, column) in millimetres, NaN when unknown)
     and `spacing_kind` ("patient", "detector" or "unknown").
     """
-
-    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Accept every name: the content decides."""
-        return True
-
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs) -> Sequence[PathLike] | PathLike:
-        """Return the name alone. Were a file refused here, MONAI would quietly try its default readers."""
-        return data
 
     def get_data(self, img: Sequence[PathLike] | PathLike) -> tuple[np.ndarray, dict]:
         """Read the file.
