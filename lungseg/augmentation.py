@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
+from PIL import Image, ImageDraw
 
 from lungseg.transforms import clahe
 
@@ -114,3 +115,50 @@ class RandOpacityd(RandomizableTransform, MapTransform):
         inside = np.clip((1 + softness - np.hypot(u, v)) / (2 * softness), 0, 1)
         smooth = inside * inside * (3 - 2 * inside)
         return (strength * smooth).astype(np.float32), float(target)
+
+
+class RandDevicesd(RandomizableTransform, MapTransform):
+    """What lies on patients and on pictures: pacemakers, cables, tubes, buttons, side markers, burnt-in boxes.
+
+    Each is a bright shape drawn at a random place and strength. The label map does not change.
+
+    Args:
+        keys: images to change.
+        prob: probability of a change.
+        max_count: at most so many shapes.
+    """
+
+    def __init__(self, keys: KeysCollection, prob: float = 0.15, max_count: int = 5) -> None:
+        MapTransform.__init__(self, keys)
+        RandomizableTransform.__init__(self, prob)
+        self.max_count = max_count
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        self.randomize(None)
+        if not self._do_transform:
+            return out
+        for key in self.key_iterator(out):
+            image = out[key]
+            for _ in range(self.R.randint(1, self.max_count + 1)):
+                weight = torch.from_numpy(self._shape(*image.shape[1:]))
+                image = image * (1 - weight) + weight
+            out[key] = image
+        return out
+
+    def _shape(self, width: int, height: int) -> np.ndarray:
+        """One shape's opacity (W, H), float32 in [0, 1]."""
+        canvas = Image.new("L", (width, height))
+        draw = ImageDraw.Draw(canvas)
+        grey, size = int(self.R.uniform(60, 255)), np.array([width, height])
+        start = self.R.uniform(0, 1, 2) * size
+        kind = self.R.choice(["cable", "disc", "box"])
+        if kind == "cable":
+            bends = start + np.cumsum(self.R.normal(0, 0.12, (self.R.randint(2, 6), 2)) * size, axis=0)
+            points = [tuple(start), *map(tuple, bends)]
+            draw.line(points, fill=grey, width=self.R.randint(1, max(2, width // 80)), joint="curve")
+        else:
+            radii = self.R.uniform(0.01, 0.06, 2) * size
+            corners = [*(start - radii), *(start + radii)]
+            (draw.ellipse if kind == "disc" else draw.rectangle)(corners, fill=grey)
+        return np.asarray(canvas, dtype=np.float32).T / 255

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 
 import numpy as np
@@ -15,6 +15,7 @@ from monai.data import decollate_batch, list_data_collate
 from lungseg.errors import LungsegError, UsageError, in_words
 from lungseg.images import Radiograph
 from lungseg.locate import bundle_root, config_file, model_settings, weights_file
+from lungseg.quality import missing_lungs
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,15 @@ class Prediction:
         labels: (H, W) uint8 of the radiograph's own size: 0 background, 1 right lung, 2 left lung.
         radiograph: what was segmented.
         seconds: what each stage took: "read", "prepare", "network", "finish".
+        quality: estimate of the Dice of the lungs' union, 0 to 1; None where none was made.
+        flags: what is doubtful: short name -> reason in words.
     """
 
     labels: np.ndarray
     radiograph: Radiograph
     seconds: dict[str, float]
+    quality: float | None = None
+    flags: dict[str, str] = field(default_factory=dict)
 
     @property
     def mask(self) -> np.ndarray:
@@ -112,9 +117,11 @@ class Predictor:
             spacing=None if np.isnan(spacing).any() else spacing,
             spacing_kind=stored.meta["spacing_kind"],
         )
+        labels = labels[0].as_tensor().T.contiguous().cpu().numpy()
         stages = ("read", "prepare", "network", "finish")
         return Prediction(
-            labels=labels[0].as_tensor().T.contiguous().cpu().numpy(),
+            labels=labels,
             radiograph=radiograph,
             seconds=dict(zip(stages, np.diff(clock).tolist(), strict=True)),
+            flags=missing_lungs(labels),
         )

@@ -95,6 +95,37 @@ class ResizeLabelsd(MapTransform):
         return out
 
 
+def inside_borders(image: torch.Tensor, tolerance: float = 0.04, share: float = 0.05) -> torch.Tensor:
+    """Find what lies inside uniform borders: letterboxing, collimator bars, unexposed film.
+
+    A border's lines (rows or columns) have one grey value, that of the outermost line, but for a `share` of their
+    pixels, so that burnt-in text does not hide it. For :class:`monai.transforms.CropForegroundd`.
+
+    Args:
+        image: (C, W, H) of any real dtype; the first channel counts.
+        tolerance: what counts as the same grey, relative to the image's range (1st to 99th percentile).
+        share: at most so much of a border's line differs.
+
+    Returns:
+        (1, W, H) bool, true in one rectangle: all of the image where less than a quarter of a side would be left.
+    """
+    pixels = np.asarray(image)[0]
+    low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 256), :: max(1, pixels.shape[1] // 256)], (1, 99))
+    spans = []
+    for lines in (pixels, pixels.T):
+        lines = lines[:, :: max(1, lines.shape[1] // 256)].astype(np.float32)
+        margins = []
+        for inward in (lines, lines[::-1]):
+            differs = np.abs(inward - np.median(inward[0])) > tolerance * (high - low)
+            content = differs.mean(axis=1) > share
+            margins.append(int(content.argmax()) if content.any() else 0)
+        start, stop = margins[0], len(lines) - margins[1]
+        spans.append(slice(start, stop) if stop - start >= len(lines) / 4 else slice(None))
+    inside = torch.zeros(1, *pixels.shape, dtype=torch.bool)
+    inside[0, spans[0], spans[1]] = True
+    return inside
+
+
 class ScalePercentilesd(MapTransform):
     """Scale the grey values between two percentiles to [0, 1] and clip: exposure and bit depth no longer matter.
 

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`report.csv` of `lungseg predict`: a row per input."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from lungseg.files import atomic_path, writing_failed
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `report.csv`; what is not known is empty.
+
+    Attributes:
+        file: the input as it was named.
+        status: "ok", "flagged" (segmented, but look at it) or "failed".
+        reason: why it was flagged or failed, in words.
+        right_px, left_px, lungs_px: visible lung field in pixels of the input.
+        right_mm2, left_mm2, lungs_mm2: the same in square millimetres, where the pixel spacing is known.
+        spacing_kind: "patient", "detector" (the shadow at the detector, larger than the patient) or "unknown".
+        quality: estimate of the Dice of the lungs' union, 0 to 1.
+        flags: short names of what is doubtful, separated by blanks.
+        seconds: from reading to having written everything.
+    """
+
+    file: str
+    status: str
+    reason: str = ""
+    right_px: int | None = None
+    left_px: int | None = None
+    lungs_px: int | None = None
+    right_mm2: float | None = None
+    left_mm2: float | None = None
+    lungs_mm2: float | None = None
+    spacing_kind: str = ""
+    quality: float | None = None
+    flags: str = ""
+    seconds: float | None = None
+
+
+class CsvReport:
+    """`report.csv`, which grows a row at a time: whatever ends the work, what was done is in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with atomic_path(path) as temporary:
+            temporary.write_text(_csv_line(field.name for field in fields(Row)), encoding="utf-8")
+
+    def add(self, row: Row) -> None:
+        """Append a row, whole or not at all."""
+        size = self.path.stat().st_size
+        try:
+            # A file name may hold bytes that are no UTF-8.
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.write(_csv_line(astuple(row)))
+        except OSError as error:
+            os.truncate(self.path, size)
+            raise writing_failed(error, self.path) from error
+
+
+def _csv_line(cells: Iterable) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
