@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
-from monai.data import decollate_batch, list_data_collate
+from monai.data import MetaTensor
 
 from lungseg.errors import LungsegError, UsageError, in_words
 from lungseg.images import Radiograph
@@ -28,6 +29,7 @@ class Prediction:
         seconds: what each stage took: "read", "prepare", "network", "finish".
         quality: estimate of the Dice of the lungs' union, 0 to 1; None where none was made.
         flags: what is doubtful: short name -> reason in words.
+        probabilities: (2, H, W) float32 of the right and the left lung, 0 to 1, where the predictor keeps them.
     """
 
     labels: np.ndarray
@@ -35,11 +37,27 @@ class Prediction:
     seconds: dict[str, float]
     quality: float | None = None
     flags: dict[str, str] = field(default_factory=dict)
+    probabilities: np.ndarray | None = None
 
     @property
     def mask(self) -> np.ndarray:
         """The union of both lungs: (H, W) uint8, 0 or 255."""
         return np.where(self.labels > 0, np.uint8(255), np.uint8(0))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A radiograph on its way to the network.
+
+    Attributes:
+        image: (1, w, h) float32 MetaTensor at the network's resolution; it remembers what was done to it.
+        radiograph: what was read.
+        seconds: what each stage took so far.
+    """
+
+    image: MetaTensor
+    radiograph: Radiograph
+    seconds: dict[str, float]
 
 
 def choose_device(name: str) -> torch.device:
@@ -65,12 +83,15 @@ class Predictor:
     Args:
         weights: see :func:`lungseg.locate.weights_file`.
         device: see :func:`choose_device`.
+        keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory.
 
     Raises:
         LungsegError: the weights are missing, damaged, or another network's.
     """
 
-    def __init__(self, weights: str | PathLike | None = None, device: str = "auto") -> None:
+    def __init__(
+        self, weights: str | PathLike | None = None, device: str = "auto", keep_probabilities: bool = False
+    ) -> None:
         self.weights = weights_file(weights)
         self.device = choose_device(device)
         parser = ConfigParser()
@@ -88,11 +109,24 @@ class Predictor:
             raise in_words(error) or error from None
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.inferer = parser.get_parsed_content("inferer")
+        self.keep_probabilities = keep_probabilities
         self.postprocessing = parser.get_parsed_content("postprocessing")
 
-    @torch.inference_mode()
     def predict(self, path: str | PathLike) -> Prediction:
-        """Segment one file.
+        """Segment one file: prepare, run, finish.
+
+        Raises:
+            LungsegError: the file is no radiograph that can be read.
+        """
+        prepared = self.prepare(path)
+        began = time.perf_counter()
+        (logits,) = self.run([prepared])
+        prepared.seconds["network"] = time.perf_counter() - began
+        return self.finish(prepared, logits)
+
+    @torch.inference_mode()
+    def prepare(self, path: str | PathLike) -> Prepared:
+        """Read a file and make it what the network sees. May be called from several threads, as `finish` may.
 
         Raises:
             LungsegError: the file is no radiograph that can be read.
@@ -104,12 +138,7 @@ class Predictor:
             raise in_words(error) or LungsegError("the file cannot be read", path, "check it") from error
         stored = data["image"]
         clock.append(time.perf_counter())
-        data = self.preprocessing(data, start=1)
-        batch = list_data_collate([data])
-        clock.append(time.perf_counter())
-        batch["pred"] = self.inferer(batch["image"].to(self.device), self.network)
-        clock.append(time.perf_counter())
-        labels = self.postprocessing(decollate_batch(batch)[0])["pred"]
+        image = self.preprocessing(data, start=1)["image"]
         clock.append(time.perf_counter())
         spacing = tuple(float(mm) for mm in stored.meta["spacing"])
         radiograph = Radiograph(
@@ -117,11 +146,31 @@ class Predictor:
             spacing=None if np.isnan(spacing).any() else spacing,
             spacing_kind=stored.meta["spacing_kind"],
         )
-        labels = labels[0].as_tensor().T.contiguous().cpu().numpy()
-        stages = ("read", "prepare", "network", "finish")
+        return Prepared(image, radiograph, dict(zip(("read", "prepare"), np.diff(clock).tolist(), strict=True)))
+
+    @torch.inference_mode()
+    def run(self, batch: Sequence[Prepared]) -> list[torch.Tensor]:
+        """Return the network's logits (3, w, h) of each image; all images of a batch have one size."""
+        images = torch.stack([prepared.image.as_tensor() for prepared in batch])
+        return list(self.inferer(images.to(self.device), self.network))
+
+    @torch.inference_mode()
+    def finish(self, prepared: Prepared, logits: torch.Tensor) -> Prediction:
+        """Turn logits (3, w, h) into a label map of the radiograph's own size."""
+        began = time.perf_counter()
+        last = len(self.postprocessing) - 1  # before it, the lungs' probabilities; after it, their labels
+        data = self.postprocessing({"image": prepared.image, "pred": logits}, end=last)
+        probabilities = _height_first(data["pred"]) if self.keep_probabilities else None
+        labels = _height_first(self.postprocessing(data, start=last)["pred"])[0]
         return Prediction(
             labels=labels,
-            radiograph=radiograph,
-            seconds=dict(zip(stages, np.diff(clock).tolist(), strict=True)),
+            radiograph=prepared.radiograph,
+            seconds=prepared.seconds | {"finish": time.perf_counter() - began},
             flags=missing_lungs(labels),
+            probabilities=probabilities,
         )
+
+
+def _height_first(channels: torch.Tensor) -> np.ndarray:
+    """Turn a tensor (C, W, H) into an array (C, H, W)."""
+    return channels.as_tensor().mT.contiguous().cpu().numpy()
