@@ -14,6 +14,7 @@ import warnings
 
 from lungseg import __version__
 from lungseg.errors import LungsegError, UsageError, first_line
+from lungseg.outputs import DEFAULT_KINDS, KINDS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,7 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("-o", "--output", required=True, help="folder for masks, labels, overlays and report.csv")
     _add_weights(predict)
     predict.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    predict.set_defaults(run=_predict)
+    predict.add_argument(
+        "--save",
+        action="extend",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="KIND[,KIND…]",
+        help=f"write these too: {', '.join(kind for kind in KINDS if kind not in DEFAULT_KINDS)}",
+    )
+    for kind in DEFAULT_KINDS:
+        predict.add_argument(f"--no-{kind}", action="append_const", dest="leave_out", const=kind, help=f"no {kind}")
+    predict.set_defaults(run=_predict, leave_out=[])
 
     train = commands.add_parser("train", help="train on a folder of radiographs and masks")
     _add_data(train)
@@ -161,8 +172,9 @@ def _predict(options: argparse.Namespace) -> int:
             text = row.reason if row.status == "failed" else f"{row.file}: {row.reason}; look at its overlay."
             tqdm.write(f"lungseg: {row.status}: {text}", file=sys.stderr)
 
+    kinds = [kind for kind in (*DEFAULT_KINDS, *options.save) if kind not in options.leave_out]
     with bar:
-        rows = predict(options.inputs, options.output, options.weights, options.device, done, tqdm.write)
+        rows = predict(options.inputs, options.output, options.weights, options.device, done, tqdm.write, kinds)
     count = {status: sum(row.status == status for row in rows) for status in ("ok", "flagged", "failed")}
     told = ", ".join(f"{number} {status}" for status, number in count.items() if number)
     print(f"{told}: see {os.path.join(options.output, 'report.csv')}")

@@ -5,29 +5,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lungseg.images import draw_overlay, write_png
-from lungseg.predictor import Prediction
+from lungseg.errors import UsageError
+from lungseg.files import atomic_path
 
-
-def _write_mask(path: Path, prediction: Prediction, source: Path) -> None:
-    write_png(path, prediction.mask)
-
-
-def _write_labels(path: Path, prediction: Prediction, source: Path) -> None:
-    write_png(path, prediction.labels)
+# The command line names the kinds: nothing that takes long to import stands above.
+if TYPE_CHECKING:
+    from lungseg.predictor import Prediction
 
 
-def _write_overlay(path: Path, prediction: Prediction, source: Path) -> None:
-    write_png(path, draw_overlay(prediction.radiograph.pixels, prediction.labels))
+def _mask(prediction: Prediction, source: Path) -> bytes:
+    from lungseg.images import encode_png
+
+    return encode_png(prediction.mask)
 
 
-# Kind -> ending of its files, and what writes one.
-KINDS: dict[str, tuple[str, Callable[[Path, Prediction, Path], None]]] = {
-    "labels": (".png", _write_labels),
-    "overlays": (".png", _write_overlay),
-    "masks": (".png", _write_mask),
+def _labels(prediction: Prediction, source: Path) -> bytes:
+    from lungseg.images import encode_png
+
+    return encode_png(prediction.labels)
+
+
+def _overlay(prediction: Prediction, source: Path) -> bytes:
+    from lungseg.images import draw_overlay, encode_png
+
+    return encode_png(draw_overlay(prediction.radiograph.pixels, prediction.labels))
+
+
+def _probabilities(prediction: Prediction, source: Path) -> bytes:
+    import numpy as np
+
+    from lungseg.images import encode_png
+
+    lungs = prediction.probabilities.sum(axis=0).clip(0, 1)
+    return encode_png(np.rint(lungs * 65535).astype(np.uint16))
+
+
+# Kind -> ending of its files, and what turns a prediction and the file it was made from into the content of one.
+KINDS: dict[str, tuple[str, Callable[[Prediction, Path], bytes]]] = {
+    "masks": (".png", _mask),
+    "labels": (".png", _labels),
+    "overlays": (".png", _overlay),
+    "probabilities": (".png", _probabilities),
 }
+DEFAULT_KINDS = ("masks", "labels", "overlays")
 
 
 class Outputs:
@@ -36,10 +58,18 @@ class Outputs:
     Args:
         folder: where the kinds' folders are made.
         kinds: names among `KINDS`.
+
+    Raises:
+        UsageError: there is no such kind.
     """
 
-    def __init__(self, folder: Path, kinds: Iterable[str] = ("labels", "overlays", "masks")) -> None:
-        self.folder, self.kinds = Path(folder), tuple(kinds)
+    def __init__(self, folder: Path, kinds: Iterable[str] = DEFAULT_KINDS) -> None:
+        self.folder, self.kinds = Path(folder), tuple(dict.fromkeys(kinds))
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise UsageError(
+                    f"there is no kind of output called {kind!r}", remedy=f"choose among {', '.join(KINDS)}"
+                )
 
     def targets(self, stem: Path) -> dict[str, Path]:
         """Return kind -> file for an input whose results are called `stem` (which may have sub-folders)."""
@@ -49,12 +79,14 @@ class Outputs:
         """Write all kinds for the input file `source`.
 
         Raises:
-            LungsegError: a file cannot be written.
+            LungsegError: a kind cannot be made of this file, or a file cannot be written.
         """
+        contents = {kind: KINDS[kind][1](prediction, source) for kind in self.kinds}
         written: list[Path] = []
         try:
             for kind, target in self.targets(stem).items():
-                KINDS[kind][1](target, prediction, source)
+                with atomic_path(target) as temporary:
+                    temporary.write_bytes(contents[kind])
                 written.append(target)
         except BaseException:  # Ctrl-C among them
             for file in written:

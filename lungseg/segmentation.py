@@ -14,7 +14,7 @@ from lungseg.errors import LungsegError, UsageError, first_line
 from lungseg.files import name_is_to_blame, usable_folder
 from lungseg.images import find_radiographs
 from lungseg.measures import measures
-from lungseg.outputs import Outputs
+from lungseg.outputs import DEFAULT_KINDS, Outputs
 from lungseg.predictor import Predictor
 from lungseg.report.rows import CsvReport, Row
 
@@ -28,16 +28,18 @@ def predict(
     device: str = "auto",
     done: Callable[[int, int, Row], None] = lambda index, total, row: None,
     say: Callable[[str], None] = lambda line: None,
+    kinds: Iterable[str] = DEFAULT_KINDS,
 ) -> list[Row]:
     """Segment files and folders; one bad file does not stop the others.
 
     Args:
         inputs: see :func:`lungseg.images.find_radiographs`.
-        output: folder for `masks/`, `labels/`, `overlays/` and `report.csv`; sub-folders of the inputs are kept.
+        output: folder for a folder of each kind and `report.csv`; sub-folders of the inputs are kept.
         weights: see :func:`lungseg.locate.weights_file`.
         device: see :func:`lungseg.predictor.choose_device`.
         done: called after each file with its index from 1, the number of files, and its row.
         say: takes the line that tells which files of the folders were passed over.
+        kinds: what to write of each radiograph, see :data:`lungseg.outputs.KINDS`.
 
     Returns:
         The rows of the report, in the order of the inputs.
@@ -48,11 +50,11 @@ def predict(
     """
     output, inputs = Path(output), [Path(path) for path in inputs]
     found = find_radiographs(inputs, exclude=output)
-    outputs = Outputs(output)
+    outputs = Outputs(output, kinds)
     _keep_apart(inputs, found.radiographs, outputs)
     if found.skipped:
         say(_passed_over(found.skipped))
-    predictor = Predictor(weights=weights, device=device)
+    predictor = Predictor(weights=weights, device=device, keep_probabilities="probabilities" in outputs.kinds)
     report = CsvReport(usable_folder(output) / "report.csv")
     rows: list[Row] = []
     for index, (path, stem) in enumerate(found.radiographs, 1):

@@ -4,13 +4,14 @@
 from lungseg.images.inputs import Inputs, find_radiographs
 from lungseg.images.overlay import draw_overlay
 from lungseg.images.radiograph import Radiograph, read_radiograph
-from lungseg.images.writer import write_png
+from lungseg.images.writer import encode_png, write_png
 
 __all__ = [
     "Inputs",
     "Radiograph",
     "RadiographReader",
     "draw_overlay",
+    "encode_png",
     "find_radiographs",
     "read_radiograph",
     "write_png",
