@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
+_LUNGS = {"right": 1, "left": 2}
+
 
 def measures(labels: np.ndarray, spacing: tuple[float, float] | None) -> dict[str, int | float]:
     """Measure a label map.
@@ -14,13 +16,42 @@ def measures(labels: np.ndarray, spacing: tuple[float, float] | None) -> dict[st
         spacing: (row, column) millimetres per pixel, or None when it is not known.
 
     Returns:
-        Name -> value, for the columns of :class:`lungseg.report.rows.Row`; square millimetres only where the spacing
-        is known.
+        Name -> value, for the columns of :class:`lungseg.report.rows.Row`. What cannot be known is left out:
+        millimetres without a spacing, ratio and width of both lungs where one is missing, box and width of a missing
+        lung.
     """
-    # bincount would first make eight bytes of each pixel.
-    right, left = (int(np.count_nonzero(labels == lung)) for lung in (1, 2))
-    pixels = {"right": right, "left": left, "lungs": right + left}
-    found: dict[str, int | float] = {f"{name}_px": count for name, count in pixels.items()}
+    height, width = labels.shape
+    found: dict[str, int | float] = {"image_width": width, "image_height": height}
+    spans = {}
+    for side, lung in _LUNGS.items():
+        region = labels == lung
+        # bincount would first make eight bytes of each pixel.
+        found[f"{side}_px"] = int(np.count_nonzero(region))
+        if found[f"{side}_px"]:
+            spans[side] = _spans(region)
+    found["lungs_px"] = found["right_px"] + found["left_px"]
+    for side, (first, last) in spans.items():
+        rows = np.flatnonzero(last >= 0)
+        found[f"{side}_x"], found[f"{side}_y"] = int(first.min()), int(rows[0])
+        found[f"{side}_w"] = int(last.max()) - found[f"{side}_x"] + 1
+        found[f"{side}_h"] = int(rows[-1]) - found[f"{side}_y"] + 1
+    if len(spans) == len(_LUNGS):
+        found["left_right_ratio"] = round(found["left_px"] / found["right_px"], 3)
+        (right_first, right_last), (left_first, left_last) = spans.values()
+        spans["lungs"] = np.minimum(right_first, left_first), np.maximum(right_last, left_last)
+    found |= {f"{side}_width_px": int((last - first).max()) + 1 for side, (first, last) in spans.items()}
     if spacing is not None:
-        found |= {f"{name}_mm2": round(count * spacing[0] * spacing[1], 1) for name, count in pixels.items()}
+        areas = ("right", "left", "lungs")
+        found |= {f"{side}_mm2": round(found[f"{side}_px"] * spacing[0] * spacing[1], 1) for side in areas}
+        found |= {f"{side}_width_mm": round(found[f"{side}_width_px"] * spacing[1], 1) for side in spans}
     return found
+
+
+def _spans(region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last column of a region in each row, (H,) int64; rows without any: (W, -1)."""
+    width = region.shape[1]
+    # argmax of booleans stops at the first that is true.
+    first, last = region.argmax(axis=1), width - 1 - region[:, ::-1].argmax(axis=1)
+    empty = ~region[np.arange(len(region)), first]
+    first[empty], last[empty] = width, -1
+    return first, last

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,7 @@ from lungseg.files import atomic_path
 
 # The command line names the kinds: nothing that takes long to import stands above.
 if TYPE_CHECKING:
+    from lungseg.images.dicom_seg import Algorithm
     from lungseg.predictor import Prediction
 
 
@@ -42,14 +46,46 @@ def _probabilities(prediction: Prediction, source: Path) -> bytes:
     return encode_png(np.rint(lungs * 65535).astype(np.uint16))
 
 
+def _thumbnail(prediction: Prediction, source: Path) -> bytes:
+    from lungseg.images.thumbnail import encode_thumbnail
+
+    return encode_thumbnail(prediction.radiograph.pixels, prediction.labels)
+
+
+def _nifti(prediction: Prediction, source: Path) -> bytes:
+    from lungseg.images.nifti_writer import encode_nifti
+
+    return encode_nifti(prediction.labels, source, prediction.radiograph.spacing, prediction.radiograph.spacing_kind)
+
+
+def _dicom_seg(prediction: Prediction, source: Path) -> bytes:
+    from lungseg.images.dicom_seg import encode_dicom_seg
+
+    return encode_dicom_seg(prediction.labels, source, _algorithm(prediction.weights))
+
+
+@lru_cache(maxsize=1)
+def _algorithm(weights: Path) -> Algorithm:
+    from lungseg import __version__
+    from lungseg.images.dicom_seg import Algorithm
+    from lungseg.locate import BUNDLE_NAME, config_file
+    from lungseg.weights import weights_hash
+
+    version = json.loads(config_file("metadata").read_text(encoding="utf-8"))["version"]
+    return Algorithm(BUNDLE_NAME, version, weights_hash(weights), software=__version__)
+
+
 # Kind -> ending of its files, and what turns a prediction and the file it was made from into the content of one.
 KINDS: dict[str, tuple[str, Callable[[Prediction, Path], bytes]]] = {
     "masks": (".png", _mask),
     "labels": (".png", _labels),
     "overlays": (".png", _overlay),
+    "thumbnails": (".jpg", _thumbnail),
     "probabilities": (".png", _probabilities),
+    "nifti": (".nii.gz", _nifti),
+    "dicom-seg": (".dcm", _dicom_seg),
 }
-DEFAULT_KINDS = ("masks", "labels", "overlays")
+DEFAULT_KINDS = ("masks", "labels", "overlays", "thumbnails")
 
 
 class Outputs:
@@ -60,7 +96,7 @@ class Outputs:
         kinds: names among `KINDS`.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: there is no such kind, or a package that it needs is missing.
     """
 
     def __init__(self, folder: Path, kinds: Iterable[str] = DEFAULT_KINDS) -> None:
@@ -70,6 +106,11 @@ class Outputs:
                 raise UsageError(
                     f"there is no kind of output called {kind!r}", remedy=f"choose among {', '.join(KINDS)}"
                 )
+
+        if "dicom-seg" in self.kinds and find_spec("highdicom") is None:
+            raise UsageError(
+                "DICOM SEG needs the package highdicom", remedy='install it with pip install "lungseg[dicom]"'
+            )
 
     def targets(self, stem: Path) -> dict[str, Path]:
         """Return kind -> file for an input whose results are called `stem` (which may have sub-folders)."""

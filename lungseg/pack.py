@@ -23,7 +23,7 @@ def pack(output: str | PathLike) -> Path:
     files = {file: file.relative_to(root) for part in _PARTS for file in sorted(root.glob(part)) if file.is_file()}
     for file in sorted(package.rglob("*")):
         relative = file.relative_to(package)
-        if file.suffix in (".py", ".json") and relative.parts[0] not in ("bundle", "workflows"):
+        if file.suffix in (".py", ".json", ".css", ".js") and relative.parts[0] not in ("bundle", "workflows"):
             files[file] = Path("lungseg") / relative
     with atomic_path(output) as path, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file, name in files.items():

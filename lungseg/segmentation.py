@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,7 +17,9 @@ from lungseg.images import find_radiographs
 from lungseg.measures import measures
 from lungseg.outputs import DEFAULT_KINDS, Outputs
 from lungseg.predictor import Predictor
+from lungseg.report.predictions import reporting
 from lungseg.report.rows import CsvReport, Row
+from lungseg.weights import weights_hash
 
 _NAMES_SHOWN = 3
 
@@ -34,7 +37,8 @@ def predict(
 
     Args:
         inputs: see :func:`lungseg.images.find_radiographs`.
-        output: folder for a folder of each kind and `report.csv`; sub-folders of the inputs are kept.
+        output: folder for a folder of each kind, `report.csv`, `report.json` and `report.html`; sub-folders of the
+            inputs are kept.
         weights: see :func:`lungseg.locate.weights_file`.
         device: see :func:`lungseg.predictor.choose_device`.
         done: called after each file with its index from 1, the number of files, and its row.
@@ -57,18 +61,29 @@ def predict(
     predictor = Predictor(weights=weights, device=device, keep_probabilities="probabilities" in outputs.kinds)
     report = CsvReport(usable_folder(output) / "report.csv")
     rows: list[Row] = []
-    for index, (path, stem) in enumerate(found.radiographs, 1):
-        try:
-            rows.append(_segment(predictor, path, stem, outputs))
-        except LungsegError as error:
-            rows.append(Row(file=str(path), status="failed", reason=str(error)))
-            if not name_is_to_blame(error):
-                with suppress(LungsegError):
-                    report.add(rows[-1])
-                raise
-        report.add(rows[-1])
-        done(index, len(found.radiographs), rows[-1])
+    with reporting(output, rows, _facts(predictor, outputs)):
+        for index, (path, stem) in enumerate(found.radiographs, 1):
+            try:
+                rows.append(_segment(predictor, path, stem, outputs))
+            except LungsegError as error:
+                rows.append(Row(file=str(path), status="failed", reason=str(error)))
+                if not name_is_to_blame(error):
+                    with suppress(LungsegError):
+                        report.add(rows[-1])
+                    raise
+            report.add(rows[-1])
+            done(index, len(found.radiographs), rows[-1])
     return rows
+
+
+def _facts(predictor: Predictor, outputs: Outputs) -> dict:
+    """Return what `report.json` records of the run."""
+    return {
+        "command": sys.argv,
+        "weights": {"file": str(predictor.weights), "sha256": weights_hash(predictor.weights)},
+        "device": str(predictor.device),
+        "outputs": list(outputs.kinds),
+    }
 
 
 def _keep_apart(inputs: list[Path], radiographs: list[tuple[Path, Path]], outputs: Outputs) -> None:
@@ -108,6 +123,7 @@ def _segment(predictor: Predictor, path: Path, stem: Path, outputs: Outputs) -> 
         file=str(path),
         status="flagged" if prediction.flags else "ok",
         reason="; ".join(prediction.flags.values()),
+        name=str(stem),
         **measures(prediction.labels, prediction.radiograph.spacing),
         spacing_kind=prediction.radiograph.spacing_kind,
         quality=prediction.quality,

@@ -18,6 +18,7 @@ from lungseg.data import phantom
 from lungseg.demo import real_radiograph
 
 KINDS = ("labels", "masks", "overlays")
+REPORTS = ["report.csv", "report.html", "report.json"]
 
 
 def report(folder: Path) -> list[dict]:
@@ -44,7 +45,11 @@ def picture(dataset) -> Path:
 def test_masks_labels_and_overlays_have_the_inputs_size_and_their_values(command, run_folder, picture, tmp_path):
     done = command("predict", picture, "-o", tmp_path / "out", "--weights", run_folder)
     assert done.status == 0, done.err
-    assert written(tmp_path / "out") == [*(f"{kind}/phantom_0001" for kind in KINDS), "report.csv"]
+    assert written(tmp_path / "out") == [
+        *(f"{kind}/phantom_0001" for kind in KINDS),
+        *REPORTS,
+        "thumbnails/phantom_0001.jpg",
+    ]
     with Image.open(picture) as image:
         size = image.size
     assert size == (96, 72)
@@ -150,7 +155,11 @@ def test_results_inside_the_input_folder_are_not_segmented_again(command, run_fo
         done = command("predict", tmp_path, "-o", tmp_path / "lungs", "--weights", run_folder)
         assert done.status == 0
         assert [row["file"] for row in report(tmp_path / "lungs")] == [str(tmp_path / "a.png")]
-    assert written(tmp_path / "lungs") == [*(f"{kind}/a" for kind in KINDS), "report.csv"]
+    assert written(tmp_path / "lungs") == [
+        *(f"{kind}/a" for kind in KINDS),
+        *REPORTS,
+        "thumbnails/a.jpg",
+    ]
 
 
 def test_results_do_not_go_among_the_inputs(command, run_folder, picture, tmp_path):

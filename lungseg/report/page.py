@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 import numpy as np
@@ -13,22 +13,27 @@ import numpy as np
 _LONGEST_SIDE = 720
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto;
+:root { color-scheme: light dark; --ink: #1a1a1a; --quiet: #595959; --ground: #fff; --line: #ddd; --strong: #888;
+        --focus: #0072b2; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e8e8; --quiet: #a8a8a8; --ground: #16181a; --line: #3a3d40; --strong: #777; --focus: #56b4e9; } }
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--ground); margin: 2rem auto;
        max-width: 76rem; padding: 0 1rem; }
-h1 { margin-bottom: .2rem; } h2 { margin-top: 2.2rem; } .quiet { color: #595959; }
+h1 { margin-bottom: .2rem; } h2 { margin-top: 2.2rem; } .quiet { color: var(--quiet); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
 caption { text-align: left; font-weight: 600; padding: .8rem 0 .3rem; }
-thead th { border-bottom: 2px solid #888; } th button { all: unset; cursor: pointer; }
-th button:focus-visible { outline: 2px solid #0072b2; } th[aria-sort=ascending] button::after { content: " \\2191"; }
+thead th { border-bottom: 2px solid var(--strong); } th button { all: unset; cursor: pointer; }
+th button:focus-visible { outline: 2px solid var(--focus); }
+th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
 figure { margin: 0; } figure img { width: 100%; background: #000; } img { max-width: 100%; height: auto; }
 figcaption { font-size: .9rem; }
 """
 
-_SCRIPT = """
+_SORTING = """
 for (const button of document.querySelectorAll("table.sortable th button")) button.onclick = () => {
   const th = button.closest("th"), column = th.cellIndex, body = th.closest("table").tBodies[0];
   const up = th.getAttribute("aria-sort") !== "ascending";
@@ -46,16 +51,24 @@ for (const button of document.querySelectorAll("table.sortable th button")) butt
 
 def document(title: str, body: Iterable[str]) -> str:
     """Return the page; `title` is plain text, the items of `body` are HTML."""
-    return "\n".join(
-        [
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>",
-            *body,
-            '<p class="quiet">Not a medical device.</p>',
-            f"<script>{_SCRIPT}</script>\n</body>\n</html>\n",
-        ]
-    )
+    return "\n".join(document_parts(title, body))
+
+
+def document_parts(title: str, body: Iterable[str], style: str = "", script: str = _SORTING) -> Iterator[str]:
+    """Yield the page piece by piece, for pages that are larger than memory should hold; lines end between them.
+
+    Args:
+        title: plain text.
+        body: HTML.
+        style: CSS, besides what all pages share.
+        script: JavaScript, run at the end.
+    """
+    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>"
+    yield from body
+    yield '<p class="quiet">Not a medical device.</p>'
+    yield f"<script>{script}</script>\n</body>\n</html>\n"
 
 
 def table(

@@ -6,24 +6,37 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from lungseg.errors import LungsegError
 from lungseg.files import atomic_path, writing_failed
+
+# How "backslashreplace" writes the characters that stand for bytes of file names that are no UTF-8.
+_LOST_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of `report.csv`; what is not known is empty.
+    """One line of `report.csv`; what is not known is empty. Sides are the patient's. `docs/report.md` is for users.
 
     Attributes:
         file: the input as it was named.
         status: "ok", "flagged" (segmented, but look at it) or "failed".
         reason: why it was flagged or failed, in words.
+        name: what its results are called: `masks/{name}.png`, and so on.
+        image_width, image_height: of the input, in pixels.
         right_px, left_px, lungs_px: visible lung field in pixels of the input.
         right_mm2, left_mm2, lungs_mm2: the same in square millimetres, where the pixel spacing is known.
         spacing_kind: "patient", "detector" (the shadow at the detector, larger than the patient) or "unknown".
+        left_right_ratio: area of the left lung over that of the right one.
+        right_x, right_y, right_w, right_h: bounding box of the right lung in pixels, from the upper left corner.
+        left_x, left_y, left_w, left_h: bounding box of the left lung.
+        right_width_px, left_width_px, lungs_width_px: the lung, and both lungs from the outer border of one to that of
+            the other, where they are widest, along a row of pixels.
+        right_width_mm, left_width_mm, lungs_width_mm: the same in millimetres.
         quality: estimate of the Dice of the lungs' union, 0 to 1.
         flags: short names of what is doubtful, separated by blanks.
         seconds: from reading to having written everything.
@@ -32,6 +45,9 @@ class Row:
     file: str
     status: str
     reason: str = ""
+    name: str = ""
+    image_width: int | None = None
+    image_height: int | None = None
     right_px: int | None = None
     left_px: int | None = None
     lungs_px: int | None = None
@@ -39,6 +55,21 @@ class Row:
     left_mm2: float | None = None
     lungs_mm2: float | None = None
     spacing_kind: str = ""
+    left_right_ratio: float | None = None
+    right_x: int | None = None
+    right_y: int | None = None
+    right_w: int | None = None
+    right_h: int | None = None
+    left_x: int | None = None
+    left_y: int | None = None
+    left_w: int | None = None
+    left_h: int | None = None
+    right_width_px: int | None = None
+    left_width_px: int | None = None
+    lungs_width_px: int | None = None
+    right_width_mm: float | None = None
+    left_width_mm: float | None = None
+    lungs_width_mm: float | None = None
     quality: float | None = None
     flags: str = ""
     seconds: float | None = None
@@ -62,6 +93,30 @@ class CsvReport:
         except OSError as error:
             os.truncate(self.path, size)
             raise writing_failed(error, self.path) from error
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read what :class:`CsvReport` wrote. The file names' bytes that are no UTF-8 are as they were.
+
+    Raises:
+        LungsegError: the file is not there, or is no such report.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.DictReader(file)
+            return [
+                Row(**{field.name: _parsed(field.type, line[field.name]) for field in fields(Row)}) for line in lines
+            ]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise LungsegError("the report cannot be read", path, "move it away and segment again") from error
+
+
+def _parsed(kind: str, text: str) -> str | int | float | None:
+    if kind == "str":
+        return _LOST_BYTE.sub(lambda found: chr(int(found[1], 16)), text)
+    if not text:
+        return None
+    return int(text) if kind.startswith("int") else float(text)
 
 
 def _csv_line(cells: Iterable) -> str:
