@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
 
-from lungseg.augmentation import RandOpacityd
+from lungseg.augmentation import RandDevicesd, RandOpacityd
 from lungseg.data import phantom, write_phantoms
 from lungseg.locate import config_file
 from lungseg.transforms import (
@@ -23,6 +23,7 @@ from lungseg.transforms import (
     ResizeShorterSided,
     ScalePercentilesd,
     TidyLungs,
+    inside_borders,
 )
 
 
@@ -139,3 +140,43 @@ def test_augmentation_never_swaps_the_sides(tmp_path):
         right, left = (torch.argwhere(item["label"][0] == lung)[:, 0].float().mean() for lung in (1, 2))
         assert right < left
         assert set(item["label"].unique().tolist()) <= {0, 1, 2}
+
+
+def box(image: np.ndarray) -> tuple[slice, slice]:
+    """The rectangle that lies inside the borders of (H, W) pixels, as slices of rows and columns."""
+    inside = inside_borders(torch.from_numpy(image.T.copy())[None])[0].numpy().T
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    assert inside.sum() == len(rows) * len(columns)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_uniform_borders_are_found_whatever_their_grey_and_the_text_in_them(level):
+    rng = np.random.default_rng(0)
+    image = rng.integers(20, 235, (90, 70)).astype(np.float32)
+    framed = np.pad(image, ((12, 0), (31, 17)), constant_values=level)
+    framed[40:44, 5:9] = 255 - level
+    assert box(framed) == (slice(12, 102), slice(31, 101))
+
+
+def test_a_picture_without_borders_and_one_of_one_grey_are_kept_whole():
+    image = np.random.default_rng(0).integers(0, 255, (40, 60)).astype(np.float32)
+    for picture in (image, np.full((40, 60), 7, np.float32)):
+        assert box(picture) == (slice(0, 40), slice(0, 60))
+
+
+def test_little_is_not_taken_for_the_picture():
+    """A thin bright line on black is not all there is to see."""
+    image = np.zeros((100, 100), np.float32)
+    image[:, 50:60] = np.random.default_rng(0).integers(50, 255, (100, 10))
+    assert box(image) == (slice(0, 100), slice(0, 100))
+
+
+def test_devices_are_bright_and_leave_the_rest():
+    before = torch.full((1, 64, 80), 0.4)
+    changed = RandDevicesd("image", prob=1.0)
+    changed.set_random_state(3)
+    after = changed({"image": before})["image"]
+    assert after.shape == before.shape
+    assert (after >= before - 1e-6).all()
+    assert 0 < (after > before).float().mean() < 0.5

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segmentations of pictures in memory, with what the quality is judged by: for fitting and for measuring it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.damage import damaged
+from lungseg.data import LungLabelReader
+from lungseg.images import read_radiograph, write_png
+from lungseg.predictor import Predictor
+
+
+class Segmenter:
+    """Segments arrays as `lungseg predict` segments files.
+
+    Args:
+        weights: see :func:`lungseg.locate.weights_file`.
+    """
+
+    def __init__(self, weights: str) -> None:
+        self.predictor = Predictor(weights, device="cpu")
+        self.folder = tempfile.TemporaryDirectory()
+
+    def __call__(self, pixels: np.ndarray):
+        """Segment `pixels` (H, W).
+
+        Returns:
+            The prediction, the image (1, w, h) that the network saw, and its probabilities (3, w, h).
+        """
+        low, high = float(pixels.min()), float(pixels.max())
+        path = Path(self.folder.name) / "picture.png"
+        write_png(path, ((pixels - low) / max(high - low, 1e-6) * 255).astype(np.uint8))
+        prepared = self.predictor.prepare(path)
+        (logits,) = self.predictor.run([prepared])
+        return self.predictor.finish(prepared, logits), prepared.image, torch.as_tensor(logits).softmax(0)
+
+
+def cases(listed: list[dict], kinds: list[str], copies: int) -> Iterator[tuple[dict, str, np.ndarray, np.ndarray]]:
+    """Yield each case undamaged ("none") and with each kind of damage: (case, kind, pixels, labels).
+
+    Args:
+        listed: as `lungseg.data.datalist` returns them.
+        kinds: of `benchmarks.damage`.
+        copies: how often each kind, in different strengths.
+    """
+    for case in listed:
+        pixels = read_radiograph(case["image"]).pixels
+        labels = np.asarray(LungLabelReader().get_data(case["label"])[0]).T
+        yield case, "none", pixels, labels
+        for kind in kinds:
+            for copy in range(copies):
+                rng = np.random.default_rng(list(f"{case['name']} {kind} {copy}".encode()))
+                yield case, kind, *damaged(kind, pixels, labels, rng)
+
+
+def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
+    """Dice of the unions of two label maps; 1 if both are empty."""
+    ours, theirs = prediction > 0, reference > 0
+    total = int(ours.sum() + theirs.sum())
+    return float(2 * (ours & theirs).sum() / total) if total else 1.0

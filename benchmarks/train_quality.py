@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.train_quality`: fit the estimate of quality on the damaged validation lists.
+
+Shapes are learned from the masks of the training lists. Damage and wrong images that are held out are not seen.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from benchmarks.command import add_trial, data_folder, parser, run
+from benchmarks.damage import HELD_OUT, KINDS
+from benchmarks.segmented import Segmenter, cases, dice
+from benchmarks.wrong_images import wrong_images
+from lungseg.features import features, shape
+from lungseg.locate import bundle_root
+from lungseg.quality import QualityNetwork
+from lungseg.weights import save_checkpoint
+
+_COPIES, _STEPS, _FOLDS = 3, 1500, 5
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Fit, tell how well the estimate does on cases that were left out of the fit, and write the weights."""
+    options = parser("train_quality", "Fit the estimate of a segmentation's quality.")
+    add_trial(options)
+    options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
+    options.add_argument("--output", default=str(bundle_root() / "models" / "quality.pt"), help="the weight file")
+    options = options.parse_args(arguments)
+    from lungseg.data import datalist
+
+    data = data_folder(options)
+    train, validation = datalist(data, "train"), datalist(data, "validation")
+    if options.trial:
+        train, validation = train[:40], validation[:: len(validation) // 6]
+    shapes = np.stack([outline for outline in map(_shape_of, train) if outline is not None])
+    table = _table(Segmenter(options.weights), validation)
+
+    fold = np.array([hash_ % _FOLDS for hash_ in table["case"]])
+    estimate = np.zeros(len(fold))
+    for left_out in range(_FOLDS):
+        network = _fit(shapes, table, fold != left_out)
+        estimate[fold == left_out] = _estimate(network, table, fold == left_out)
+    for name, rows in {"all": fold >= 0, "undamaged": table["kind"] == "none"}.items():
+        rho = spearmanr(estimate[rows], table["dice"][rows]).statistic
+        error = np.abs(estimate[rows] - table["dice"][rows]).mean()
+        print(f"left out of the fit, {name}: {rows.sum()} pictures, Spearman {rho:.3f}, mean error {error:.4f}")
+    if not options.trial:
+        save_checkpoint(_fit(shapes, table, fold >= 0).state_dict(), Path(options.output))
+
+
+def _shape_of(case: dict) -> np.ndarray | None:
+    """The shape of a case's reference, as that of a segmentation; None where its sides are not believed."""
+    from lungseg.data import LungLabelReader
+
+    label = torch.from_numpy(np.asarray(LungLabelReader().get_data(case["label"])[0]))[::2, ::2]
+    return None if (label == 3).any() else shape(torch.stack([label == value for value in range(3)]).float())
+
+
+def _table(segment: Segmenter, listed: list[dict]) -> dict[str, np.ndarray]:
+    """Features, shapes and true Dice of everything that may be seen: a row each."""
+    rows: dict[str, list] = {name: [] for name in ("case", "kind", "dice", "features", "shape")}
+
+    def add(case: int, kind: str, pixels: np.ndarray, labels: np.ndarray) -> None:
+        prediction, image, probabilities = segment(pixels)
+        rows["case"].append(case)
+        rows["kind"].append(kind)
+        rows["dice"].append(dice(prediction.labels, labels))
+        rows["features"].append(list(features(image, probabilities, image.meta).values()))
+        rows["shape"].append(shape(probabilities))
+
+    kinds = [kind for kind in KINDS if kind not in HELD_OUT]
+    numbers = {case["name"]: number for number, case in enumerate(listed)}
+    for case, kind, pixels, labels in cases(listed, kinds, _COPIES):
+        add(numbers[case["name"]], kind, pixels, labels)
+    for number, (_, _, pixels) in enumerate(wrong_images(False)):
+        for turn in range(4):
+            add(number, "wrong", np.rot90(pixels, turn), np.zeros(np.rot90(pixels, turn).shape, np.uint8))
+    return {name: np.array(values) for name, values in rows.items()}
+
+
+def _fit(shapes: np.ndarray, table: dict[str, np.ndarray], rows: np.ndarray) -> QualityNetwork:
+    torch.manual_seed(0)
+    network = QualityNetwork()
+    known = torch.from_numpy(shapes)
+    network.shape_mean[:] = known.mean(0)
+    count = len(network.shape_axes)
+    _, scale, axes = torch.linalg.svd(known - known.mean(0), full_matrices=False)
+    network.shape_axes[:] = axes[:count]
+    network.shape_deviation[:] = scale[:count] / len(known) ** 0.5
+    # An empty segmentation needs no estimate: it is worth nothing.
+    rows = rows & (table["shape"].sum(1) > 0)
+    measured, outlines = (torch.from_numpy(table[name][rows]).float() for name in ("features", "shape"))
+    truth = torch.from_numpy(table["dice"][rows]).float()
+    seen = torch.cat([measured, network.strangeness(outlines)], 1)
+    network.feature_mean[:], network.feature_deviation[:] = seen.mean(0), seen.std(0).clamp(1e-6)
+    # Of the logit, the Dice of good segmentations has the same weight as that of bad ones.
+    target = torch.logit(truth.clamp(0.02, 0.99))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
+    draws = [torch.multinomial(torch.ones(len(truth)), len(truth), replacement=True) for _ in network.members]
+    weights = [torch.bincount(draw, minlength=len(truth)).float() for draw in draws]
+    for _ in range(_STEPS):
+        errors = [(logits - target).abs() for logits in network.logits(measured, outlines)]
+        loss = sum((weight * error).mean() for weight, error in zip(weights, errors, strict=True))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return network.eval()
+
+
+@torch.no_grad()
+def _estimate(network: QualityNetwork, table: dict[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+    measured, outlines = (torch.from_numpy(table[name][rows]).float() for name in ("features", "shape"))
+    found = outlines.sum(1) > 0
+    return torch.where(found, network(measured, outlines), 0.0).numpy()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be seen of a segmentation without its reference: the measures that :mod:`lungseg.quality` judges by.
+
+They are taken at the network's resolution, where they cost a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+SHAPE_SIZE = 32
+NAMES = (
+    "agreement",  # Dice of the lungs at the probabilities 0.25 and 0.75
+    "right_agreement",
+    "left_agreement",
+    "blur",  # sum of p (1 - p) over the perimeter
+    "confusion",  # right and left lung at one place, over the area
+    "area",  # share of the picture
+    "right_share",  # of both lungs
+    "islands",  # share that lies outside each lung's largest component
+    "holes",  # share of the filled lungs
+    "edge",  # longest run of lung along an edge of the picture, over the lungs' height
+    "aspect",  # width over height of the lungs' box
+    "height_ratio",  # shorter over longer lung
+    "tilt",  # degrees of the line through both lungs' centres off the horizontal
+    "sides",  # distance of the lungs' centres over their box's width, negative when they are exchanged
+    "right_roughness",  # perimeter squared over 4 pi area
+    "left_roughness",
+    "inside",  # mean grey value of the lungs
+    "contrast",  # mean of a rim around the lungs minus mean of the lungs
+    "texture",  # standard deviation within the lungs
+    "spread",  # standard deviation of the picture
+    "grain",  # mean absolute Laplacian of the picture
+    "frontal",  # logit of being a frontal chest radiograph
+    "upright",  # probability of the recognised turn
+)
+
+
+def features(image: torch.Tensor, probabilities: torch.Tensor, meta: dict) -> dict[str, float]:
+    """Measure a segmentation.
+
+    Args:
+        image: (1, w, h) float in [0, 1], as the network saw it.
+        probabilities: (3, w, h), channels background, right and left lung.
+        meta: `frontal` and `upright`, probabilities as :class:`lungseg.upright.SetUpright` tells them.
+
+    Returns:
+        Name -> value for each of `NAMES`; zeros for what is not defined where no lung was found.
+    """
+    grey = image.detach().cpu().numpy()[0].T
+    _, right, left = probabilities.detach().cpu().numpy().transpose(0, 2, 1)
+    union = right + left
+    lungs = union > 0.5
+    sides = {"right": lungs & (right >= left), "left": lungs & (left > right)}
+    found = dict.fromkeys(NAMES, 0.0)
+    frontal = float(np.clip(meta["frontal"], 1e-4, 1 - 1e-4))
+    found |= {
+        "frontal": float(np.log(frontal / (1 - frontal))),
+        "upright": float(meta["upright"]),
+        "spread": float(grey.std()),
+        "grain": float(np.abs(ndimage.laplace(grey)).mean()),
+    }
+    area = int(lungs.sum())
+    if not area:
+        return found
+    found |= {f"{side}_agreement": _agreement(p) for side, p in (("right", right), ("left", left))}
+    found |= _extent(lungs, sides)
+    found |= _greys(grey, lungs)
+    found |= {f"{side}_roughness": _roughness(mask) for side, mask in sides.items()}
+    found |= {
+        "agreement": _agreement(union),
+        "blur": float((union * (1 - union)).sum() / max(_perimeter(lungs), 1)),
+        "confusion": float(np.minimum(right, left).sum() / area),
+        "area": area / lungs.size,
+        "right_share": float(sides["right"].sum() / area),
+        "islands": 1 - sum(_largest(mask) for mask in sides.values()) / area,
+        "holes": float(sum((ndimage.binary_fill_holes(m) & ~m).sum() for m in sides.values()) / area),
+    }
+    return found
+
+
+def shape(probabilities: torch.Tensor) -> np.ndarray:
+    """Return the lungs within their common box: (2 * 32 * 32,) float32 shares of right and left lung, zeros if none."""
+    _, right, left = probabilities.detach().cpu()
+    lungs = right + left > 0.5
+    box = lungs.nonzero()
+    if not len(box):
+        return np.zeros(2 * SHAPE_SIZE**2, np.float32)
+    (x, y), (far_x, far_y) = box.min(0).values, box.max(0).values + 1
+    masks = torch.stack([lungs & (right >= left), lungs & (left > right)])[:, x:far_x, y:far_y].float()
+    return torch.nn.functional.adaptive_avg_pool2d(masks[None], SHAPE_SIZE).flatten().numpy()
+
+
+def _agreement(p: np.ndarray) -> float:
+    sure, likely = (p > 0.75).sum(), (p > 0.25).sum()
+    return float(2 * sure / max(sure + likely, 1))
+
+
+def _perimeter(mask: np.ndarray) -> int:
+    padded = np.pad(mask, 1)
+    return int(sum((np.diff(padded, axis=axis) != 0).sum() for axis in (0, 1)))
+
+
+def _roughness(mask: np.ndarray) -> float:
+    area = mask.sum()
+    # Steps along a slanted line are a quarter pi longer than the line, on average over all slants.
+    return float((_perimeter(mask) * np.pi / 4) ** 2 / (4 * np.pi * area)) if area else 0.0
+
+
+def _largest(mask: np.ndarray) -> int:
+    components, count = ndimage.label(mask)
+    return int(np.bincount(components.ravel())[1:].max()) if count else 0
+
+
+def _extent(lungs: np.ndarray, sides: dict[str, np.ndarray]) -> dict[str, float]:
+    rows, columns = np.flatnonzero(lungs.any(1)), np.flatnonzero(lungs.any(0))
+    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    edge = max(lungs[0].sum(), lungs[-1].sum(), lungs[:, 0].sum(), lungs[:, -1].sum())
+    found = {"edge": float(edge / height), "aspect": float(width / height)}
+    if all(mask.any() for mask in sides.values()):
+        heights = [np.ptp(np.flatnonzero(mask.any(1))) + 1 for mask in sides.values()]
+        (right_y, right_x), (left_y, left_x) = (np.argwhere(mask).mean(0) for mask in sides.values())
+        found |= {
+            "height_ratio": float(min(heights) / max(heights)),
+            "tilt": float(np.degrees(np.arctan2(abs(left_y - right_y), abs(left_x - right_x)))),
+            "sides": float((left_x - right_x) / width),
+        }
+    return found
+
+
+def _greys(grey: np.ndarray, lungs: np.ndarray) -> dict[str, float]:
+    reach = max(2, min(lungs.shape) // 24)
+    rim = ndimage.maximum_filter(lungs, size=2 * reach + 1) & ~lungs
+    inside = float(grey[lungs].mean())
+    return {
+        "inside": inside,
+        "contrast": float(grey[rim].mean()) - inside if rim.any() else 0.0,
+        "texture": float(grey[lungs].std()),
+    }

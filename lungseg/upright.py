@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sets a turned or inverted radiograph upright before it is segmented, and its result back.
+
+A small network looks at a thumbnail of 64 x 64 pixels and tells the quarter turns, whether the grey values are
+inverted, whether the picture is mirrored, and whether it is a frontal chest radiograph at all. Turns and inversion are
+undone; the rest is told in the image's metadata, for :mod:`lungseg.quality`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from os import PathLike
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.networks.nets import Classifier
+from monai.transforms import InvertibleTransform, MapTransform, Rotate90
+from monai.utils import convert_to_tensor
+
+from lungseg.weights import start_from
+
+SIZE = 64
+# The network's outputs: logits of the four turns (softmax), of an inverted picture, of a mirrored one, and of a
+# frontal chest radiograph (a sigmoid each).
+TURNS, INVERTED, MIRRORED, FRONTAL = slice(0, 4), 4, 5, 6
+
+
+def recognizer() -> Classifier:
+    """Return the network, with random weights: (B, 1, 64, 64) thumbnails to (B, 7) logits."""
+    return Classifier(
+        in_shape=(1, SIZE, SIZE),
+        classes=7,
+        channels=(16, 32, 64, 96),
+        strides=(2, 2, 2, 2),
+        num_res_units=1,
+        act="RELU",
+        norm="BATCH",
+        dropout=0.2,
+    )
+
+
+def thumbnail(image: torch.Tensor) -> torch.Tensor:
+    """Squeeze `image` (1, W, H), any units, to (1, 64, 64) float32 with its 1st to 99th percentile at 0 to 1."""
+    step = max(1, min(image.shape[1:]) // (4 * SIZE))
+    small = torch.nn.functional.adaptive_avg_pool2d(image[None, :, ::step, ::step].float(), SIZE)[0]
+    low, high = np.percentile(small.numpy(), (1, 99))
+    return ((small - float(low)) / max(float(high - low), 1e-6)).clamp(0, 1)
+
+
+class SetUpright(InvertibleTransform):
+    """Undo quarter turns and inversion of a radiograph, where they are recognised without doubt.
+
+    The result's metadata gain `quarter_turns` (how many, counter-clockwise as seen on a screen, the picture was
+    turned by), `inverted` (0 or 1), and the probabilities `mirrored`, `frontal` and `upright` (of the
+    recognised turn).
+
+    Args:
+        weights: state dict of :func:`recognizer`.
+        confidence: a turn or an inversion that is less probable is not undone.
+
+    Raises:
+        LungsegError: the weights cannot be used.
+    """
+
+    def __init__(self, weights: str | PathLike, confidence: float = 0.9) -> None:
+        self.network = start_from(recognizer(), weights).eval()
+        self.confidence = confidence
+
+    @torch.no_grad()
+    def __call__(self, image: torch.Tensor) -> MetaTensor:
+        """Set `image`, (1, W, H) of any real dtype, upright: (1, W, H) or (1, H, W)."""
+        image = convert_to_tensor(image, track_meta=True)
+        logits = self.network(thumbnail(image.as_tensor().cpu())[None])[0]
+        probabilities = logits[TURNS].softmax(0)
+        turns = int(probabilities.argmax())
+        inverted, mirrored, frontal = logits[[INVERTED, MIRRORED, FRONTAL]].sigmoid().tolist()
+        told = {"mirrored": mirrored, "frontal": frontal, "upright": float(probabilities[turns])}
+        turns = turns if told["upright"] >= self.confidence else 0
+        if inverted >= self.confidence:
+            image = image.max() + image.min() - image
+        upright = self._turn(image, -turns)
+        upright.meta = dict(image.meta, quarter_turns=turns, inverted=int(inverted >= self.confidence), **told)
+        self.push_transform(upright, extra_info={"turns": turns})
+        return upright
+
+    def inverse(self, data: torch.Tensor) -> torch.Tensor:
+        """Turn `data` (C, W, H) as the image was."""
+        return self._turn(data, self.pop_transform(data)["extra_info"]["turns"])
+
+    @staticmethod
+    def _turn(image: MetaTensor, turns: int) -> MetaTensor:
+        """Turn counter-clockwise as seen on a screen, where axis 0 is x and axis 1, y, points down."""
+        rotate = Rotate90(k=-turns % 4)
+        with rotate.trace_transform(False):
+            return rotate(image)
+
+
+class SetUprightd(MapTransform, InvertibleTransform):
+    """Dictionary version of :class:`SetUpright`.
+
+    Args:
+        keys: images to set upright.
+        weights, confidence: see there.
+    """
+
+    def __init__(self, keys: KeysCollection, weights: str | PathLike, confidence: float = 0.9) -> None:
+        super().__init__(keys)
+        self.upright = SetUpright(weights, confidence)
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self.upright(out[key])
+        return out
+
+    def inverse(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            out[key] = self.upright.inverse(out[key])
+        return out
