@@ -79,5 +79,5 @@ def writing_failed(error: OSError, path: Path) -> LungsegError:
 
 
 def name_is_to_blame(error: LungsegError) -> bool:
-    """Whether a file could not be written because of its own name, so that other files can be."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _NAME
+    """Whether a file could not be written because of its own name or of what it is, so that other files can be."""
+    return not isinstance(error.__cause__, OSError) or error.__cause__.errno in _NAME

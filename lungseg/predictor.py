@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ class Prediction:
         labels: (H, W) uint8 of the radiograph's own size: 0 background, 1 right lung, 2 left lung.
         radiograph: what was segmented.
         seconds: what each stage took: "read", "prepare", "network", "finish".
+        weights: the file of the weights that found them.
         quality: estimate of the Dice of the lungs' union, 0 to 1; None where none was made.
         flags: what is doubtful: short name -> reason in words.
         probabilities: (2, H, W) float32 of the right and the left lung, 0 to 1, where the predictor keeps them.
@@ -35,6 +37,7 @@ class Prediction:
     labels: np.ndarray
     radiograph: Radiograph
     seconds: dict[str, float]
+    weights: Path
     quality: float | None = None
     flags: dict[str, str] = field(default_factory=dict)
     probabilities: np.ndarray | None = None
@@ -166,6 +169,7 @@ class Predictor:
             labels=labels,
             radiograph=prepared.radiograph,
             seconds=prepared.seconds | {"finish": time.perf_counter() - began},
+            weights=self.weights,
             flags=missing_lungs(labels),
             probabilities=probabilities,
         )
