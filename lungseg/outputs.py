@@ -32,9 +32,10 @@ def _labels(prediction: Prediction, source: Path) -> bytes:
 
 
 def _overlay(prediction: Prediction, source: Path) -> bytes:
-    from lungseg.images import draw_overlay, encode_png
+    from lungseg.images import encode_png
+    from lungseg.images.overlay import PALETTE, draw_indexed_overlay
 
-    return encode_png(draw_overlay(prediction.radiograph.pixels, prediction.labels))
+    return encode_png(draw_indexed_overlay(prediction.radiograph.pixels, prediction.labels), PALETTE)
 
 
 def _probabilities(prediction: Prediction, source: Path) -> bytes:
@@ -106,7 +107,6 @@ class Outputs:
                 raise UsageError(
                     f"there is no kind of output called {kind!r}", remedy=f"choose among {', '.join(KINDS)}"
                 )
-
         if "dicom-seg" in self.kinds and find_spec("highdicom") is None:
             raise UsageError(
                 "DICOM SEG needs the package highdicom", remedy='install it with pip install "lungseg[dicom]"'

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lungseg.errors import LungsegError, UsageError
 from lungseg.files import atomic_path
-from lungseg.images import draw_overlay, read_radiograph, write_png
+from lungseg.images import draw_overlay, encode_png, read_radiograph, write_png
 
 MASK = np.where(GREY > 99, 255, 0).astype(np.uint8)
 COLOUR = np.stack([GREY, 255 - GREY, MASK], axis=-1)
@@ -98,6 +98,14 @@ def test_overlay_of_nothing_is_the_picture():
         picture = draw_overlay(image, labels)
         assert (picture == picture[:, :, :1]).all()
     assert draw_overlay(GREY, labels).std() > 50
+
+
+def test_a_palette_is_kept(tmp_path):
+    palette = np.random.default_rng(0).integers(0, 256, (256, 3), dtype=np.uint8)
+    (tmp_path / "a.png").write_bytes(encode_png(GREY, palette))
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), palette[GREY])
 
 
 def test_an_overlay_can_be_read_back(tmp_path):

@@ -53,7 +53,7 @@ def test_masks_labels_and_overlays_have_the_inputs_size_and_their_values(command
     with Image.open(picture) as image:
         size = image.size
     assert size == (96, 72)
-    for kind, mode in (("masks", "L"), ("labels", "L"), ("overlays", "RGB")):
+    for kind, mode in (("masks", "L"), ("labels", "L"), ("overlays", "P")):
         with Image.open(tmp_path / "out" / kind / "phantom_0001.png") as image:
             assert (image.size, image.mode, image.format) == (size, mode, "PNG")
     labels, mask = (pixels(tmp_path / "out" / kind / "phantom_0001.png") for kind in ("labels", "masks"))

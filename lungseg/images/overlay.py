@@ -7,14 +7,34 @@ import numpy as np
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: sky blue, orange, reddish purple.
 COLOURS = {1: (86, 180, 233), 2: (230, 159, 0), 3: (204, 121, 167)}
-# White dashes with black between them are seen on any ground.
-_DASHES = ((255, 255, 255), (0, 0, 0))
 # The sides are the patient's.
 _LETTERS = {1: "R", 2: "L"}
+_GREYS = 232
+# Each colour from nearly black, for the rims of letters, to its full self.
+_SHADES = 8
+# White dashes with black between them are seen on any ground.
+_DASHES = (_GREYS - 1, 0)
+
+
+def _palette() -> np.ndarray:
+    greys = np.repeat(np.linspace(0, 255, _GREYS)[:, None], 3, axis=1)
+    shades = np.arange(1, _SHADES + 1)[:, None] / _SHADES
+    return np.rint(np.concatenate([greys, *(shades * np.array(colour) for colour in COLOURS.values())])).astype(
+        np.uint8
+    )
+
+
+# (256, 3) uint8: greys from black to white, then the shades of each colour.
+PALETTE = _palette()
 
 
 def draw_overlay(image: np.ndarray, labels: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
-    """Draw the outline of each lung on its radiograph.
+    """Draw the outline of each lung on its radiograph: (H, W, 3) uint8. See :func:`draw_indexed_overlay`."""
+    return PALETTE[draw_indexed_overlay(image, labels, reference)]
+
+
+def draw_indexed_overlay(image: np.ndarray, labels: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
+    """Draw the outline of each lung on its radiograph, with the colours of `PALETTE`.
 
     Args:
         image: (H, W), any type; shown from its 0.5th to its 99.5th percentile.
@@ -22,28 +42,34 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, reference: np.ndarray | 
         reference: another (H, W) label map, drawn as thin lines of white and black dashes.
 
     Returns:
-        (H, W, 3) uint8: right lung blue, left lung orange, with the letters R and L in them.
+        (H, W) uint8, indices of `PALETTE`: right lung blue, left lung orange, with the letters R and L in them.
     """
-    picture = np.repeat(_to_bytes(image)[:, :, None], 3, axis=2)
+    picture = _to_greys(image)
+    # Before the outlines, which a letter would hide where a lung is small.
+    for label in _LETTERS:
+        _write(picture, labels == label, label)
     thickness = max(1, round(min(image.shape) / 300))
-    for label, colour in COLOURS.items():
-        _paint(picture, labels == label, thickness, colour)
+    for label in COLOURS:
+        _paint(picture, labels == label, thickness, _shade(label, _SHADES))
     if reference is not None:
         thin = max(1, round(0.7 * thickness))
         for label in COLOURS:
             _paint(picture, reference == label, thin, *_DASHES)
-    for label, letter in _LETTERS.items():
-        _write(picture, labels == label, letter, COLOURS[label])
     return picture
 
 
-def _to_bytes(image: np.ndarray) -> np.ndarray:
+def _shade(label: int, level):
+    """Return the index of a label's colour, from the darkest shade (level 1) to the full one (`_SHADES`)."""
+    return _GREYS + (label - 1) * _SHADES + level - 1
+
+
+def _to_greys(image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
     # A few ten thousand pixels tell the percentiles well enough.
     step = max(1, min(image.shape) // 256)
     low, high = np.percentile(image[::step, ::step], (0.5, 99.5))
-    scaled = (image.astype(np.float32) - np.float32(low)) * np.float32(255 / max(high - low, 1e-6))
-    return np.clip(scaled, 0, 255).astype(np.uint8)
+    scaled = (image.astype(np.float32) - np.float32(low)) * np.float32((_GREYS - 1) / max(high - low, 1e-6))
+    return np.clip(scaled, 0, _GREYS - 1).astype(np.uint8)
 
 
 def _box(region: np.ndarray) -> tuple[slice, slice] | None:
@@ -53,7 +79,7 @@ def _box(region: np.ndarray) -> tuple[slice, slice] | None:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def _paint(picture: np.ndarray, region: np.ndarray, thickness: int, colour: tuple, gap: tuple | None = None) -> None:
+def _paint(picture: np.ndarray, region: np.ndarray, thickness: int, colour: int, gap: int | None = None) -> None:
     """Paint the inner border of a region, in dashes of two colours where a second one is given."""
     from scipy.ndimage import minimum_filter
 
@@ -69,25 +95,28 @@ def _paint(picture: np.ndarray, region: np.ndarray, thickness: int, colour: tupl
         picture[box][border & ((x // dash + y // dash) % 2 == 1)] = gap
 
 
-def _write(picture: np.ndarray, region: np.ndarray, letter: str, colour: tuple) -> None:
-    """Write a letter at the centre of a region."""
-    from PIL import Image, ImageDraw, ImageFont
+def _write(picture: np.ndarray, region: np.ndarray, label: int) -> None:
+    """Write a label's letter, with a black rim, at the centre of its region."""
+    from PIL import ImageFont
 
     box = _box(region)
     if box is None:
         return
-    size = max(8, min(picture.shape[:2]) // 18)
+    size = max(8, min(picture.shape) // 18)
     y = box[0].start + int(np.average(np.arange(box[0].stop - box[0].start), weights=region[box].sum(axis=1)))
     x = box[1].start + int(np.average(np.arange(box[1].stop - box[1].start), weights=region[box].sum(axis=0)))
     patch = picture[max(0, y - size) : y + size, max(0, x - size) : x + size]
-    drawn = Image.fromarray(patch)
-    ImageDraw.Draw(drawn).text(
-        (min(x, size), min(y, size)),
-        letter,
-        fill=colour,
-        font=ImageFont.load_default(size),
-        anchor="mm",
-        stroke_width=max(1, size // 12),
-        stroke_fill=(0, 0, 0),
-    )
-    patch[:] = np.asarray(drawn)
+    place, font = (min(x, size), min(y, size)), ImageFont.load_default(size)
+    rim = _coverage(patch.shape, place, _LETTERS[label], font, max(1, size // 12))
+    level = np.rint(_SHADES * _coverage(patch.shape, place, _LETTERS[label], font, 0)).astype(np.uint8)
+    rimmed = np.where(patch < _GREYS, patch * (1 - rim), patch).astype(np.uint8)
+    patch[:] = np.where(level > 0, _shade(label, level), rimmed)
+
+
+def _coverage(shape: tuple[int, int], place: tuple[int, int], letter: str, font, rim: int) -> np.ndarray:
+    """Return how much of each pixel (H, W), 0 to 1, a letter with its rim covers."""
+    from PIL import Image, ImageDraw
+
+    drawn = Image.new("L", shape[::-1])
+    ImageDraw.Draw(drawn).text(place, letter, fill=255, font=font, anchor="mm", stroke_width=rim)
+    return np.asarray(drawn) / np.float32(255)

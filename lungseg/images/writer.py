@@ -12,7 +12,7 @@ import numpy as np
 from lungseg.errors import UsageError
 from lungseg.files import atomic_path
 
-_GREY, _RGB = 0, 2
+_GREY, _RGB, _PALETTE = 0, 2, 3
 _FILTER_UP = 2
 
 
@@ -27,11 +27,18 @@ def write_png(path: str | PathLike, array: np.ndarray) -> None:
         temporary.write_bytes(encode_png(array))
 
 
-def encode_png(array: np.ndarray) -> bytes:
+def encode_png(array: np.ndarray, palette: np.ndarray | None = None) -> bytes:
     """Return the bytes of a PNG file.
 
     Pillow tries five filters on each row; subtracting the row above, always, and compressing lightly takes a
     half to a quarter of its time and yields files of about the same size.
+
+    Args:
+        array: see :func:`write_png`.
+        palette: (256, 3) uint8, the colours that the values of an `array` of (H, W) uint8 stand for.
+
+    Raises:
+        UsageError: the array has another shape or type.
     """
     array = np.asarray(array)
     colour = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
@@ -44,15 +51,18 @@ def encode_png(array: np.ndarray) -> bytes:
     filtered[:, 0] = _FILTER_UP
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    # Masks are runs of one value.
+    # Masks are runs of one value; for a radiograph's grey values it is the fastest.
     strategy = zlib.Z_RLE if grey and array.dtype == np.uint8 else zlib.Z_DEFAULT_STRATEGY
     compressor = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
     data = compressor.compress(filtered) + compressor.flush()
     depth = 8 * array.dtype.itemsize
-    header = struct.pack(">IIBBBBB", width, height, depth, _RGB if colour else _GREY, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in chunks)
+    kind = _RGB if colour else _GREY if palette is None else _PALETTE
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))]
+    if palette is not None:
+        chunks.append((b"PLTE", palette.astype(np.uint8).tobytes()))
+    chunks += [(b"IDAT", data), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, content) for name, content in chunks)
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
