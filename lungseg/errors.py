@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import re
 from os import PathLike
+
+# No text for people contains them: ASCII's and ISO 8859's control characters.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class LungsegError(Exception):
@@ -18,7 +22,9 @@ class LungsegError(Exception):
     def __init__(self, what: str, where: str | PathLike | None = None, remedy: str = "") -> None:
         self.what, self.where, self.remedy = what, where, remedy
         sentence = f"{where}: {what}" if where is not None else what
-        super().__init__(f"{sentence}; {remedy}." if remedy else f"{sentence}.")
+        sentence = f"{sentence}; {remedy}." if remedy else f"{sentence}."
+        # A file's name may hold line breaks and commands to the terminal.
+        super().__init__(_CONTROL.sub(lambda found: repr(found[0])[1:-1], sentence))
 
     def __reduce__(self):
         # Data-loader workers pickle what they raise.

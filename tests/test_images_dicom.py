@@ -125,7 +125,8 @@ def test_spacing_and_its_kind(tmp_path, attributes, spacing, kind):
         ({"Rows": 65535, "Columns": 65535}, "too large"),
         ({"Rows": 4, "PixelData": GREY[:4].tobytes()}, "too small"),
         ({"PixelData": GREY[:20].tobytes()}, "damaged"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "damaged .No suitable Palette"),
+        ({"PhotometricInterpretation": "HSV"}, "stored as HSV"),
     ],
     ids=str,
 )

@@ -3,22 +3,29 @@
 
 from __future__ import annotations
 
-import math
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pydicom
-from PIL import Image
 from pydicom import Dataset
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from lungseg.errors import LungsegError
+from lungseg.images.colour import luma
+from lungseg.images.decoding import decode
 from lungseg.images.grayscale import display_values
-from lungseg.images.limits import check_size
+from lungseg.images.limits import MAX_BYTES, TOO_LARGE, check_size, plausible_spacing
 from lungseg.images.radiograph import Radiograph, SpacingKind
+from lungseg.images.views import view_of
 
 _DAMAGED = "copy or export it again"
-# Beyond these millimetres per pixel a number in the header is no spacing of a radiograph.
-_PLAUSIBLE_MM = (0.01, 5.0)
 
 
 def read_dicom(path: Path) -> Radiograph:
@@ -29,16 +36,49 @@ def read_dicom(path: Path) -> Radiograph:
             that no installed decoder knows.
     """
     try:
-        dataset = pydicom.dcmread(path)
+        dataset = open_dicom(path)
         _refuse_by_header(dataset, path)
-        pixels = _to_grey(_decode(dataset, path), dataset, path)
+        pixels = _to_grey(decode(dataset, path), dataset, path)
         spacing, kind = spacing_of(dataset)
+        view = view_of(dataset)
     except LungsegError:
         raise
     except Exception as error:  # decoders raise whatever a damaged byte leads them to
         reason = str(error).split(" - ")[0]  # pydicom goes on with guesses
         raise LungsegError(f"the DICOM file is damaged ({reason})", path, _DAMAGED) from error
-    return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32), spacing, kind)
+    return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32), spacing, kind, view)
+
+
+def open_dicom(path: Path) -> Dataset:
+    """Read a file into a dataset whose `file_meta` states a transfer syntax, even where the file does not."""
+    _refuse_inflated(path)
+    dataset = pydicom.dcmread(path, force=True)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = getattr(dataset, "original_encoding", None) or (
+            dataset.is_implicit_VR,  # pydicom 2
+            dataset.is_little_endian,
+        )
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
+
+
+def _refuse_inflated(path: Path) -> None:
+    """pydicom inflates a deflated file whole, however large it becomes."""
+    with open(path, "rb") as file:
+        if file.read(132)[128:] != b"DICM":
+            return
+        meta = read_file_meta_info(path)
+        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+            return
+        file.seek(144 + meta.FileMetaInformationGroupLength)
+        inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        data = file.read()
+        while data and total <= MAX_BYTES:
+            total += len(inflater.decompress(data, 2**24))
+            data = inflater.unconsumed_tail
+    if total > MAX_BYTES:
+        raise LungsegError("the DICOM file inflates to more bytes than any radiograph has", path, TOO_LARGE)
 
 
 def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKind]:
@@ -46,59 +86,43 @@ def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKin
 
     `PixelSpacing` that repeats `ImagerPixelSpacing` without a calibration is the detector's.
     """
-    patient = _plausible(dataset.get("PixelSpacing"))
-    detector = _plausible(dataset.get("ImagerPixelSpacing") or dataset.get("NominalScannedPixelSpacing"))
+    patient = plausible_spacing(dataset.get("PixelSpacing"))
+    detector = plausible_spacing(dataset.get("ImagerPixelSpacing") or dataset.get("NominalScannedPixelSpacing"))
     if patient and (patient != detector or dataset.get("PixelSpacingCalibrationType")):
         return patient, "patient"
     return (detector, "detector") if detector else (None, "unknown")
 
 
-def _plausible(values) -> tuple[float, float] | None:
-    try:
-        row, column = (float(value) for value in values)
-    except (TypeError, ValueError):
-        return None
-    low, high = _PLAUSIBLE_MM
-    good = all(math.isfinite(value) and low <= value <= high for value in (row, column))
-    return (row, column) if good else None
-
-
 def _refuse_by_header(dataset: Dataset, path: Path) -> None:
     if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
-        raise LungsegError("the DICOM file holds no picture or is cut short", path, "give the image object itself")
+        kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
+        kind = f" ({kind.name})" if kind else ""
+        raise LungsegError(
+            f"the DICOM file{kind} holds no picture or is cut short", path, "give the image object itself"
+        )
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1:
         raise LungsegError(f"the DICOM file holds {frames} frames", path, "export one radiograph alone")
     check_size(dataset.Columns, dataset.Rows, path)
 
 
-def _decode(dataset: Dataset, path: Path) -> np.ndarray:
-    syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        return dataset.pixel_array
-    except (RuntimeError, NotImplementedError) as error:
-        if not syntax.is_compressed:
-            raise
-        raise LungsegError(
-            f"the pixel data ({syntax.name}) are damaged, or no decoder for them is installed",
-            path,
-            'install the decoders with pip install "lungseg[dicom]"',
-        ) from error
-
-
 def _to_grey(pixels: np.ndarray, dataset: Dataset, path: Path) -> np.ndarray:
     """Return (H, W) brightness."""
-    pixels = np.squeeze(pixels)
     photometric = str(dataset.PhotometricInterpretation)
     if photometric in ("MONOCHROME1", "MONOCHROME2"):
         return display_values(pixels, dataset)
+    if photometric == "PALETTE COLOR":
+        return luma(_apply_palette(pixels, dataset))
     # From version 3 on, pydicom turns YBR into RGB itself; before, what comes out depends on the decoder.
     if photometric == "RGB" or (photometric.startswith("YBR") and int(pydicom.__version__.split(".")[0]) >= 3):
-        return _luma(pixels, path)
+        return luma(pixels)
     raise LungsegError(f"the colours are stored as {photometric}", path, "export the radiograph in grey")
 
 
-def _luma(pixels: np.ndarray, path: Path) -> np.ndarray:
-    if pixels.dtype != np.uint8:
-        raise LungsegError("the colours are deeper than 8 bits", path, "export the radiograph in grey")
-    return np.asarray(Image.fromarray(pixels).convert("L"))
+def _apply_palette(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
+    try:
+        from pydicom.pixels import apply_color_lut
+    except ImportError:  # pydicom 2
+        from pydicom.pixel_data_handlers.util import apply_color_lut
+
+    return apply_color_lut(pixels, dataset)

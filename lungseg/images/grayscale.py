@@ -24,16 +24,40 @@ def display_values(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     Returns:
         (H, W) float32, bright where the radiograph is dense.
     """
-    values, low, high = _modality(stored, dataset)
-    values, low, high = _values_of_interest(values, low, high, dataset)
+    padding = _padding(stored, dataset)
+    values, low, high = _modality(_used_bits(stored, dataset), dataset)
+    values, low, high = _values_of_interest(values, low, high, padding, dataset)
     values = values.astype(np.float32, copy=False)
-    return np.float32(low + high) - values if is_inverted(dataset) else values
+    if is_inverted(dataset):
+        values = np.float32(low + high) - values
+    # What was added around the picture becomes as dark as the darkest part of it, as around a film.
+    return values if padding is None else np.where(padding, values[~padding].min(), values)
 
 
 def is_inverted(dataset: Dataset) -> bool:
     """Say whether low values are the dense ones; projection images say the same in both attributes."""
     shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
     return dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE"
+
+
+def _used_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Return the bits in use: old files keep overlays in the others."""
+    allocated, bits = 8 * stored.dtype.itemsize, int(dataset.BitsStored)
+    high = int(dataset.get("HighBit", bits - 1)) + 1
+    return stored << (allocated - high) >> (allocated - bits) if 0 < bits <= high <= allocated > bits else stored
+
+
+def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
+    """Return where (H, W) the picture was filled up to a rectangle, if it was (DICOM PS3.3, C.7.5.1.1.2)."""
+    value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
+    if not isinstance(value, int):
+        return None
+    if not isinstance(limit, int):
+        limit = value
+    # Either may have been read with the wrong sign.
+    ends = np.array((value, limit)).astype(stored.dtype)
+    padding = (stored >= ends.min()) & (stored <= ends.max())
+    return padding if padding.any() and not padding.all() else None
 
 
 def _modality(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, float, float]:
@@ -52,7 +76,7 @@ def _modality(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, float, 
 
 
 def _values_of_interest(
-    values: np.ndarray, low: float, high: float, dataset: Dataset
+    values: np.ndarray, low: float, high: float, padding: np.ndarray | None, dataset: Dataset
 ) -> tuple[np.ndarray, float, float]:
     table = _first_table(dataset, "VOILUTSequence")
     if table is not None:
@@ -69,7 +93,8 @@ def _values_of_interest(
         shown = 1 / (1 + np.exp(-4 * (values.astype(np.float32) - np.float32(center)) / np.float32(width)))
     else:
         first, last = center - width / 2, center + width / 2
-        if np.mean((values > first) & (values < last)) < _MIN_SHOWN:
+        picture = values if padding is None else values[~padding]
+        if np.mean((picture > first) & (picture < last)) < _MIN_SHOWN:
             return values, low, high
         shown = (np.clip(values, first, last).astype(np.float32) - np.float32(first)) / np.float32(width)
     return shown * np.float32(high - low) + np.float32(low), low, high

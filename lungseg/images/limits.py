@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sizes that a radiograph can have; asked of the header, before anything is decoded."""
+"""The sizes that a radiograph can have; asked of the file and its header, before anything is decoded."""
 
 from __future__ import annotations
 
+import math
 from os import PathLike
 
 from lungseg.errors import LungsegError
@@ -10,6 +11,10 @@ from lungseg.errors import LungsegError
 MIN_SIDE = 16
 # The largest film (35 x 43 cm) digitised at 50 micrometres has 61 million pixels.
 MAX_PIXELS = 80_000_000
+# Uncompressed, with 64 bits for each grey value, such a film has 0.6 GB.
+MAX_BYTES = 1_000_000_000
+# Beyond these millimetres per pixel a number in the header is no spacing of a radiograph.
+_PLAUSIBLE_MM = (0.01, 5.0)
 TOO_LARGE = f"give one with at most {MAX_PIXELS // 1_000_000} million pixels"
 
 
@@ -27,3 +32,14 @@ def check_size(width: int, height: int, path: str | PathLike) -> None:
             path,
             TOO_LARGE,
         )
+
+
+def plausible_spacing(values) -> tuple[float, float] | None:
+    """Return the two numbers of `values`, in millimetres, or None when they cannot be a radiograph's spacing."""
+    try:
+        row, column = (float(value) for value in values)
+    except (TypeError, ValueError):
+        return None
+    low, high = _PLAUSIBLE_MM
+    good = all(math.isfinite(value) and low <= value <= high for value in (row, column))
+    return (row, column) if good else None

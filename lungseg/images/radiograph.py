@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file on disk becomes one grey picture: the formats are told apart by content, never by name."""
+"""One file on disk becomes one grey picture."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from typing import Literal
 import numpy as np
 
 from lungseg.errors import LungsegError
+from lungseg.images.formats import HEAD_BYTES, format_of
+from lungseg.images.limits import MAX_BYTES, TOO_LARGE
 
 SpacingKind = Literal["patient", "detector", "unknown"]
+View = Literal["frontal", "lateral"]
 
 
 @dataclass(frozen=True)
@@ -26,16 +29,18 @@ class Radiograph:
         pixels: (H, W) float32 in the units of the file; bright is dense, whatever the file's polarity.
         spacing: (row, column) distance between pixel centres in millimetres, or None when it is not known.
         spacing_kind: "patient" (calibrated to the patient), "detector" (as measured at the detector, where
-            the shadow is larger than the patient) or "unknown".
+            the shadow is larger than the patient) or "unknown" (which of them, or any spacing at all).
+        view: "frontal" or "lateral" where the file says so, else None.
     """
 
     pixels: np.ndarray
     spacing: tuple[float, float] | None = None
     spacing_kind: SpacingKind = "unknown"
+    view: View | None = None
 
 
 def read_radiograph(path: str | PathLike) -> Radiograph:
-    """Read a PNG, JPEG, TIFF or DICOM file.
+    """Read a PNG, JPEG, TIFF, DICOM or NIfTI file.
 
     Raises:
         LungsegError: the file cannot be read, is of another format, damaged, too large or too small.
@@ -49,36 +54,44 @@ def read_radiograph(path: str | PathLike) -> Radiograph:
 
 
 def _decode(path: Path, head: bytes) -> Radiograph:
+    """Call the reader of the format; each is imported when the first file needs it."""
     with warnings.catch_warnings():
         # What is wrong with a file is told by the error; what is merely odd in its header is no concern here.
         warnings.simplefilter("ignore")
-        # A DICOM preamble may hold another format's signature, so DICOM is asked first.
-        if head[128:132] == b"DICM":
-            from lungseg.images.dicom import read_dicom
+        match format_of(head):
+            case "raster":
+                from lungseg.images.raster import read_raster
 
-            return read_dicom(path)
-        from lungseg.images.raster import SIGNATURES, read_raster
+                return read_raster(path)
+            case "dicom":
+                from lungseg.images.dicom import read_dicom
 
-        if head.startswith(SIGNATURES):
-            return read_raster(path)
+                return read_dicom(path)
+            case "nifti":
+                from lungseg.images.nifti import read_nifti
+
+                return read_nifti(path)
     raise LungsegError(
         "this is not a picture in a known format",
         path,
-        "give a PNG, JPEG, TIFF or DICOM file, whatever its name",
+        "give a PNG, JPEG, TIFF, DICOM or NIfTI file, whatever its name",
     )
 
 
 def _read_head(path: Path) -> bytes:
     """Return the first bytes of a regular file that is there, readable and not empty."""
     try:
-        mode = os.stat(path).st_mode
+        status = os.stat(path)
+        mode = status.st_mode
         if stat.S_ISDIR(mode):
             raise LungsegError("this is a folder where a file is expected", path, "name one of its files")
         if not stat.S_ISREG(mode):
             # Opening a pipe would wait for its writer for ever.
             raise LungsegError("this is not a regular file", path, "copy its content to a file first")
+        if status.st_size > MAX_BYTES:
+            raise LungsegError(f"the file has {status.st_size} bytes, more than any radiograph", path, TOO_LARGE)
         with open(path, "rb") as file:
-            head = file.read(132)
+            head = file.read(HEAD_BYTES)
     except FileNotFoundError as error:
         raise LungsegError("there is no such file", path, "check the name") from error
     except PermissionError as error:

@@ -12,13 +12,12 @@ from lungseg.errors import LungsegError
 from lungseg.images.limits import TOO_LARGE, check_size
 from lungseg.images.radiograph import Radiograph
 
-# PNG; JPEG; TIFF and BigTIFF in either byte order.
-SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-FORMATS = ("PNG", "JPEG", "TIFF")
+_FORMATS = ("PNG", "JPEG", "TIFF")
 _DAMAGED = "copy or export it again"
 _DEEP_MODES = ("I", "F")
-_PHOTOMETRIC = 262
-_WHITE_IS_ZERO = 0
+# Tags of TIFF, and their values.
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_SAMPLE_FORMAT, _UNSIGNED = 339, (1,)
 
 
 def read_raster(path: Path) -> Radiograph:
@@ -30,23 +29,22 @@ def read_raster(path: Path) -> Radiograph:
     try:
         # Given a name, Pillow maps the file into memory: it then turns uncompressed TIFFs the wrong way, and a
         # file that shrinks meanwhile ends the process.
-        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+        with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
             _refuse_by_header(image, path)
             if image.format == "PNG":
                 # Loading alone ignores the check sums of the pixel data.
                 image.verify()
-        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+        with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
             ImageOps.exif_transpose(image, in_place=True)
             pixels = _to_grey(image)
-            if image.mode == "I;16" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-                # Pillow sees to the shallower ones.
-                pixels = np.iinfo(np.uint16).max - pixels
+            if image.format == "TIFF" and pixels.dtype != np.uint8:
+                pixels = _deep_tiff(pixels, image.tag_v2)
     except LungsegError:
         raise
     except Image.DecompressionBombError as error:
         raise LungsegError("the picture claims to be too large for a radiograph", path, TOO_LARGE) from error
     except UnidentifiedImageError as error:
-        raise LungsegError("the picture's header is damaged", path, _DAMAGED) from error
+        raise LungsegError("the picture's header is damaged, or of a rare kind", path, "export it as PNG") from error
     except Exception as error:  # decoders raise whatever a damaged byte leads them to
         raise LungsegError(f"the picture is damaged ({error})", path, _DAMAGED) from error
     return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32))
@@ -73,3 +71,13 @@ def _to_grey(image: Image.Image) -> np.ndarray:
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))
     return np.asarray(image.convert("RGB").convert("L"))
+
+
+def _deep_tiff(pixels: np.ndarray, tags) -> np.ndarray:
+    """Do for deep grey values what Pillow does for the shallower ones alone."""
+    if pixels.dtype == np.int32 and tags.get(_SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED:
+        pixels = pixels.view(np.uint32)
+    if tags.get(_PHOTOMETRIC) != _WHITE_IS_ZERO:
+        return pixels
+    top = np.iinfo(pixels.dtype).max if pixels.dtype == np.uint16 else pixels.max()
+    return top - pixels

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stored pixels of a DICOM file, out of whatever they are compressed with.
+
+GDCM, which alone knows every compression, ends the whole process on some damaged data (an abort or a
+segmentation fault that Python cannot catch). What others decode they decode here; the rest is left to a process
+of its own.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    JPEG2000Lossless,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
+
+from lungseg.errors import LungsegError
+from lungseg.images.isolated import CrashError, decode_apart
+
+# pydicom's names of the decoders that only ever raise exceptions.
+_SAFE_DECODERS = {
+    JPEGBaseline8Bit: "pillow",
+    JPEG2000: "pillow",
+    JPEG2000Lossless: "pillow",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+}
+# How pydicom says that what it needs is not installed, or that what is installed cannot do it.
+_NO_DECODER = ("dependencies", "not support")
+_JPEG, _JPEG_2000, _END = b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\xff\xd9"
+# A table of offsets and, for JPEG 2000, a file header may come first.
+_SEARCHED = 4096
+# Start-of-frame markers of JPEG, lossless JPEG and JPEG-LS.
+_FRAME_MARKERS = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
+
+
+def decode(dataset: Dataset, path: Path) -> np.ndarray:
+    """Return the pixels as they are stored: (H, W), or (H, W, 3) with YBR turned into RGB.
+
+    Raises:
+        LungsegError: the data are damaged or of another size than the header states, or no decoder is installed.
+        Exception: whatever else a decoder raises on damaged data.
+    """
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        what = f"its transfer syntax {syntax} is private or unknown"
+        raise LungsegError(what, path, "export it with a standard transfer syntax")
+    if not syntax.is_encapsulated or syntax == RLELossless:
+        return np.squeeze(dataset.pixel_array)
+    if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
+        _check_frame(dataset, path)
+    try:
+        return np.squeeze(dataset.pixel_array if _choose_safe_decoder(dataset, syntax) else decode_apart(path))
+    except (CrashError, RuntimeError, NotImplementedError) as error:
+        if isinstance(error, NotImplementedError) or any(words in str(error) for words in _NO_DECODER):
+            what = f"no decoder for its pixel data ({syntax.name}) is installed"
+            raise LungsegError(what, path, 'try pip install "lungseg[dicom]", or export it uncompressed') from error
+        raise LungsegError(f"the pixel data ({syntax.name}) are damaged", path, "copy or export it again") from error
+
+
+def _choose_safe_decoder(dataset: Dataset, syntax: UID) -> bool:
+    """Make pydicom use the safe decoder, if there is one; before version 3 it cannot be told to."""
+    name = _SAFE_DECODERS.get(syntax)
+    # Pillow has no deep colours.
+    deep = dataset.BitsAllocated > (16 if dataset.SamplesPerPixel == 1 else 8)
+    if name is None or deep or not hasattr(dataset, "pixel_array_options"):
+        return False
+    from pydicom.pixels import get_decoder
+
+    if name not in get_decoder(syntax).available_plugins:
+        return False
+    dataset.pixel_array_options(decoding_plugin=name)
+    return True
+
+
+def _check_frame(dataset: Dataset, path: Path) -> None:
+    """Refuse compressed data of another size than the header states: decoders make room for what the data say."""
+    stated = (dataset.Columns, dataset.Rows, dataset.SamplesPerPixel)
+    found = _frame_size(dataset.PixelData)
+    # Decoders fill up with grey what is missing at the end; a byte or two may follow it.
+    if found is None or _END not in dataset.PixelData[-16:]:
+        raise LungsegError("the pixel data are damaged or cut short", path, "copy or export it again")
+    if found != stated:
+        sizes = " but the pixel data ".join("{} x {} x {}".format(*size) for size in (stated, found))
+        raise LungsegError(f"the header states {sizes} pixels", path, "copy or export it again")
+
+
+def _frame_size(data: bytes) -> tuple[int, int, int] | None:
+    """Return the width, height and number of components that compressed data state of themselves."""
+    at = data.find(_JPEG_2000)
+    if 0 <= at < _SEARCHED:
+        _, width, height, left, top, *_, components = struct.unpack_from(">HIIIIIIIIH", data, at + 6)
+        return width - left, height - top, components
+    at = data.find(_JPEG)
+    if not 0 <= at < _SEARCHED:
+        return None
+    at += 2
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] in _FRAME_MARKERS:
+            height, width, components = struct.unpack_from(">HHB", data, at + 5)
+            return width, height, components
+        at += 1 if data[at + 1] == 0xFF else 2 + struct.unpack_from(">H", data, at + 2)[0]
+    return None

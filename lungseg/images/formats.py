@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The formats are told apart by content, never by name."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Format = Literal["dicom", "raster", "nifti"]
+
+# What `format_of` wants to see.
+HEAD_BYTES = 348
+# PNG; JPEG; TIFF and BigTIFF in either byte order.
+_RASTER = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# The first element of a DICOM file without a preamble: of group 2 or 8, in either byte order, with a value
+# representation of two letters or, implicit, a short length.
+_BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|.\0\0\0)|\0\x08\0.[A-Z]{2}", re.DOTALL)
+# NIfTI-1, with its picture in the same file or in another; NIfTI-2; either may be gzipped.
+_NIFTI_1 = (b"n+1\0", b"ni1\0")
+_NIFTI_2 = (b"n+2\0", b"ni2\0")
+_GZIP = b"\x1f\x8b"
+
+
+def format_of(head: bytes) -> Format | None:
+    """Tell what the first bytes of a file promise, if anything."""
+    # A DICOM preamble may hold another format's signature, so DICOM is asked first.
+    if head[128:132] == b"DICM" or _BARE_DICOM.match(head):
+        return "dicom"
+    if head.startswith(_RASTER):
+        return "raster"
+    if head[344:348] in _NIFTI_1 or head[4:8] in _NIFTI_2 or head.startswith(_GZIP):
+        return "nifti"
+    return None

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NIfTI files that hold one picture, through nibabel.
+
+The format knows volumes only, and libraries do not agree on how a radiograph lies in it. In all of them the first
+axis is x. Where a file states an orientation, it is obeyed as radiological viewers do: the patient's left is on the
+right of the picture, the feet (of a slice: the back) are at the bottom. ITK writes radiographs so. MONAI and plain
+nibabel write no orientation, or positive spacings without an origin, which nobody has thought about: these files
+are taken as they lie, from the top left corner.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
+from nibabel.orientations import io_orientation
+
+from lungseg.errors import LungsegError
+from lungseg.images.colour import luma
+from lungseg.images.limits import check_size, plausible_spacing
+from lungseg.images.radiograph import Radiograph, View
+
+_DAMAGED = "copy or export it again"
+_ALONE = "save the radiograph alone in a file"
+_MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 0.001, "unknown": 1.0}
+# Extensions of the header may come before the picture; they are small.
+_MAX_OFFSET = 2**20
+# By the direction in which the picture has no extent: left to right, back to front, feet to head.
+_VIEWS: tuple[View | None, ...] = ("lateral", "frontal", None)
+
+
+def read_nifti(path: Path) -> Radiograph:
+    """Read a NIfTI file, gzipped or not, with one picture: 2-D, or 3-D with one slice in any plane.
+
+    The spacing is known unless it is 1 x 1, which writers put for want of a better one, or neither a unit nor an
+    orientation was stated. Its kind is unknown: NIfTI has no word for the detector's plane.
+
+    Raises:
+        LungsegError: the file is damaged, of an unfit size, holds several pictures, or has its pixels elsewhere.
+    """
+    try:
+        pixels, header = _load(path)
+        affine = header.get_best_affine()
+        stated = bool(header["sform_code"] > 0 or header["qform_code"] > 0)
+        axes, flips, view = _layout(pixels.shape[:3], affine, stated)
+        spacing = _spacing(affine, axes, header.get_xyzt_units()[0], stated)
+    except LungsegError:
+        raise
+    except Exception as error:  # a damaged byte leads to whatever it likes
+        raise LungsegError(f"the NIfTI file is damaged ({error})", path, _DAMAGED) from error
+    x, y = axes
+    slice_axis = 3 - x - y
+    # (H, W), or (H, W, colours).
+    picture = np.flip(np.moveaxis(pixels, (y, x, slice_axis), (0, 1, 2))[:, :, 0], flips)
+    grey = luma(picture) if picture.ndim == 3 else picture
+    return Radiograph(np.ascontiguousarray(grey, dtype=np.float32), spacing, "unknown", view)
+
+
+def _load(path: Path) -> tuple[np.ndarray, Nifti1Header]:
+    """Return the pixels, (X, Y, Z) or (X, Y, Z, colours), and the header; never inflate more than it announces."""
+    with open(path, "rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+    with gzip.open(path) if zipped else open(path, "rb") as file:
+        head = file.read(540)
+        kind = Nifti2Header if head[4:6] == b"n+" or head[4:6] == b"ni" else Nifti1Header
+        if head[344:347] != b"n+1" and head[4:7] != b"n+2":
+            if head[344:347] == b"ni1" or head[4:7] == b"ni2":
+                raise LungsegError("the NIfTI file has its pixels in another file", path, "save both as one .nii file")
+            raise LungsegError("this is no NIfTI file, though compressed like one", path, "unpack it first")
+        header = kind(head[: kind.sizeof_hdr])
+        shape = _single_picture(header, path)
+        offset, size = header.get_data_offset(), header.get_data_dtype().itemsize * math.prod(header.get_data_shape())
+        if not 0 <= offset <= _MAX_OFFSET:
+            raise LungsegError("the NIfTI file is damaged (its pixels begin nowhere)", path, _DAMAGED)
+        content = head + file.read(offset + size - len(head))
+        if len(content) < offset + size:
+            raise LungsegError("the NIfTI file is cut short", path, _DAMAGED)
+        # At the end of a gzip stream its check sum is compared.
+        file.read(1)
+    pixels = header.data_from_fileobj(BytesIO(content))
+    if pixels.dtype.kind == "c":
+        raise LungsegError("the NIfTI file holds complex numbers", path, "save their magnitude")
+    if pixels.dtype.names:
+        pixels = np.stack([pixels[name] for name in pixels.dtype.names[:3]], axis=-1)
+    return pixels.reshape(shape), header
+
+
+def _single_picture(header: Nifti1Header, path: Path) -> tuple[int, ...]:
+    """Return the shape of the pixels, (X, Y, Z) or (X, Y, Z, colours), one of X, Y and Z being 1."""
+    shape = (*header.get_data_shape(), 1, 1)[: max(3, len(header.get_data_shape()))]
+    space, others = shape[:3], shape[3:]
+    colours = ()
+    if header.get_data_dtype().names:
+        colours = (3,)
+    elif others[:1] == (1,) and others[1:] in ((3,), (4,)):  # ITK's colours
+        colours, others = others[1:], ()
+    if math.prod(others) != 1:
+        raise LungsegError(f"the NIfTI file holds {math.prod(others)} pictures", path, _ALONE)
+    if 1 not in space:
+        raise LungsegError("the NIfTI file holds a volume of {} x {} x {} voxels".format(*space), path, _ALONE)
+    width, height = sorted(space)[1:]
+    check_size(width, height, path)
+    return space + colours
+
+
+def _layout(shape: tuple[int, ...], affine: np.ndarray, stated: bool) -> tuple[tuple[int, int], list[int], View | None]:
+    """Return which axes are x and y, which of the picture's (0 rows, 1 columns) to turn round, and the view."""
+    flat = shape.index(1)
+    first, second = (axis for axis in range(3) if axis != flat)
+    directions = io_orientation(affine)
+    plain = flat == 2 and (affine[:3, :2] >= 0).all() and not affine[2, :2].any() and not affine[:3, 3].any()
+    if not stated or plain or np.isnan(directions).any():
+        return (first, second), [], None
+    # Left, back and feet, to which x or y lead on the screen, are the negative directions.
+    x, y = sorted((first, second), key=lambda axis: directions[axis, 0])
+    flips = [position for position, axis in enumerate((y, x)) if directions[axis, 1] > 0]
+    return (x, y), flips, _VIEWS[int(directions[flat, 0])]
+
+
+def _spacing(affine: np.ndarray, axes: tuple[int, int], unit: str, stated: bool) -> tuple[float, float] | None:
+    column, row = voxel_sizes(affine)[list(axes)]
+    if np.allclose((row, column), 1) or (unit == "unknown" and not stated):
+        return None
+    # In the affine's own precision, 0.14 is 0.14000000059604645.
+    return plausible_spacing(float(f"{mm * _MILLIMETRES[unit]:.6g}") for mm in (row, column))
