@@ -14,7 +14,7 @@ SIZE = 160
 
 
 def encode_thumbnail(image: np.ndarray, labels: np.ndarray) -> bytes:
-    """Return a JPEG file of at most `SIZE` pixels a side, of about six kilobytes.
+    """Return a JPEG file of at most `SIZE` pixels a side, of about five kilobytes.
 
     Args:
         image: (H, W), any real type.
@@ -30,5 +30,5 @@ def encode_thumbnail(image: np.ndarray, labels: np.ndarray) -> bytes:
     picture = Image.fromarray(draw_overlay(np.asarray(small), np.asarray(lungs)))
     content = io.BytesIO()
     # Colours at full resolution, for the outlines are one pixel wide.
-    picture.save(content, "JPEG", quality=75, subsampling=0, optimize=True)
+    picture.save(content, "JPEG", quality=60, subsampling=0, optimize=True)
     return content.getvalue()

@@ -1,37 +1,70 @@
-const list = document.getElementById("cards"), form = document.getElementById("controls");
-const bars = [...document.querySelectorAll(".bar")];
-const number = (card, key) => parseFloat(card.dataset[key]);
-const cards = [...list.children].map((card, place) => ({
-  card, place, text: card.querySelector(".name").textContent.toLowerCase(), flags: card.dataset.flags.split(" "),
-}));
+const rows = JSON.parse(document.getElementById("rows").textContent);
+const list = document.getElementById("cards"), end = document.getElementById("end");
+const form = document.getElementById("controls"), bars = [...document.querySelectorAll(".bar")];
+const AT_ONCE = 60;
+let found = [];
+rows.forEach((row, place) => { row.place = place; row.text = row.name.toLowerCase(); });
 
 // Rising order; what lacks the figure comes last.
-const by = value => (a, b) => (isNaN(value(a)) - isNaN(value(b))) || value(a) - value(b) || a.place - b.place;
+const by = value => (a, b) =>
+  (value(a) === undefined) - (value(b) === undefined) || value(a) - value(b) || a.place - b.place;
+const known = (value, change) => typeof value === "number" ? change(value) : undefined;
+const collator = new Intl.Collator(undefined, { numeric: true });
 const orders = {
-  worst: by(item => item.place),
-  best: by(item => -item.place),
-  small: by(item => number(item.card, "area")),
-  large: by(item => -number(item.card, "area")),
-  unequal: by(item => -Math.abs(Math.log(number(item.card, "ratio")))),
-  name: (a, b) => a.text.localeCompare(b.text, undefined, { numeric: true }) || a.place - b.place,
+  worst: by(row => row.place),
+  best: by(row => known(row.quality, quality => -quality)),
+  small: by(row => known(row.area, area => area)),
+  large: by(row => known(row.area, area => -area)),
+  unequal: by(row => known(row.ratio, ratio => -Math.abs(Math.log(ratio)))),
+  name: (a, b) => collator.compare(a.text, b.text) || a.place - b.place,
 };
+
+function make(kind, parent, { text = "", ...attributes } = {}) {
+  const element = parent.appendChild(document.createElement(kind));
+  element.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+function addCard(row) {
+  const card = make("li", list, { class: row.status });
+  const frame = row.overlay ? make("a", card, { href: row.overlay, target: "_blank" }) : card;
+  if (row.picture)
+    make("img", frame, { alt: `lungs of ${row.name}`, decoding: "async", src: `data:image/jpeg;base64,${row.picture}` });
+  else if (row.overlay) frame.textContent = "overlay";
+  const name = make("bdi", make("p", card, { class: "name", title: row.file }));
+  // Long names may be broken where their parts end.
+  row.name.split(/(?<=[/_.-])/).forEach(part => name.append(part, document.createElement("wbr")));
+  const line = make("p", card);
+  make("span", line, { class: "badge", text: row.status });
+  if (row.quality !== null) line.append(` quality ${row.quality.toFixed(2)}`);
+  if (row.reason) make("p", card, { class: "reason", text: row.reason });
+  const sizes = make("p", card, { class: "sizes quiet" });
+  for (const size of row.sizes ?? []) make("span", sizes, { text: size });
+}
+
+// As many cards as fill the window are made, more of them when its end comes into sight.
+const watcher = new IntersectionObserver(seen => seen.some(entry => entry.isIntersecting) && addCards(),
+                                         { rootMargin: "1200px" });
+function addCards() {
+  watcher.unobserve(end);
+  const there = list.childElementCount;
+  found.slice(there, there + AT_ONCE).forEach(addCard);
+  if (list.childElementCount < found.length) watcher.observe(end);
+}
 
 function show() {
   const checked = name => [...form.querySelectorAll(`[name=${name}]:checked`)].map(box => box.value);
   const status = checked("status"), flags = checked("flag"), words = form.search.value.trim().toLowerCase();
   const ranges = bars.filter(bar => bar.getAttribute("aria-pressed") === "true").map(bar => bar.dataset);
-  let count = 0;
-  for (const { card, text, flags: own } of cards) {
-    const inside = ({ key, low, high }) => number(card, key) >= +low && number(card, key) < +high;
-    card.hidden = !(text.includes(words) && (!status.length || status.includes(card.dataset.status))
-      && (!flags.length || flags.some(flag => own.includes(flag))) && ranges.every(inside));
-    count += !card.hidden;
-  }
-  document.getElementById("shown").textContent = `${count.toLocaleString("en")} of ${cards.length.toLocaleString("en")} shown`;
-}
-
-function arrange() {
-  list.append(...[...cards].sort(orders[form.order.value]).map(item => item.card));
+  found = rows.filter(row => row.text.includes(words)
+    && (!status.length || status.includes(row.status))
+    && (!flags.length || flags.some(flag => row.flags.includes(flag)))
+    && ranges.every(({ key, low, high }) => typeof row[key] === "number" && row[key] >= +low && row[key] < +high));
+  found.sort(orders[form.order.value]);
+  form.shown.value = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+  list.replaceChildren();
+  addCards();
 }
 
 function press(bar) {
@@ -45,8 +78,8 @@ for (const bar of bars) {
   bar.onclick = () => press(bar);
   bar.onkeydown = event => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); press(bar); } };
 }
-form.oninput = event => event.target.id === "order" ? arrange() : show();
+form.oninput = show;
 form.onsubmit = event => event.preventDefault();
-form.onreset = () => setTimeout(() => { for (const bar of bars) bar.setAttribute("aria-pressed", "false"); arrange(); show(); });
+form.onreset = () => { for (const bar of bars) bar.setAttribute("aria-pressed", "false"); setTimeout(show); };
 form.hidden = false;
 show();

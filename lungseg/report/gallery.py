@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,9 +30,10 @@ _ORDERS = {
     "name": "by name",
 }
 _LEGEND = (
-    "Blue with R: right lung; orange with L: left lung, as the patient's sides. Areas are of the visible lung field. A "
-    "picture leads to its overlay at full size. A bar of a chart shows its images alone."
+    "R, blue: right lung; L, orange: left lung (the patient's sides), with the area of the visible field; L/R: left to "
+    "right. A picture leads to its overlay; a click on a bar shows its images alone."
 )
+_NO_SCRIPT = "The pictures need JavaScript; the figures are in report.csv too, and the pictures in the folder overlays."
 
 
 def write_gallery(path: str | PathLike, rows: Sequence[Row], run: dict) -> None:
@@ -61,10 +63,10 @@ def write_gallery(path: str | PathLike, rows: Sequence[Row], run: dict) -> None:
 
 
 def worst_first(row: Row) -> tuple:
-    """Sort key: failures, then by rising quality; where it is unknown, the flagged come before all, the others last."""
+    """Sort key: rising quality, then failures; unknown quality comes before all others if flagged, else after them."""
     unknown = -1.0 if row.flags else 2.0
     quality = unknown if row.quality is None else row.quality
-    return row.status != "failed", quality, -len(row.flags.split()), row.file
+    return row.status == "failed", quality, -len(row.flags.split()), row.file
 
 
 def _asset(kind: str) -> str:
@@ -80,15 +82,20 @@ def _body(rows: Sequence[Row], run: dict, folder: Path) -> Iterator[str]:
     # Square millimetres of some and pixels of others cannot be compared; shares of the picture can.
     metric = all(row.lungs_mm2 is not None for row in rows if row.lungs_px is not None)
     yield f'<p class="quiet">{" · ".join(_facts(rows, run, common))}</p>'
-    yield '<div class="charts">'
+    yield '<a class="skip" href="#controls">Skip the charts</a><div class="charts">'
     yield from _charts(rows, metric)
     yield "</div>"
     yield from _controls(rows)
     yield f'<p class="quiet">{_LEGEND}</p>'
-    yield '<ul id="cards">'
-    for row in sorted(rows, key=worst_first):
-        yield _card(row, folder, common, metric)
-    yield "</ul>"
+    yield f"<noscript><p>{_NO_SCRIPT}</p></noscript>"
+    yield '<ul id="cards"></ul><div id="end"></div>'
+    # Thousands of elements with a picture each would make a browser crawl: the script makes those that are looked at.
+    yield '<script type="application/json" id="rows">['
+    for number, row in enumerate(sorted(rows, key=worst_first)):
+        # Within a script element, "<" could end it.
+        text = json.dumps(_card(row, folder, common, metric)).replace("<", r"\u003c")
+        yield f",{text}" if number else text
+    yield "]</script>"
 
 
 def _common_folder(rows: Sequence[Row]) -> str:
@@ -117,7 +124,7 @@ def _area(row: Row, side: str, metric: bool) -> float:
 
 
 def _charts(rows: Sequence[Row], metric: bool) -> Iterator[str]:
-    unit = "cm²" if metric else "% of the picture"
+    unit = _unit(rows) if metric else "% of the picture"
     charts = {
         "quality": ("Quality: estimated Dice", lambda row: row.quality),
         "area": (
@@ -131,6 +138,13 @@ def _charts(rows: Sequence[Row], metric: bool) -> Iterator[str]:
         known = {status: [number for number in numbers if number is not None] for status, numbers in groups.items()}
         if any(known.values()):
             yield histogram(title, key, known)
+
+
+def _unit(rows: Sequence[Row]) -> str:
+    kinds = {row.spacing_kind for row in rows if row.lungs_mm2 is not None}
+    if "detector" not in kinds:
+        return "cm²"
+    return "cm² at the detector" if len(kinds) == 1 else "cm², some at the detector"
 
 
 def _controls(rows: Sequence[Row]) -> Iterator[str]:
@@ -148,47 +162,45 @@ def _controls(rows: Sequence[Row]) -> Iterator[str]:
 
 def _boxes(title: str, name: str, counts: dict[str, int]) -> str:
     boxes = "".join(
-        f'<label><input type="checkbox" name="{name}" value="{escape(value)}"> {escape(value)} '
+        f'<label class="{escape(value)}"><input type="checkbox" name="{name}" value="{escape(value)}"> {escape(value)} '
         f'<span class="quiet">{count:,}</span></label>'
         for value, count in counts.items()
     )
     return f"<fieldset><legend>{title}</legend>{boxes}</fieldset>"
 
 
-def _card(row: Row, folder: Path, common: str, metric: bool) -> str:
-    name = os.path.relpath(row.file, common) if common else row.file
-    data = {"status": row.status, "flags": row.flags}
-    if row.quality is not None:
-        data["quality"] = f"{row.quality:.4f}"
-    lines = [f'<p class="name" title="{escape(row.file)}"><bdi>{escape(name)}</bdi></p>']
-    quality = "" if row.quality is None else f" quality {row.quality:.2f}"
-    lines.append(f'<p><span class="badge">{row.status}</span>{quality}</p>')
-    if row.reason:
-        lines.append(f'<p class="reason">{escape(row.reason.removeprefix(f"{row.file}: "))}</p>')
+def _card(row: Row, folder: Path, common: str, metric: bool) -> dict:
+    """Return what the script makes a card of."""
+    card = {
+        "name": os.path.relpath(row.file, common) if common else row.file,
+        "file": row.file,
+        "status": row.status,
+        "reason": row.reason.removeprefix(f"{row.file}: "),
+        "flags": row.flags.split(),
+        "quality": row.quality,
+        "ratio": row.left_right_ratio,
+    }
     if row.lungs_px is not None:
-        data["area"] = f"{_area(row, 'lungs', metric):.4f}"
-        lines.append(f'<p class="quiet">{_sizes(row)}</p>')
-    if row.left_right_ratio is not None:
-        data["ratio"] = str(row.left_right_ratio)
-    attributes = "".join(f' data-{key}="{escape(value)}"' for key, value in data.items())
-    return f'<li class="{row.status}"{attributes}>{_picture(row, name, folder)}{"".join(lines)}</li>'
+        card |= {"area": round(_area(row, "lungs", metric), 3), "sizes": _sizes(row)}
+    if row.name:
+        card |= _pictures(row.name, folder)
+    return card
 
 
-def _sizes(row: Row) -> str:
+def _sizes(row: Row) -> list[str]:
     metric = row.lungs_mm2 is not None
-    unit = "cm²" if metric else "%"
-    sides = " · ".join(
-        f"{side[0].upper()} {_area(row, side, metric):.{0 if metric else 1}f}" for side in ("right", "left")
-    )
-    kind = " at the detector" if row.spacing_kind == "detector" else ""
-    ratio = "" if row.left_right_ratio is None else f" · L/R {row.left_right_ratio:.2f}"
-    return f"{sides} {unit}{kind}{ratio}"
+    right, left = (f"{_area(row, side, metric):.{0 if metric else 1}f}" for side in ("right", "left"))
+    sizes = [f"R {right} · L {left} {'cm²' if metric else '%'}"]
+    sizes += ["at the detector"] if row.spacing_kind == "detector" else []
+    return sizes if row.left_right_ratio is None else [*sizes, f"L/R {row.left_right_ratio:.2f}"]
 
 
-def _picture(row: Row, name: str, folder: Path) -> str:
-    thumbnail, overlay = folder / "thumbnails" / f"{row.name}.jpg", Path("overlays", f"{row.name}.png")
-    if not row.name or not thumbnail.is_file():
-        return '<div class="none">no picture</div>'
-    data = base64.b64encode(thumbnail.read_bytes()).decode("ascii")
-    image = f'<img loading="lazy" decoding="async" alt="{escape(name)}" src="data:image/jpeg;base64,{data}">'
-    return f'<a href="{quote(os.fsencode(overlay))}">{image}</a>' if (folder / overlay).is_file() else image
+def _pictures(name: str, folder: Path) -> dict[str, str]:
+    """Return the content of the thumbnail and the relative link to the overlay, as far as they are there."""
+    found = {}
+    thumbnail, overlay = folder / "thumbnails" / f"{name}.jpg", Path("overlays", f"{name}.png")
+    if thumbnail.is_file():
+        found["picture"] = base64.b64encode(thumbnail.read_bytes()).decode("ascii")
+    if (folder / overlay).is_file():
+        found["overlay"] = quote(os.fsencode(overlay))
+    return found

@@ -6,16 +6,11 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from lungseg.errors import LungsegError
 from lungseg.files import atomic_path, writing_failed
-
-# How "backslashreplace" writes the characters that stand for bytes of file names that are no UTF-8.
-_LOST_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
 
 @dataclass(frozen=True)
@@ -93,30 +88,6 @@ class CsvReport:
         except OSError as error:
             os.truncate(self.path, size)
             raise writing_failed(error, self.path) from error
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read what :class:`CsvReport` wrote. The file names' bytes that are no UTF-8 are as they were.
-
-    Raises:
-        LungsegError: the file is not there, or is no such report.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.DictReader(file)
-            return [
-                Row(**{field.name: _parsed(field.type, line[field.name]) for field in fields(Row)}) for line in lines
-            ]
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        raise LungsegError("the report cannot be read", path, "move it away and segment again") from error
-
-
-def _parsed(kind: str, text: str) -> str | int | float | None:
-    if kind == "str":
-        return _LOST_BYTE.sub(lambda found: chr(int(found[1], 16)), text)
-    if not text:
-        return None
-    return int(text) if kind.startswith("int") else float(text)
 
 
 def _csv_line(cells: Iterable) -> str:
