@@ -13,6 +13,7 @@ import sys
 import warnings
 
 from lungseg import __version__
+from lungseg.engines import ENGINES, PRECISIONS
 from lungseg.errors import LungsegError, UsageError, first_line
 from lungseg.outputs import DEFAULT_KINDS, KINDS
 
@@ -64,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("-o", "--output", required=True, help="folder for masks, labels, overlays and report.csv")
     _add_weights(predict)
     predict.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    predict.add_argument("--engine", default="torch", choices=ENGINES, help="what computes (default: torch)")
+    predict.add_argument("--precision", default="fp32", choices=PRECISIONS, help="of the network (default: fp32)")
+    predict.add_argument(
+        "--batch-size", type=_at_least_one, metavar="N", help="files per worker and turn (default: 1, on a GPU 8)"
+    )
+    predict.add_argument("--workers", type=_at_least_one, metavar="N", help="threads (default: one per core, up to 8)")
+    predict.add_argument("--overwrite", action="store_true", help="segment again what an earlier run finished")
     predict.add_argument(
         "--save",
         action="extend",
@@ -161,9 +169,12 @@ def _data_overrides(options: argparse.Namespace) -> dict:
 def _predict(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from lungseg.processes import launched_rank
     from lungseg.segmentation import predict
 
-    bar = tqdm(unit="image", disable=None)
+    # Of the processes that torchrun starts, one speaks for all.
+    first = launched_rank() == 0
+    bar = tqdm(unit="image", disable=None if first else True)
 
     def done(index: int, total: int, row) -> None:
         bar.total = total
@@ -174,7 +185,22 @@ def _predict(options: argparse.Namespace) -> int:
 
     kinds = [kind for kind in (*DEFAULT_KINDS, *options.save) if kind not in options.leave_out]
     with bar:
-        rows = predict(options.inputs, options.output, options.weights, options.device, done, tqdm.write, kinds)
+        rows = predict(
+            options.inputs,
+            options.output,
+            options.weights,
+            options.device,
+            done,
+            tqdm.write if first else lambda line: None,
+            kinds,
+            engine=options.engine,
+            precision=options.precision,
+            batch_size=options.batch_size,
+            workers=options.workers,
+            overwrite=options.overwrite,
+        )
+    if not first:
+        return 0
     count = {status: sum(row.status == status for row in rows) for status in ("ok", "flagged", "failed")}
     told = ", ".join(f"{number} {status}" for status, number in count.items() if number)
     print(f"{told}: see {os.path.join(options.output, 'report.csv')}")

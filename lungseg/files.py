@@ -78,6 +78,6 @@ def writing_failed(error: OSError, path: Path) -> LungsegError:
     return LungsegError(f"the file {path.name} cannot be written ({reason})", path.parent, "write to another folder")
 
 
-def name_is_to_blame(error: LungsegError) -> bool:
-    """Whether a file could not be written because of its own name or of what it is, so that other files can be."""
-    return not isinstance(error.__cause__, OSError) or error.__cause__.errno in _NAME
+def disk_is_to_blame(error: LungsegError) -> bool:
+    """Whether a file could not be written for a reason that other files share, and not because of its own name."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno not in _NAME

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,13 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
+from lungseg import __version__
+from lungseg.engines import make_engine
 from lungseg.errors import LungsegError, UsageError, in_words
 from lungseg.images import Radiograph
 from lungseg.locate import bundle_root, config_file, model_settings, weights_file
 from lungseg.quality import missing_lungs
+from lungseg.weights import weights_hash
 
 
 @dataclass(frozen=True)
@@ -86,14 +90,21 @@ class Predictor:
     Args:
         weights: see :func:`lungseg.locate.weights_file`.
         device: see :func:`choose_device`.
+        engine, precision: what computes the network, see :func:`lungseg.engines.make_engine`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory.
 
     Raises:
+        UsageError: there is no such device or engine.
         LungsegError: the weights are missing, damaged, or another network's.
     """
 
     def __init__(
-        self, weights: str | PathLike | None = None, device: str = "auto", keep_probabilities: bool = False
+        self,
+        weights: str | PathLike | None = None,
+        device: str = "auto",
+        engine: str = "torch",
+        precision: str = "fp32",
+        keep_probabilities: bool = False,
     ) -> None:
         self.weights = weights_file(weights)
         self.device = choose_device(device)
@@ -110,10 +121,23 @@ class Predictor:
             self.network = parser.get_parsed_content("network").eval()
         except RuntimeError as error:
             raise in_words(error) or error from None
+        self.engine = make_engine(self.network, self.device, engine, precision)
+        self.computed = {"engine": engine, "precision": precision}
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.inferer = parser.get_parsed_content("inferer")
         self.keep_probabilities = keep_probabilities
         self.postprocessing = parser.get_parsed_content("postprocessing")
+
+    def identity(self) -> dict:
+        """Return all that the results depend on besides the input and, in the last bit, the device: for JSON."""
+        models = sorted((bundle_root() / "models").glob("*.pt"))
+        return {
+            "lungseg": __version__,
+            "weights": weights_hash(self.weights),
+            "models": {file.name: weights_hash(file) for file in models},
+            "config": json.loads(config_file("inference").read_text("utf-8")) | model_settings(self.weights),
+            **self.computed,
+        }
 
     def predict(self, path: str | PathLike) -> Prediction:
         """Segment one file: prepare, run, finish.
@@ -148,14 +172,21 @@ class Predictor:
             pixels=stored.numpy().T,
             spacing=None if np.isnan(spacing).any() else spacing,
             spacing_kind=stored.meta["spacing_kind"],
+            view=stored.meta["view"] or None,
         )
         return Prepared(image, radiograph, dict(zip(("read", "prepare"), np.diff(clock).tolist(), strict=True)))
 
     @torch.inference_mode()
     def run(self, batch: Sequence[Prepared]) -> list[torch.Tensor]:
-        """Return the network's logits (3, w, h) of each image; all images of a batch have one size."""
-        images = torch.stack([prepared.image.as_tensor() for prepared in batch])
-        return list(self.inferer(images.to(self.device), self.network))
+        """Return the network's logits (3, w, h) of each image; images of one size go through it together."""
+        sizes: dict[torch.Size, list[int]] = {}
+        for index, prepared in enumerate(batch):
+            sizes.setdefault(prepared.image.shape, []).append(index)
+        logits: dict[int, torch.Tensor] = {}
+        for indices in sizes.values():
+            images = torch.stack([batch[index].image.as_tensor() for index in indices])
+            logits |= zip(indices, self.inferer(images.to(self.device), self.engine), strict=True)
+        return [logits[index] for index in range(len(batch))]
 
     @torch.inference_mode()
     def finish(self, prepared: Prepared, logits: torch.Tensor) -> Prediction:

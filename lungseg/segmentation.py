@@ -5,23 +5,29 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from os import PathLike
 from pathlib import Path
 
-from lungseg.errors import LungsegError, UsageError, first_line
-from lungseg.files import name_is_to_blame, usable_folder
-from lungseg.images import find_radiographs
-from lungseg.measures import measures
+import torch
+
+from lungseg.batch import BatchSegmenter, Outcome
+from lungseg.errors import LungsegError, UsageError
+from lungseg.files import usable_folder
+from lungseg.images import Inputs, find_radiographs
+from lungseg.ledger import Ledger
 from lungseg.outputs import DEFAULT_KINDS, Outputs
+from lungseg.parallel import core_count, default_workers, work_in_order
 from lungseg.predictor import Predictor
+from lungseg.processes import Processes, merged, processes
 from lungseg.report.predictions import reporting
 from lungseg.report.rows import CsvReport, Row
 from lungseg.weights import weights_hash
 
 _NAMES_SHOWN = 3
+# A GPU wants many windows at a time; on a CPU they would only wait for each other.
+_BATCH_SIZE = {"cuda": 8}
 
 
 def predict(
@@ -32,48 +38,95 @@ def predict(
     done: Callable[[int, int, Row], None] = lambda index, total, row: None,
     say: Callable[[str], None] = lambda line: None,
     kinds: Iterable[str] = DEFAULT_KINDS,
+    *,
+    engine: str = "torch",
+    precision: str = "fp32",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
 ) -> list[Row]:
     """Segment files and folders; one bad file does not stop the others.
 
+    Workers decode, segment and write at the same time. What an earlier run finished with the same content, weights and
+    options is not done again: its row is taken over. Of processes that `torchrun` started, each does a part, and the
+    first one writes the report on all.
+
     Args:
         inputs: see :func:`lungseg.images.find_radiographs`.
-        output: folder for a folder of each kind, `report.csv`, `report.json` and `report.html`; sub-folders of the
-            inputs are kept.
+        output: folder for a folder of each kind, `report.csv`, `report.json`, `report.html` and `done.jsonl`, which
+            tells the next run what is done; sub-folders of the inputs are kept.
         weights: see :func:`lungseg.locate.weights_file`.
         device: see :func:`lungseg.predictor.choose_device`.
-        done: called after each file with its index from 1, the number of files, and its row.
-        say: takes the line that tells which files of the folders were passed over.
+        done: called after each file with its index from 1, the number of files, and its row; of this process's part.
+        say: takes lines on what was passed over or done before.
         kinds: what to write of each radiograph, see :data:`lungseg.outputs.KINDS`.
+        engine, precision: what computes the network, see :func:`lungseg.engines.make_engine`.
+        batch_size: how many files each worker takes at a time; the network gets those of one size together. The
+            default is 1 on a CPU, 8 on a GPU.
+        workers: threads that work at the same time; the default is one for each core, up to eight.
+        overwrite: do again what is done.
 
     Returns:
-        The rows of the report, in the order of the inputs.
+        The rows of the report, in the order of the inputs; of all processes, in each of them.
 
     Raises:
         UsageError: there is nothing to segment, or the output folder cannot be written to or is among the inputs.
         LungsegError: the weights cannot be used, or the disk is full: what was finished until then stays.
     """
     output, inputs = Path(output), [Path(path) for path in inputs]
-    found = find_radiographs(inputs, exclude=output)
     outputs = Outputs(output, kinds)
-    _keep_apart(inputs, found.radiographs, outputs)
-    if found.skipped:
-        say(_passed_over(found.skipped))
-    predictor = Predictor(weights=weights, device=device, keep_probabilities="probabilities" in outputs.kinds)
-    report = CsvReport(usable_folder(output) / "report.csv")
-    rows: list[Row] = []
-    with reporting(output, rows, _facts(predictor, outputs)):
-        for index, (path, stem) in enumerate(found.radiographs, 1):
-            try:
-                rows.append(_segment(predictor, path, stem, outputs))
-            except LungsegError as error:
-                rows.append(Row(file=str(path), status="failed", reason=str(error)))
-                if not name_is_to_blame(error):
-                    with suppress(LungsegError):
-                        report.add(rows[-1])
-                    raise
-            report.add(rows[-1])
-            done(index, len(found.radiographs), rows[-1])
+    with processes() as group:
+        found = _listed(group, inputs, outputs)
+        if found.skipped:
+            say(_passed_over(found.skipped))
+        predictor = Predictor(weights, device, engine, precision, keep_probabilities="probabilities" in outputs.kinds)
+        files = group.share(found.radiographs)
+        rows: list[Row] = []
+        first = group.rank == 0
+        usable_folder(output)
+        report = CsvReport(output / "report.csv") if first else None
+        ledger = Ledger(output, predictor.identity() | {"kinds": sorted(outputs.kinds)}, group.rank)
+        reused = 0
+
+        def finished(outcomes: list[Outcome]) -> None:
+            nonlocal reused
+            for outcome in outcomes:
+                rows.append(outcome.row)
+                reused += outcome.reused
+                if report:
+                    report.add(outcome.row)
+                if outcome.fatal:
+                    raise outcome.fatal
+                done(len(rows), len(files), outcome.row)
+
+        size = batch_size or _BATCH_SIZE.get(predictor.device.type, 1)
+        batches = [files[start : start + size] for start in range(0, len(files), size)]
+        workers = max(1, min(workers or default_workers(), len(batches)))
+        with reporting(output, rows, _facts(predictor, outputs)) if first else nullcontext():
+            with _cores_shared(workers):
+                work_in_order(BatchSegmenter(predictor, outputs, ledger, overwrite), batches, workers, finished)
+            if group.size > 1:
+                rows[:] = merged(group.gather(rows))
+                if first:
+                    _write_again(report, rows)
+        if reused:
+            say(f"Done before, with the same weights and options: {reused}; --overwrite does them again")
     return rows
+
+
+def _listed(group: Processes, inputs: list[Path], outputs: Outputs) -> Inputs:
+    """Find the inputs once for all processes, for a folder may change in between."""
+    found, error = None, None
+    if group.rank == 0:
+        try:
+            found = find_radiographs(inputs, exclude=outputs.folder)
+            _keep_apart(inputs, found.radiographs, outputs)
+        except LungsegError as refused:
+            error = refused
+    found, error = group.told_by_first((found, error))
+    if error:
+        raise error
+    return found
 
 
 def _facts(predictor: Predictor, outputs: Outputs) -> dict:
@@ -82,6 +135,7 @@ def _facts(predictor: Predictor, outputs: Outputs) -> dict:
         "command": sys.argv,
         "weights": {"file": str(predictor.weights), "sha256": weights_hash(predictor.weights)},
         "device": str(predictor.device),
+        **predictor.computed,
         "outputs": list(outputs.kinds),
     }
 
@@ -104,29 +158,19 @@ def _passed_over(skipped: list[Path]) -> str:
     return f"Passed over, as hidden, linked folders or no pictures: {names}{more}"
 
 
-def _segment(predictor: Predictor, path: Path, stem: Path, outputs: Outputs) -> Row:
-    """Segment one file and write its pictures: all of them, or none.
-
-    Raises:
-        LungsegError: a picture cannot be written.
-    """
-    began = time.perf_counter()
+@contextmanager
+def _cores_shared(workers: int) -> Iterator[None]:
+    """Let each worker compute with its share of the cores alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, core_count() // workers)))
     try:
-        prediction = predictor.predict(path)
-    except LungsegError as error:
-        return Row(file=str(path), status="failed", reason=str(error))
-    except Exception as error:  # whatever one picture does to the libraries, the others are still segmented
-        what = f"it could not be segmented ({first_line(error)})"
-        return Row(file=str(path), status="failed", reason=str(LungsegError(what, path, "report it, with the file")))
-    outputs.write(prediction, path, stem)
-    return Row(
-        file=str(path),
-        status="flagged" if prediction.flags else "ok",
-        reason="; ".join(prediction.flags.values()),
-        name=str(stem),
-        **measures(prediction.labels, prediction.radiograph.spacing),
-        spacing_kind=prediction.radiograph.spacing_kind,
-        quality=prediction.quality,
-        flags=" ".join(prediction.flags),
-        seconds=round(time.perf_counter() - began, 3),
-    )
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _write_again(report: CsvReport, rows: Sequence[Row]) -> None:
+    """Put the rows of all processes in the place of the first one's."""
+    whole = CsvReport(report.path)
+    for row in rows:
+        whole.add(row)

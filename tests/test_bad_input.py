@@ -17,6 +17,7 @@ from conftest import TINY
 from PIL import Image
 
 from lungseg.errors import LungsegError, UsageError
+from lungseg.outputs import Outputs
 from lungseg.training import train
 from lungseg.weights import save_checkpoint
 from lungseg.workflow import parse_overrides
@@ -95,42 +96,43 @@ def test_a_name_that_is_no_text_is_still_reported(command, run_folder, picture, 
 
 
 def test_an_unforeseen_error_stops_one_file_only(command, run_folder, dataset, tmp_path, monkeypatch):
-    from lungseg import segmentation
+    write, bad = Outputs.write, "phantom_0002"
 
-    draw, calls = segmentation.draw_overlay, []
-
-    def broken(pixels, labels):
-        calls.append(1)
-        if len(calls) == 2:
+    def broken(self, prediction, source, stem):
+        if source.stem == bad:
             raise ValueError("no ink\nand more lines")
-        return draw(pixels, labels)
+        write(self, prediction, source, stem)
 
-    monkeypatch.setattr(segmentation, "draw_overlay", broken)
+    monkeypatch.setattr(Outputs, "write", broken)
     done = command("predict", dataset / "CXR_png", "-o", tmp_path, "--weights", run_folder)
     assert done.status == 1
     (failure,) = done.failures
     assert "could not be segmented (ValueError: no ink)" in failure
-    assert list(statuses(tmp_path).values()).count("failed") == 1
+    assert [name for name, status in statuses(tmp_path).items() if status == "failed"] == [f"{bad}.png"]
     assert len(list((tmp_path / "masks").iterdir())) == 11
 
 
-def test_a_stopped_segmentation_keeps_what_was_finished(command, run_folder, dataset, tmp_path, monkeypatch):
-    from lungseg import segmentation
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_stopped_segmentation_keeps_what_was_finished(command, run_folder, dataset, tmp_path, monkeypatch, workers):
+    write = Path.write_bytes
 
-    write = segmentation.write_png
-
-    def stopped(path, array):
-        if path.match("masks/phantom_0003.png"):
+    def stopped(self, data):
+        # After the mask, before the label map: Ctrl-C in the middle of a radiograph.
+        if self.match("labels/.phantom_0003.*"):
             raise KeyboardInterrupt
-        write(path, array)
+        return write(self, data)
 
-    monkeypatch.setattr(segmentation, "write_png", stopped)
-    done = command("predict", dataset / "CXR_png", "-o", tmp_path, "--weights", run_folder)
+    monkeypatch.setattr(Path, "write_bytes", stopped)
+    done = command("predict", dataset / "CXR_png", "-o", tmp_path, "--weights", run_folder, "--workers", workers)
     assert done.status == 130
     assert "stopped; what was finished is kept." in done.err
-    assert list(statuses(tmp_path)) == ["phantom_0001.png", "phantom_0002.png"]
+    finished = list(statuses(tmp_path))
+    assert finished[:2] == ["phantom_0001.png", "phantom_0002.png"]
+    # What others had begun meanwhile is brought to its end.
+    assert 2 <= len(finished) < 2 + workers
+    assert "phantom_0003.png" not in finished
     for kind in ("masks", "labels", "overlays"):
-        assert sorted(path.name for path in (tmp_path / kind).iterdir()) == ["phantom_0001.png", "phantom_0002.png"]
+        assert sorted(path.name for path in (tmp_path / kind).iterdir()) == finished
     assert not leftovers(tmp_path)
 
 
@@ -262,7 +264,7 @@ def test_a_disk_that_fills_up_during_segmentation(process, run_folder, picture, 
     shutil.copy(picture, tmp_path / "in" / "a.png")
     Image.fromarray(large // 2 + noise).save(tmp_path / "in" / "b.png")
     shutil.copy(picture, tmp_path / "in" / "c.png")
-    call = ("predict", tmp_path / "in", "-o", tmp_path / "out", "--weights", run_folder)
+    call = ("predict", tmp_path / "in", "-o", tmp_path / "out", "--weights", run_folder, "--workers", 1)
     done = process(*call, before=FULL_AFTER.format(60_000))
     assert done.status == 1
     assert "there is no room left for the file b.png" in done.err

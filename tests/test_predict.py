@@ -19,6 +19,7 @@ from lungseg.demo import real_radiograph
 
 KINDS = ("labels", "masks", "overlays")
 REPORTS = ["report.csv", "report.html", "report.json"]
+LEDGER = "done.jsonl"
 
 
 def report(folder: Path) -> list[dict]:
@@ -33,7 +34,9 @@ def pixels(path: Path) -> np.ndarray:
 
 def written(folder: Path) -> list[str]:
     """The files below `folder`, without their ending where it is .png."""
-    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = (
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != LEDGER
+    )
     return sorted(name.removesuffix(".png") for name in files)
 
 

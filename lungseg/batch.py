@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A few files from reading to writing: what a worker of `lungseg predict` does at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from lungseg.errors import LungsegError, first_line
+from lungseg.files import disk_is_to_blame
+from lungseg.ledger import Ledger, content_hash
+from lungseg.measures import measures
+from lungseg.outputs import Outputs
+from lungseg.predictor import Prediction, Predictor, Prepared
+from lungseg.report.rows import Row
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file.
+
+    Attributes:
+        row: its line of the report.
+        reused: its results were there already.
+        fatal: why no other file can be written either, as on a full disk.
+    """
+
+    row: Row
+    reused: bool = False
+    fatal: LungsegError | None = None
+
+
+@dataclass
+class _Task:
+    """One file on its way; it has an outcome as soon as nothing is left to do."""
+
+    path: Path
+    stem: Path
+    content: str | None = None
+    prepared: Prepared | None = None
+    logits: torch.Tensor | None = None
+    outcome: Outcome | None = None
+
+
+class BatchSegmenter:
+    """Segments files and writes their results; one bad file does not stop the others. May be called from threads.
+
+    Args:
+        predictor: what segments.
+        outputs: what writes.
+        ledger: tells what is done, and is told.
+        overwrite: do again what is done.
+    """
+
+    def __init__(self, predictor: Predictor, outputs: Outputs, ledger: Ledger, overwrite: bool = False) -> None:
+        self.predictor, self.outputs, self.ledger, self.overwrite = predictor, outputs, ledger, overwrite
+        self._disk_failed = False
+
+    def __call__(self, files: Sequence[tuple[Path, Path]]) -> list[Outcome]:
+        """Segment (path, stem) pairs; of each file all pictures are written, or none.
+
+        Nothing is begun, and nothing returned, once the disk has failed.
+        """
+        if self._disk_failed:
+            return []
+        tasks = [_Task(path, stem) for path, stem in files]
+        for step in (self._look_up, self._prepare, self._run, self._write):
+            step([task for task in tasks if task.outcome is None])
+        return [task.outcome for task in tasks]
+
+    def _look_up(self, tasks: Sequence[_Task]) -> None:
+        for task in tasks:
+            # Before it is read: if the file changes in between, the next run sees that.
+            task.content = content_hash(task.path)
+            row = None if self.overwrite else self.ledger.find(task.stem, task.content)
+            if row and all(file.is_file() for file in self.outputs.targets(task.stem).values()):
+                task.outcome = Outcome(replace(row, file=str(task.path)), reused=True)
+
+    def _prepare(self, tasks: Sequence[_Task]) -> None:
+        for task in tasks:
+            try:
+                task.prepared = self.predictor.prepare(task.path)
+            except Exception as error:  # whatever one picture does to the libraries, the others are still segmented
+                task.outcome = Outcome(_failed(task.path, error))
+
+    def _run(self, tasks: Sequence[_Task]) -> None:
+        began = time.perf_counter()
+        try:
+            all_logits = self.predictor.run([task.prepared for task in tasks])
+        except Exception as error:
+            for task in tasks:
+                task.outcome = Outcome(_failed(task.path, error))
+            return
+        for task, logits in zip(tasks, all_logits, strict=True):
+            task.logits = logits
+            task.prepared.seconds["network"] = (time.perf_counter() - began) / len(tasks)
+
+    def _write(self, tasks: Sequence[_Task]) -> None:
+        for task in tasks:
+            began = time.perf_counter()
+            try:
+                prediction = self.predictor.finish(task.prepared, task.logits)
+                self.ledger.forget(task.stem)
+                self.outputs.write(prediction, task.path, task.stem)
+                seconds = sum(task.prepared.seconds.values()) + time.perf_counter() - began
+                row = _row(task, prediction, seconds)
+                if task.content:
+                    self.ledger.add(task.stem, task.content, row)
+                task.outcome = Outcome(row)
+            except Exception as error:
+                fatal = error if isinstance(error, LungsegError) and disk_is_to_blame(error) else None
+                self._disk_failed |= fatal is not None
+                task.outcome = Outcome(_failed(task.path, error), fatal=fatal)
+            task.prepared = task.logits = None
+
+
+def _row(task: _Task, prediction: Prediction, seconds: float) -> Row:
+    return Row(
+        file=str(task.path),
+        status="flagged" if prediction.flags else "ok",
+        reason="; ".join(prediction.flags.values()),
+        name=str(task.stem),
+        **measures(prediction.labels, prediction.radiograph.spacing),
+        spacing_kind=prediction.radiograph.spacing_kind,
+        quality=prediction.quality,
+        flags=" ".join(prediction.flags),
+        seconds=round(seconds, 3),
+    )
+
+
+def _failed(path: Path, error: Exception) -> Row:
+    if not isinstance(error, LungsegError):
+        what = f"it could not be segmented ({first_line(error)})"
+        error = LungsegError(what, path, "report it, with the file")
+    return Row(file=str(path), status="failed", reason=str(error))

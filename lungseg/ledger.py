@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done already: a second run of `lungseg predict` skips it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from lungseg.files import writing_failed
+from lungseg.report.rows import Row
+
+
+def content_hash(path: Path) -> str | None:
+    """Return the SHA-256 of a file's content, in hex; None where there is no regular file that can be read."""
+    try:
+        # Opening a pipe would wait for its writer for ever.
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return None
+
+
+class Ledger:
+    """`done.jsonl`: a line for each finished file, with its content's hash, what it was done with, and its row.
+
+    Lines are only ever appended, and a damaged one, as a power cut leaves it, counts for nothing; of several lines
+    about a file the latest counts. Processes that share a folder have a file each. Methods may be called from threads.
+
+    Args:
+        folder: the results' folder.
+        settings: all that the results depend on besides the input, as JSON can hold it.
+        part: number of this process among those that share the folder.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping, part: int = 0) -> None:
+        self.path = folder / ("done.jsonl" if part == 0 else f"done.{part}.jsonl")
+        self._settings = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        self._lock = threading.Lock()
+        entries = [entry for file in folder.glob("done*.jsonl") for entry in _entries(file)]
+        self._latest = {entry["name"]: entry for entry in sorted(entries, key=lambda entry: entry["time"])}
+
+    def find(self, stem: Path, content: str | None) -> Row | None:
+        """Return the row of the results called `stem` if they were made from this content with these settings."""
+        entry = self._latest.get(str(stem))
+        if entry is None or content is None or (entry["content"], entry["settings"]) != (content, self._settings):
+            return None
+        return Row(**entry["row"])
+
+    def forget(self, stem: Path) -> None:
+        """Note, before anything is written, that what is there of `stem` is no longer what it was.
+
+        Raises:
+            LungsegError: the disk is full, or the like.
+        """
+        if self._latest.pop(str(stem), None):
+            self._append(stem, None, None)
+
+    def add(self, stem: Path, content: str, row: Row) -> None:
+        """Note that the results called `stem` are written, from this content.
+
+        Raises:
+            LungsegError: the disk is full, or the like.
+        """
+        self._append(stem, content, asdict(row))
+
+    def _append(self, stem: Path, content: str | None, row: dict | None) -> None:
+        entry = {"name": str(stem), "content": content, "settings": self._settings, "time": time.time_ns(), "row": row}
+        line = json.dumps(entry).encode() + b"\n"
+        try:
+            with self._lock, self.path.open("ab+") as file:
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":
+                        line = b"\n" + line
+                file.write(line)
+        except OSError as error:
+            raise writing_failed(error, self.path) from error
+
+
+def _entries(file: Path) -> Iterator[dict]:
+    with file.open("rb") as lines:
+        for line in lines:
+            # What is cut off is no JSON, and what has other columns is of another version.
+            with suppress(ValueError, TypeError, KeyError):
+                entry = json.loads(line)
+                if entry["row"] is not None:
+                    Row(**entry["row"])
+                yield {key: entry[key] for key in ("name", "content", "settings", "time", "row")}

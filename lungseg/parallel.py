@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work on many items in threads: overlapped, in order, and stopped cleanly."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# More workers than this would wait for Python's lock, and each holds a radiograph in memory.
+_MOST_WORKERS = 8
+# One slow item holds up the others no sooner than so many later ones per worker are done.
+_AHEAD = 16
+
+
+def core_count() -> int:
+    """Return how many cores this process may use: its share of them where a launcher started several here."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def default_workers() -> int:
+    """Return a number of workers that keeps the cores busy."""
+    return min(core_count(), _MOST_WORKERS)
+
+
+def work_in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, finished: Callable[[Result], None]
+) -> None:
+    """Call `work` with each item, in threads, and `finished` with each result, here and in the items' order.
+
+    Only a few items are under way at a time, however many there are. When anything is raised, by either function or by
+    Ctrl-C, no other item is begun; those under way are brought to their end and handed to `finished` before it is
+    raised here.
+    """
+    stop = threading.Event()
+
+    def guarded(item: Item) -> Result:
+        if stop.is_set():
+            raise CancelledError
+        try:
+            return work(item)
+        except BaseException:
+            stop.set()
+            raise
+
+    pending: deque[Future[Result]] = deque()
+
+    def finish_first() -> None:
+        result = pending[0].result()
+        pending.popleft()
+        finished(result)
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(guarded, item))
+                if len(pending) > _AHEAD * workers:
+                    finish_first()
+            while pending:
+                finish_first()
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            for future in pending:
+                # The first error is the one to tell.
+                with suppress(BaseException):
+                    finished(future.result())
+            raise
