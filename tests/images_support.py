@@ -17,7 +17,6 @@ GREY = (GREY16 >> 8).astype(np.uint8)
 COMPRESSED = {
     "RLELossless": 16,
     "JPEGBaselineProcess1": 8,
-    "JPEGExtendedProcess2_4": 12,
     "JPEGLosslessProcess14": 16,
     "JPEGLosslessProcess14_1": 16,
     "JPEGLSLossless": 16,
@@ -25,7 +24,7 @@ COMPRESSED = {
     "JPEG2000Lossless": 16,
     "JPEG2000": 16,
 }
-LOSSY = ("JPEGBaselineProcess1", "JPEGExtendedProcess2_4", "JPEGLSNearLossless", "JPEG2000")
+LOSSY = ("JPEGBaselineProcess1", "JPEGLSNearLossless", "JPEG2000")
 
 
 def write_dicom(path, pixels: np.ndarray, syntax=ExplicitVRLittleEndian, **attributes) -> Dataset:

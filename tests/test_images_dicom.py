@@ -2,20 +2,24 @@
 """DICOM files are read as a viewer shows them."""
 
 import io
-import os
+import multiprocessing
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from images_support import GREY, GREY16, write_dicom
+from data_support import REAL, needs_real_data
+from images_support import COMPRESSED, GREY, GREY16, compress, write_dicom
+from monai.transforms import LoadImage
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
 from lungseg.errors import LungsegError
-from lungseg.images import read_radiograph
+from lungseg.images import RadiographReader, read_radiograph
 
 TWELVE = (GREY16 >> 4).astype(np.uint16)
 
@@ -50,6 +54,93 @@ def test_values_and_polarity(tmp_path, pixels, attributes, expected):
     radiograph = _read(tmp_path / "a.dcm", pixels, **attributes)
     assert radiograph.pixels.dtype == np.float32
     np.testing.assert_array_equal(radiograph.pixels, expected)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(
+    ("pixels", "value", "limit"),
+    [
+        (GREY, 255, None),
+        (GREY, 250, 255),
+        (GREY, 255, 250),
+        (TWELVE.astype(np.int16) - 1000, 65535, None),
+        (TWELVE.astype(np.int16) - 1000, -1000, None),
+    ],
+    ids=str,
+)
+def test_padding_becomes_as_dark_as_the_darkest_part(tmp_path, pixels, value, limit, photometric):
+    ends = np.array((value, value if limit is None else limit)).astype(pixels.dtype)
+    padding = (pixels >= ends.min()) & (pixels <= ends.max())
+    padding[:, -10:] = True
+    padded = np.where(padding, ends[0], pixels)
+    stated = {"PhotometricInterpretation": photometric}
+    plain = _read(tmp_path / "a.dcm", padded, **stated).pixels
+    # Written as an unsigned number, whatever the pixels are, which readers have to cope with.
+    attributes = {"PixelPaddingValue": int(np.uint16(ends[0])) if pixels.dtype.kind == "i" else value}
+    if limit is not None:
+        attributes["PixelPaddingRangeLimit"] = limit
+    dataset = write_dicom(tmp_path / "b.dcm", padded, **stated)
+    for name, number in attributes.items():
+        dataset.add_new(name, "US", number)
+    dataset.save_as(tmp_path / "b.dcm", write_like_original=False)
+    expected = np.where(padding, plain[~padding].min(), plain)
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "b.dcm").pixels, expected)
+
+
+def test_padding_does_not_count_as_shown_by_a_window(tmp_path):
+    padded = TWELVE.copy()
+    padded[:, 10:] = 0
+    window = {"BitsStored": 12, "HighBit": 11, "WindowCenter": 1000, "WindowWidth": 2000, "PixelPaddingValue": 0}
+    radiograph = _read(tmp_path / "a.dcm", padded, **window)
+    shown = np.clip((TWELVE - 0.5) / 1999 * 4095, 0, 4095)
+    np.testing.assert_allclose(radiograph.pixels[:, 1:10], shown[:, 1:10], atol=3)
+
+
+def test_a_picture_that_is_all_padding_is_not_believed_to_be(tmp_path):
+    radiograph = _read(tmp_path / "a.dcm", GREY, PixelPaddingValue=0, PixelPaddingRangeLimit=255)
+    np.testing.assert_array_equal(radiograph.pixels, GREY)
+
+
+def _view_code(value: str, meaning: str) -> list[Dataset]:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "SCT", meaning
+    return [code]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "view"),
+    [
+        ({}, None),
+        ({"ViewPosition": ""}, None),
+        ({"ViewPosition": "PA"}, "frontal"),
+        ({"ViewPosition": "AP"}, "frontal"),
+        ({"ViewPosition": "LL"}, "lateral"),
+        ({"ViewPosition": "RL"}, "lateral"),
+        ({"ViewPosition": "LATERAL"}, "lateral"),
+        ({"ViewPosition": "Lat. left"}, "lateral"),
+        ({"ViewPosition": "LLD"}, "frontal"),
+        ({"ViewPosition": "LLO"}, None),
+        ({"ViewPosition": "SKULL"}, None),
+        ({"ViewCodeSequence": _view_code("399173006", "von links")}, "lateral"),
+        ({"ViewCodeSequence": _view_code("272479007", "postero-anterior")}, "frontal"),
+        ({"ViewCodeSequence": _view_code("99", "right lateral")}, "lateral"),
+        ({"ViewCodeSequence": _view_code("260427002", "lateral oblique")}, None),
+        ({"ViewCodeSequence": _view_code("99", "left lateral decubitus")}, "frontal"),
+        ({"ViewCodeSequence": []}, None),
+        ({"PatientOrientation": ["L", "F"]}, "frontal"),
+        ({"PatientOrientation": ["P", "F"]}, "lateral"),
+        ({"PatientOrientation": ["AR", "FP"]}, "lateral"),
+        ({"PatientOrientation": ["F", "L"]}, "frontal"),
+        ({"PatientOrientation": ["L", "P"]}, None),
+        ({"PatientOrientation": ""}, None),
+        ({"ViewPosition": "PA", "PatientOrientation": ["A", "F"]}, "frontal"),
+    ],
+    ids=str,
+)
+def test_view_as_the_file_states_it(tmp_path, attributes, view):
+    assert _read(tmp_path / "a.dcm", GREY, **attributes).view == view
+    image = LoadImage(reader=RadiographReader())(tmp_path / "a.dcm")
+    assert image.meta["view"] == (view or "")
 
 
 @pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT", "SIGMOID"])
@@ -150,6 +241,80 @@ def test_colours_compressed_as_jpeg_become_grey(tmp_path):
     assert np.abs(read_radiograph(tmp_path / "a.dcm").pixels - GREY).mean() < 2
 
 
+def _spoil(path: Path, damage: int) -> None:
+    """Overwrite bytes of the compressed picture, such that its header still stands."""
+    content = bytearray(path.read_bytes())
+    random = np.random.default_rng(damage)
+    start = content.rfind(b"\xff\xda") if b"\xff\xda" in content else len(content) // 2
+    for at in random.integers(start, len(content) - 20, size=20):
+        content[at] = random.integers(256)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("syntax", [name for name in COMPRESSED if name != "RLELossless"])
+def test_damaged_compressed_pixels_end_no_process(tmp_path, syntax):
+    """GDCM aborts on some of these; whatever it does, the next file is read."""
+    write_dicom(tmp_path / "good.dcm", GREY)
+    compress(tmp_path / "good.dcm", syntax)
+    expected = read_radiograph(tmp_path / "good.dcm").pixels
+    for damage in range(8):
+        bad = tmp_path / "bad.dcm"
+        bad.write_bytes((tmp_path / "good.dcm").read_bytes())
+        _spoil(bad, damage)
+        with suppress(LungsegError):
+            assert np.isfinite(read_radiograph(bad).pixels).all()
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "good.dcm").pixels, expected)
+
+
+def _lossless(folder: Path) -> Path:
+    write_dicom(folder / "a.dcm", GREY16)
+    compress(folder / "a.dcm", "JPEGLosslessProcess14_1")
+    return folder / "a.dcm"
+
+
+def test_a_decoder_that_crashes_or_hangs_is_told_and_replaced(tmp_path, monkeypatch):
+    from lungseg.images import isolated
+
+    path = _lossless(tmp_path)
+    monkeypatch.setattr(isolated, "_SERVE", "import os; os.abort()")
+    isolated._stop()
+    with pytest.raises(LungsegError, match=r"the pixel data \(JPEG Lossless.*\) are damaged; copy"):
+        read_radiograph(path)
+    monkeypatch.setattr(isolated, "_SERVE", "import time; time.sleep(60)")
+    monkeypatch.setattr(isolated, "_SECONDS", 0.2)
+    with pytest.raises(LungsegError, match="are damaged"):
+        read_radiograph(path)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(read_radiograph(path).pixels, GREY16)
+
+
+def test_threads_and_forked_processes_decode_apart(tmp_path):
+    path = _lossless(tmp_path)
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(read_radiograph(path).pixels)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        answers += [radiograph.pixels for radiograph in pool.map(read_radiograph, [path] * 4)]
+    assert len(answers) == 8
+    for pixels in answers:
+        np.testing.assert_array_equal(pixels, GREY16)
+
+
+def test_a_missing_decoder_is_told_with_its_remedy(tmp_path, monkeypatch):
+    write_dicom(tmp_path / "a.dcm", GREY)
+    compress(tmp_path / "a.dcm", "JPEGLosslessProcess14_1")
+
+    def missing(path):
+        raise RuntimeError("Unable to decompress because all plugins are missing dependencies:\n\tgdcm")
+
+    monkeypatch.setattr("lungseg.images.decoding.decode_apart", missing)
+    with pytest.raises(LungsegError, match=r'is installed; try pip install "lungseg\[dicom\]"'):
+        read_radiograph(tmp_path / "a.dcm")
+
+
 def test_compressed_and_plain_monochrome1_chest_agree():
     data = pytest.importorskip("pydicom.data")
     plain, compressed = (data.get_testdata_file(f"RG1_{kind}.dcm", download=False) for kind in ("UNCR", "J2KR"))
@@ -169,10 +334,9 @@ def test_compressed_and_plain_monochrome1_chest_agree():
 @pytest.mark.parametrize(
     ("name", "spacing"), [("nih_dx_monochrome2.dcm", None), ("rsna_cr_monochrome2_jpeg.dcm", (0.168, 0.168))]
 )
+@needs_real_data
 def test_real_chest_files(name, spacing):
-    if "LUNGSEG_DATA" not in os.environ:
-        pytest.skip("LUNGSEG_DATA names no data")
-    radiograph = read_radiograph(Path(os.environ["LUNGSEG_DATA"], "dicom", name))
+    radiograph = read_radiograph(REAL / "dicom" / name)
     assert radiograph.pixels.shape == (1024, 1024)
     assert radiograph.spacing == spacing
     assert radiograph.pixels.std() > 30

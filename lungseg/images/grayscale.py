@@ -24,8 +24,9 @@ def display_values(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     Returns:
         (H, W) float32, bright where the radiograph is dense.
     """
+    stored = _used_bits(stored, dataset)
     padding = _padding(stored, dataset)
-    values, low, high = _modality(_used_bits(stored, dataset), dataset)
+    values, low, high = _modality(stored, dataset)
     values, low, high = _values_of_interest(values, low, high, padding, dataset)
     values = values.astype(np.float32, copy=False)
     if is_inverted(dataset):
@@ -41,10 +42,9 @@ def is_inverted(dataset: Dataset) -> bool:
 
 
 def _used_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Return the bits in use: old files keep overlays in the others."""
-    allocated, bits = 8 * stored.dtype.itemsize, int(dataset.BitsStored)
-    high = int(dataset.get("HighBit", bits - 1)) + 1
-    return stored << (allocated - high) >> (allocated - bits) if 0 < bits <= high <= allocated > bits else stored
+    """Return the bits in use: old files keep overlays in those above. From version 3 on, pydicom does the same."""
+    unused = 8 * stored.dtype.itemsize - int(dataset.BitsStored)
+    return stored << unused >> unused if 0 < unused < 8 * stored.dtype.itemsize else stored
 
 
 def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
@@ -55,7 +55,7 @@ def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
     if not isinstance(limit, int):
         limit = value
     # Either may have been read with the wrong sign.
-    ends = np.array((value, limit)).astype(stored.dtype)
+    ends = _used_bits(np.array((value, limit)).astype(stored.dtype), dataset)
     padding = (stored >= ends.min()) & (stored <= ends.max())
     return padding if padding.any() and not padding.all() else None
 
