@@ -10,17 +10,17 @@ from os import PathLike
 
 import numpy as np
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import generate_uid
 from pydicom.valuerep import DA, TM
 
 from lungseg.errors import LungsegError, first_line
+from lungseg.images.formats import HEAD_BYTES, format_of
 
 _REMEDY = "leave out dicom-seg for this file"
 # SNOMED CT, and the overlays' colours in CIELab (PS3.3, C.10.7.1.1).
 _SEGMENTS = {
-    1: ("Right lung", "3341006", (69.7, -13.3, -37.4)),
-    2: ("Left lung", "44029006", (71.7, 22.4, 75.6)),
+    1: ("Right lung", "3341006", (69.8, -12.0, -34.8)),
+    2: ("Left lung", "44029006", (70.6, 16.5, 74.7)),
 }
 _TYPE_1 = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 # Attributes that every object has to have, with a value or empty, and what a value has to be.
@@ -87,11 +87,13 @@ def encode_dicom_seg(labels: np.ndarray, source: str | PathLike, algorithm: Algo
 
 def _header(source: str | PathLike) -> Dataset:
     try:
-        return dcmread(source, stop_before_pixels=True)
-    except InvalidDicomError as error:
-        raise LungsegError("this is no DICOM file, so that no DICOM SEG can refer to it", source, _REMEDY) from error
+        with open(source, "rb") as file:
+            head = file.read(HEAD_BYTES)
+        if format_of(head) == "dicom":
+            return dcmread(source, stop_before_pixels=True, force=True)
     except Exception as error:  # it could be read before
         raise LungsegError(f"the file cannot be read again ({first_line(error)})", source, "check the disk") from None
+    raise LungsegError("this is no DICOM file, so that no DICOM SEG can refer to it", source, _REMEDY)
 
 
 def _reference(source: Dataset) -> Dataset:

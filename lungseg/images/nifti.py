@@ -46,10 +46,8 @@ def read_nifti(path: Path) -> Radiograph:
     """
     try:
         pixels, header = _load(path)
-        affine = header.get_best_affine()
-        stated = bool(header["sform_code"] > 0 or header["qform_code"] > 0)
-        axes, flips, view = _layout(pixels.shape[:3], affine, stated)
-        spacing = _spacing(affine, axes, header.get_xyzt_units()[0], stated)
+        axes, flips, view = _layout(pixels.shape[:3], header)
+        spacing = _spacing(header, axes)
     except LungsegError:
         raise
     except Exception as error:  # a damaged byte leads to whatever it likes
@@ -60,6 +58,17 @@ def read_nifti(path: Path) -> Radiograph:
     picture = np.flip(np.moveaxis(pixels, (y, x, slice_axis), (0, 1, 2))[:, :, 0], flips)
     grey = luma(picture) if picture.ndim == 3 else picture
     return Radiograph(np.ascontiguousarray(grey, dtype=np.float32), spacing, "unknown", view)
+
+
+def lay_as_stored(picture: np.ndarray, path: Path) -> tuple[np.ndarray, Nifti1Header]:
+    """Undo on `picture`, (H, W), how `read_nifti` turned the one in the file `path`.
+
+    Returns:
+        The picture as a volume with one slice, in the file's axes, and the file's header.
+    """
+    pixels, header = _load(path)
+    (x, y), flips, _ = _layout(pixels.shape[:3], header)
+    return np.moveaxis(np.flip(picture, flips)[:, :, None], (0, 1, 2), (y, x, 3 - x - y)), header
 
 
 def _load(path: Path) -> tuple[np.ndarray, Nifti1Header]:
@@ -109,13 +118,18 @@ def _single_picture(header: Nifti1Header, path: Path) -> tuple[int, ...]:
     return space + colours
 
 
-def _layout(shape: tuple[int, ...], affine: np.ndarray, stated: bool) -> tuple[tuple[int, int], list[int], View | None]:
+def _orientation_is_stated(header: Nifti1Header) -> bool:
+    return bool(header["sform_code"] > 0 or header["qform_code"] > 0)
+
+
+def _layout(shape: tuple[int, ...], header: Nifti1Header) -> tuple[tuple[int, int], list[int], View | None]:
     """Return which axes are x and y, which of the picture's (0 rows, 1 columns) to turn round, and the view."""
+    affine = header.get_best_affine()
     flat = shape.index(1)
     first, second = (axis for axis in range(3) if axis != flat)
     directions = io_orientation(affine)
     plain = flat == 2 and (affine[:3, :2] >= 0).all() and not affine[2, :2].any() and not affine[:3, 3].any()
-    if not stated or plain or np.isnan(directions).any():
+    if not _orientation_is_stated(header) or plain or np.isnan(directions).any():
         return (first, second), [], None
     # Left, back and feet, to which x or y lead on the screen, are the negative directions.
     x, y = sorted((first, second), key=lambda axis: directions[axis, 0])
@@ -123,9 +137,10 @@ def _layout(shape: tuple[int, ...], affine: np.ndarray, stated: bool) -> tuple[t
     return (x, y), flips, _VIEWS[int(directions[flat, 0])]
 
 
-def _spacing(affine: np.ndarray, axes: tuple[int, int], unit: str, stated: bool) -> tuple[float, float] | None:
-    column, row = voxel_sizes(affine)[list(axes)]
-    if np.allclose((row, column), 1) or (unit == "unknown" and not stated):
+def _spacing(header: Nifti1Header, axes: tuple[int, int]) -> tuple[float, float] | None:
+    column, row = voxel_sizes(header.get_best_affine())[list(axes)]
+    unit = header.get_xyzt_units()[0]
+    if np.allclose((row, column), 1) or (unit == "unknown" and not _orientation_is_stated(header)):
         return None
     # In the affine's own precision, 0.14 is 0.14000000059604645.
     return plausible_spacing(float(f"{mm * _MILLIMETRES[unit]:.6g}") for mm in (row, column))

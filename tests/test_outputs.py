@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `lungseg predict --save` and `--no-…` write beside masks: all of it tells of the same lungs."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from images_support import write_dicom
+from PIL import Image
+
+from lungseg.data import phantom
+from lungseg.errors import LungsegError
+from lungseg.images import read_radiograph
+from lungseg.outputs import DEFAULT_KINDS, KINDS, Outputs
+from lungseg.predictor import Predictor
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def kinds_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir()}
+
+
+@pytest.fixture(scope="module")
+def picture(dataset) -> Path:
+    return dataset / "CXR_png" / "phantom_0001.png"
+
+
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [
+        ([], set(DEFAULT_KINDS)),
+        (["--no-overlays", "--no-thumbnails"], {"masks", "labels"}),
+        (["--save", "nifti"], {*DEFAULT_KINDS, "nifti"}),
+        (["--save", "nifti,probabilities", "--no-masks"], {*DEFAULT_KINDS, "nifti", "probabilities"} - {"masks"}),
+        (["--save", "masks", "--save", "nifti", "--save", "nifti"], {*DEFAULT_KINDS, "nifti"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_kinds_that_were_asked_for_are_written(command, run_folder, picture, tmp_path, options, kinds):
+    done = command("predict", picture, "-o", tmp_path / "out", "--weights", run_folder, *options)
+    assert done.status == 0, done.err
+    assert kinds_in(tmp_path / "out") == kinds
+    for kind in kinds:
+        assert [file.name for file in (tmp_path / "out" / kind).iterdir()] == [f"phantom_0001{KINDS[kind][0]}"]
+
+
+def test_the_help_names_every_kind(command):
+    done = command("predict", "--help")
+    assert all(f"--no-{kind}" in done.out for kind in DEFAULT_KINDS)
+    assert all(kind in done.out for kind in KINDS)
+
+
+@pytest.mark.parametrize("kinds", ["mask", "nifti, probabilities", "", "nifti,,masks"])
+def test_an_unknown_kind_is_wrong_use(command, run_folder, picture, tmp_path, kinds):
+    done = command("predict", picture, "-o", tmp_path / "out", "--weights", run_folder, "--save", kinds)
+    assert done.status == 2
+    assert "choose among masks, labels, overlays" in done.sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_probabilities_have_sixteen_bits_and_the_inputs_size(command, run_folder, picture, tmp_path):
+    done = command("predict", picture, "-o", tmp_path, "--weights", run_folder, "--save", "probabilities")
+    assert done.status == 0
+    stored = pixels(tmp_path / "probabilities" / picture.name)
+    prediction = Predictor(run_folder, device="cpu", keep_probabilities=True).predict(picture)
+    height, width = pixels(picture).shape
+    assert prediction.probabilities.shape == (2, height, width)
+    assert prediction.probabilities.dtype == np.float32
+    assert stored.dtype in (np.uint16, np.int32)  # Pillow's name for 16 bits depends on its version
+    assert np.abs(stored / 65535 - prediction.probabilities.sum(axis=0)).max() < 1 / 65535
+    # The label map is what exceeds the bundle's threshold.
+    labels = pixels(tmp_path / "labels" / picture.name)
+    assert 0 < (labels > 0).mean() < 1
+    assert stored[labels > 0].min() >= round(0.4 * 65535) >= stored[labels == 0].max()
+    side = np.argmax(prediction.probabilities, axis=0) + 1
+    assert np.array_equal(labels[labels > 0], side[labels > 0])
+
+
+def test_probabilities_are_kept_when_asked_for_alone(run_folder, picture):
+    assert Predictor(run_folder, device="cpu").predict(picture).probabilities is None
+
+
+def test_nifti_has_the_labels_with_x_first_and_no_invented_millimetres(command, run_folder, picture, tmp_path):
+    command("predict", picture, "-o", tmp_path, "--weights", run_folder, "--save", "nifti")
+    image = nibabel.load(tmp_path / "nifti" / "phantom_0001.nii.gz")
+    labels = pixels(tmp_path / "labels" / picture.name)
+    assert image.get_data_dtype() == np.uint8
+    assert np.array_equal(np.asarray(image.dataobj), labels.T)
+    assert image.header.get_xyzt_units()[0] == "unknown"
+    # As ITK, and so 3D Slicer and ITK-SNAP, place a PNG: x to the left, y to the back.
+    assert np.array_equal(image.affine, np.diag([-1, -1, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kind"),
+    [({"PixelSpacing": [0.5, 0.25]}, "patient"), ({"ImagerPixelSpacing": [0.5, 0.25]}, "detector")],
+)
+def test_nifti_keeps_the_spacing_and_says_where_it_holds(command, run_folder, tmp_path, attributes, kind):
+    write_dicom(tmp_path / "a.dcm", phantom(1, (96, 72))[0], **attributes)
+    command("predict", tmp_path / "a.dcm", "-o", tmp_path / "out", "--weights", run_folder, "--save", "nifti")
+    image = nibabel.load(tmp_path / "out" / "nifti" / "a.nii.gz")
+    assert image.header.get_zooms() == (0.25, 0.5)
+    assert image.header.get_xyzt_units()[0] == "mm"
+    assert image.header["descrip"].item().decode() == f"1 right lung, 2 left lung; spacing: {kind}"
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize(
+    ("axes", "affine"),
+    [
+        ((1, 0, 2), np.diag([-0.2, -0.3, 1, 1])),
+        ((1, 0, 2), np.diag([0.2, 0.3, 1, 1])),
+        ((1, 2, 0), [[-0.2, 0, 0, 9], [0, 0, 1, 8], [0, -0.3, 0, 7], [0, 0, 0, 1]]),
+        ((1, 2, 0), [[0.2, 0, 0, 9], [0, 1, 0, 8], [0, 0, 0.3, 7], [0, 0, 0, 1]]),
+        ((0, 1, 2), [[0, -0.2, 0, 0], [0, 0, 1, 0], [0.3, 0, 0, 0], [0, 0, 0, 1]]),
+    ],
+    ids=["itk", "plain", "frontal", "coronal", "rows first"],
+)
+def test_the_labels_of_a_nifti_file_lie_as_its_picture(command, run_folder, tmp_path, axes, affine, kind):
+    """Whatever way the reader turns the picture, the labels are turned back."""
+    picture = phantom(1, (96, 72))[0]
+    stored = np.transpose(picture[:, :, None], axes)
+    nibabel.save(kind(stored, np.array(affine, dtype=float)), tmp_path / "a.nii.gz")
+    done = command("predict", tmp_path / "a.nii.gz", "-o", tmp_path / "out", "--weights", run_folder, "--save", "nifti")
+    assert done.status == 0, done.err
+    source, image = nibabel.load(tmp_path / "a.nii.gz"), nibabel.load(tmp_path / "out" / "nifti" / "a.nii.gz")
+    assert image.shape == source.shape
+    assert type(image) is type(source)
+    np.testing.assert_array_equal(image.affine, source.affine)
+    for code in ("sform_code", "qform_code", "xyzt_units"):
+        assert image.header[code] == source.header[code]
+    assert image.get_data_dtype() == np.uint8
+    # Read as a picture, the labels are those of the PNG.
+    labels = pixels(tmp_path / "out" / "labels" / "a.png")
+    assert len(np.unique(labels)) == 3
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "out" / "nifti" / "a.nii.gz").pixels, labels)
+
+
+def test_the_labels_of_a_picture_are_read_back_as_they_were(command, run_folder, picture, tmp_path):
+    command("predict", picture, "-o", tmp_path, "--weights", run_folder, "--save", "nifti")
+    read = read_radiograph(tmp_path / "nifti" / "phantom_0001.nii.gz")
+    np.testing.assert_array_equal(read.pixels, pixels(tmp_path / "labels" / picture.name))
+    assert read.spacing is None
+
+
+def test_the_same_labels_make_the_same_nifti_file(command, run_folder, picture, tmp_path):
+    for name in ("a", "b"):
+        command("predict", picture, "-o", tmp_path / name, "--weights", run_folder, "--save", "nifti")
+    first, second = ((tmp_path / name / "nifti" / "phantom_0001.nii.gz").read_bytes() for name in ("a", "b"))
+    assert first == second
+
+
+def test_what_is_no_dicom_fails_alone_where_a_dicom_seg_is_wanted(command, run_folder, picture, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(picture.read_bytes())
+    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
+    write_dicom(tmp_path / "in" / "b.dcm", phantom(1, (96, 72))[0], **uids)
+    write_dicom(tmp_path / "in" / "c.dcm", phantom(1, (96, 72))[0])
+    done = command("predict", tmp_path / "in", "-o", tmp_path / "out", "--weights", run_folder, "--save", "dicom-seg")
+    assert done.status == 1
+    no_dicom, no_study = done.failures
+    assert "a.png: this is no DICOM file, so that no DICOM SEG can refer to it; leave out dicom-seg" in no_dicom
+    assert "c.dcm: the DICOM file has no StudyInstanceUID" in no_study
+    for kind in (*DEFAULT_KINDS, "dicom-seg"):
+        assert [path.stem for path in (tmp_path / "out" / kind).iterdir()] == ["b"]
+    with (tmp_path / "out" / "report.csv").open(newline="") as file:
+        assert [row["status"] == "failed" for row in csv.DictReader(file)] == [True, False, True]
+
+
+def test_dicom_seg_without_highdicom_is_told_before_the_work(command, run_folder, picture, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    done = command("predict", picture, "-o", tmp_path / "out", "--weights", run_folder, "--save", "dicom-seg")
+    assert done.status == 2
+    assert 'pip install "lungseg[dicom]"' in done.sentence
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("blocked", sorted(KINDS.keys() - {"dicom-seg"}))
+def test_all_files_of_an_input_are_written_or_none(run_folder, picture, tmp_path, blocked):
+    outputs = Outputs(tmp_path / "out", KINDS.keys() - {"dicom-seg"})
+    prediction = Predictor(run_folder, device="cpu", keep_probabilities=True).predict(picture)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / blocked).write_text("a file where a folder should be")
+    with pytest.raises(LungsegError, match="cannot be written"):
+        outputs.write(prediction, picture, Path("a"))
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == [blocked]
