@@ -5,17 +5,15 @@ const AT_ONCE = 60;
 let found = [];
 rows.forEach((row, place) => { row.place = place; row.text = row.name.toLowerCase(); });
 
-// Rising order; what lacks the figure comes last.
-const by = value => (a, b) =>
-  (value(a) === undefined) - (value(b) === undefined) || value(a) - value(b) || a.place - b.place;
-const known = (value, change) => typeof value === "number" ? change(value) : undefined;
+// Rising order; what lacks the figure (NaN) comes last.
+const by = value => (a, b) => isNaN(value(a)) - isNaN(value(b)) || value(a) - value(b) || a.place - b.place;
 const collator = new Intl.Collator(undefined, { numeric: true });
 const orders = {
   worst: by(row => row.place),
-  best: by(row => known(row.quality, quality => -quality)),
-  small: by(row => known(row.area, area => area)),
-  large: by(row => known(row.area, area => -area)),
-  unequal: by(row => known(row.ratio, ratio => -Math.abs(Math.log(ratio)))),
+  best: by(row => -row.quality),
+  small: by(row => row.area),
+  large: by(row => -row.area),
+  unequal: by(row => -Math.abs(Math.log(row.ratio))),
   name: (a, b) => collator.compare(a.text, b.text) || a.place - b.place,
 };
 
@@ -37,7 +35,7 @@ function addCard(row) {
   row.name.split(/(?<=[/_.-])/).forEach(part => name.append(part, document.createElement("wbr")));
   const line = make("p", card);
   make("span", line, { class: "badge", text: row.status });
-  if (row.quality !== null) line.append(` quality ${row.quality.toFixed(2)}`);
+  if (row.quality !== undefined) line.append(` quality ${row.quality.toFixed(2)}`);
   if (row.reason) make("p", card, { class: "reason", text: row.reason });
   const sizes = make("p", card, { class: "sizes quiet" });
   for (const size of row.sizes ?? []) make("span", sizes, { text: size });
@@ -53,14 +51,17 @@ function addCards() {
   if (list.childElementCount < found.length) watcher.observe(end);
 }
 
+const limit = text => ({ "-inf": -Infinity, inf: Infinity })[text] ?? parseFloat(text);
+
 function show() {
   const checked = name => [...form.querySelectorAll(`[name=${name}]:checked`)].map(box => box.value);
   const status = checked("status"), flags = checked("flag"), words = form.search.value.trim().toLowerCase();
-  const ranges = bars.filter(bar => bar.getAttribute("aria-pressed") === "true").map(bar => bar.dataset);
+  const ranges = bars.filter(bar => bar.getAttribute("aria-pressed") === "true")
+    .map(({ dataset: { key, low, high } }) => ({ key, low: limit(low), high: limit(high) }));
   found = rows.filter(row => row.text.includes(words)
     && (!status.length || status.includes(row.status))
     && (!flags.length || flags.some(flag => row.flags.includes(flag)))
-    && ranges.every(({ key, low, high }) => typeof row[key] === "number" && row[key] >= +low && row[key] < +high));
+    && ranges.every(({ key, low, high }) => row[key] >= low && row[key] < high));
   found.sort(orders[form.order.value]);
   form.shown.value = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
   list.replaceChildren();

@@ -109,7 +109,7 @@ def _common_folder(rows: Sequence[Row]) -> str:
 def _facts(rows: Sequence[Row], run: dict, common: str) -> Iterator[str]:
     yield f"lungseg {__version__}"
     if "weights" in run:
-        yield f"weights {escape(run['weights']['file'])} (SHA-256 {run['weights']['sha256'][:12]}…)"
+        yield f"weights {escape(Path(run['weights']['file']).name)} (SHA-256 {run['weights']['sha256'][:12]}…)"
     if common:
         yield f"files of <bdi>{escape(common)}</bdi>"
     if "stopped" in run:
@@ -123,19 +123,23 @@ def _area(row: Row, side: str, metric: bool) -> float:
     return 100 * getattr(row, f"{side}_px") / (row.image_width * row.image_height)
 
 
+def _figures(row: Row, metric: bool) -> dict[str, float]:
+    """Return what is charted and sorted by, as far as it is known."""
+    found = {"quality": row.quality, "ratio": row.left_right_ratio}
+    if row.lungs_px is not None:
+        found["area"] = round(_area(row, "lungs", metric), 3)
+    return {key: value for key, value in found.items() if value is not None}
+
+
 def _charts(rows: Sequence[Row], metric: bool) -> Iterator[str]:
-    unit = _unit(rows) if metric else "% of the picture"
-    charts = {
-        "quality": ("Quality: estimated Dice", lambda row: row.quality),
-        "area": (
-            f"Area of both lungs, {unit}",
-            lambda row: None if row.lungs_px is None else _area(row, "lungs", metric),
-        ),
-        "ratio": ("Area of the left lung to the right", lambda row: row.left_right_ratio),
+    titles = {
+        "quality": "Quality: estimated Dice",
+        "area": f"Area of both lungs, {_unit(rows) if metric else '% of the picture'}",
+        "ratio": "Area of the left lung to the right",
     }
-    for key, (title, value) in charts.items():
-        groups = {status: [value(row) for row in rows if row.status == status] for status in ("ok", "flagged")}
-        known = {status: [number for number in numbers if number is not None] for status, numbers in groups.items()}
+    figures = {status: [_figures(row, metric) for row in rows if row.status == status] for status in ("ok", "flagged")}
+    for key, title in titles.items():
+        known = {status: [found[key] for found in group if key in found] for status, group in figures.items()}
         if any(known.values()):
             yield histogram(title, key, known)
 
@@ -177,11 +181,10 @@ def _card(row: Row, folder: Path, common: str, metric: bool) -> dict:
         "status": row.status,
         "reason": row.reason.removeprefix(f"{row.file}: "),
         "flags": row.flags.split(),
-        "quality": row.quality,
-        "ratio": row.left_right_ratio,
+        **_figures(row, metric),
     }
     if row.lungs_px is not None:
-        card |= {"area": round(_area(row, "lungs", metric), 3), "sizes": _sizes(row)}
+        card["sizes"] = _sizes(row)
     if row.name:
         card |= _pictures(row.name, folder)
     return card

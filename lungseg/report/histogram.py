@@ -4,89 +4,100 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from html import escape
+
+import numpy as np
 
 _WIDTH, _HEIGHT = 360, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 8, 22
 _BINS = 24
 _STEPS = (1, 2, 2.5, 5, 10)
+# So many times the distance of the quartiles beyond them, values share the first or the last bar: one lung that is
+# fifty times the other would squeeze all others into one bar.
+_REACH = 3
 
 
 def histogram(title: str, key: str, values: Mapping[str, Sequence[float]]) -> str:
     """Return a figure element: bars over ranges of a value, stacked by group.
 
     Each bar is a button with what a script needs to show its images: `data-key`, `data-low` (from) and `data-high`
-    (below).
+    (below), which may be infinite.
 
     Args:
         title: what the value is, with its unit.
         key: the value's name for the script.
-        values: group -> finite values; the group is also the bars' class.
+        values: group -> finite values, at least one in all; the group is also the bars' class.
     """
-    every = [value for group in values.values() for value in group]
-    step = _step((max(every) - min(every)) / _BINS, max(map(abs, every)))
-    first, last = (math.floor(end / step) for end in (min(every), max(every)))
-    counts = {group: [0] * (last - first + 1) for group in values}
+    edges, step = _edges([value for group in values.values() for value in group])
+    digits = len(f"{step:g}".partition(".")[2])
+    bars = [dict.fromkeys(values, 0) for _ in edges[1:]]
     for group, members in values.items():
         for value in members:
-            counts[group][math.floor(value / step) - first] += 1
-    highest = max(map(sum, zip(*counts.values(), strict=True)))
-
-    def x(place: float) -> float:
-        return round(_LEFT + (place - first) * (_WIDTH - _LEFT - _RIGHT) / (last + 1 - first), 2)
-
-    def y(count: float) -> float:
-        return round(_HEIGHT - _BOTTOM - count * (_HEIGHT - _TOP - _BOTTOM) / highest, 2)
-
-    digits = max(0, -math.floor(math.log10(step) + 1e-9) + (round(step / 10 ** math.floor(math.log10(step)), 6) == 2.5))
-    parts = [
-        f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(0)}" y2="{y(0)}"/>',
-        *(
-            f'<text class="tick" x="{x(place)}" y="{_HEIGHT - 6}" text-anchor="middle">{place * step:.{digits}f}</text>'
-            for place in _ticks(first, last + 1)
-        ),
-        *(
-            f'<text class="tick" x="{_LEFT - 5}" y="{y(count) + 4}" text-anchor="end">{count}</text>'
-            for count in sorted({0, highest})
-        ),
+            bars[min(max(bisect_right(edges, value) - 1, 0), len(bars) - 1)][group] += 1
+    highest = max(sum(bar.values()) for bar in bars)
+    every = sum(map(len, values.values()))
+    beyond = [-math.inf, *edges[1:-1], math.inf]
+    width = (_WIDTH - _LEFT - _RIGHT) / len(bars)
+    parts = [f'<path class="axis" d="M{_LEFT} {_HEIGHT - _BOTTOM}H{_WIDTH - _RIGHT}"/>']
+    parts += [
+        f'<text x="{_LEFT - 5}" y="{y}" text-anchor="end">{count:,}</text>'
+        for count, y in ((highest, _TOP + 4), (0, _HEIGHT - _BOTTOM + 4))
     ]
-    for number in range(last - first + 1):
-        members = {group: counts[group][number] for group in counts if counts[group][number]}
-        if members:
-            low, high = ((first + number + end) * step for end in (0, 1))
-            told = f"{title} from {low:.{digits}f} to {high:.{digits}f}: " + ", ".join(
-                f"{count} {group}" for group, count in members.items()
-            )
-            below, bars = 0, ""
-            for group, count in members.items():
-                top = y(below + count)
-                bars += (
-                    f'<rect class="{group}" x="{x(first + number) + 0.5}" y="{top}" '
-                    f'width="{x(1) - x(0) - 1:.2f}" height="{max(1, y(below) - top):.2f}"/>'
-                )
-                below += count
+    parts += [
+        f'<text x="{_LEFT + place * width:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{edges[place]:.{digits}f}</text>'
+        for place in _ticks(edges, step)
+    ]
+    for number, bar in enumerate(bars):
+        if any(bar.values()):
+            low, high = beyond[number : number + 2]
+            told = f"{title} {_range(low, high, digits)}: "
+            told += ", ".join(f"{count:,} {group}" for group, count in bar.items() if count)
+            drawn = _drawn(bar, _LEFT + number * width, width, highest)
             parts.append(
-                f'<g class="bar" role="button" tabindex="0" aria-pressed="false" data-key="{key}" '
-                f'data-low="{low:.6g}" data-high="{high:.6g}" aria-label="{escape(told)}"><title>{escape(told)}</title>'
-                f'<rect class="hit" x="{x(first + number)}" y="{_TOP}" width="{x(1) - x(0):.2f}" '
-                f'height="{_HEIGHT - _TOP - _BOTTOM}"/>{bars}</g>'
+                f'<g class="bar" role="button" tabindex="0" aria-pressed="false" data-key="{key}" data-low="{low}" '
+                f'data-high="{high}" aria-label="{escape(told)}"><title>{escape(told)}</title>{drawn}</g>'
             )
     return (
-        f'<figure class="chart"><figcaption>{escape(title)}</figcaption>'
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" aria-label="{escape(title)}">{"".join(parts)}</svg>'
-        "</figure>"
+        f'<figure class="chart"><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'role="group" aria-label="{escape(title)}: {every:,} images">{"".join(parts)}</svg></figure>'
     )
 
 
-def _step(rough: float, largest: float) -> float:
-    """Return the next round number that is at least `rough`, for values up to `largest`."""
-    rough = max(rough, largest / 1000, 1e-9)
+def _edges(values: Sequence[float]) -> tuple[list[float], float]:
+    """Return the bars' borders, multiples of a round step, and the step."""
+    low, first, third, high = np.percentile(values, (0, 25, 75, 100)).tolist()
+    if third > first:
+        low, high = max(low, first - _REACH * (third - first)), min(high, third + _REACH * (third - first))
+    rough = max((high - low) / _BINS, abs(high) / 1000, 1e-9)
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in _STEPS if factor * power >= rough * (1 - 1e-9))
+    step = next(factor * power for factor in _STEPS if factor * power >= rough * (1 - 1e-9))
+    # Rounded, so that the script compares with the same numbers.
+    return [round(place * step, 9) for place in range(math.floor(low / step), math.floor(high / step) + 2)], step
 
 
-def _ticks(first: int, last: int) -> range:
-    """Return about five places between the first and the last, at round distances."""
-    distance = next(step for step in (1, 2, 4, 5, 8, 10, 20, 40) if (last - first) / step <= 6)
-    return range(-(-first // distance) * distance, last + 1, distance)
+def _ticks(edges: Sequence[float], step: float) -> list[int]:
+    """Return the places of about five inner borders that are multiples of a rounder step: the outer bars are open."""
+    every = next(factor for factor in (1, 2, 4, 5, 10, 20) if len(edges) / factor <= 6.5)
+    return [place for place in range(1, len(edges) - 1) if round(edges[place] / step) % every == 0]
+
+
+def _range(low: float, high: float, digits: int) -> str:
+    if math.isinf(low) or math.isinf(high):
+        return f"under {high:.{digits}f}" if math.isinf(low) else f"of {low:.{digits}f} or more"
+    return f"from {low:.{digits}f} to {high:.{digits}f}"
+
+
+def _drawn(bar: Mapping[str, int], x: float, width: float, highest: int) -> str:
+    """Return a bar's rectangles, stacked, on one of full height that can be clicked at."""
+    bottom, room = _HEIGHT - _BOTTOM, _HEIGHT - _TOP - _BOTTOM
+    drawn = f'<rect class="hit" x="{x:.1f}" y="{_TOP}" width="{width:.1f}" height="{room}"/>'
+    for group, count in bar.items():
+        if count:
+            # A single image among thousands is still to be seen.
+            height = max(1.0, room * count / highest)
+            bottom -= height
+            drawn += f'<rect class="{group}" x="{x + 0.5:.1f}" y="{bottom:.1f}" width="{width - 1:.1f}" '
+            drawn += f'height="{height:.1f}"/>'
+    return drawn

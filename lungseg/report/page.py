@@ -66,8 +66,8 @@ def document_parts(title: str, body: Iterable[str], style: str = "", script: str
     yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>"
-    yield from body
     yield '<p class="quiet">Not a medical device.</p>'
+    yield from body
     yield f"<script>{script}</script>\n</body>\n</html>\n"
 
 
