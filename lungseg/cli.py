@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="segment radiographs")
     predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders: PNG, JPEG, TIFF, DICOM")
-    predict.add_argument("-o", "--output", required=True, help="folder for masks, labels, overlays and report.csv")
+    predict.add_argument(
+        "-o", "--output", required=True, help="folder for the reports, and for a folder of each kind of output"
+    )
     _add_weights(predict)
     predict.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     predict.add_argument("--engine", default="torch", choices=ENGINES, help="what computes (default: torch)")
@@ -172,6 +174,8 @@ def _predict(options: argparse.Namespace) -> int:
     from lungseg.processes import launched_rank
     from lungseg.segmentation import predict
 
+    kinds = [kind for kind in (*DEFAULT_KINDS, *options.save) if kind not in options.leave_out]
+    look = "look at its overlay" if "overlays" in kinds else "look at it"
     # Of the processes that torchrun starts, one speaks for all.
     first = launched_rank() == 0
     bar = tqdm(unit="image", disable=None if first else True)
@@ -180,10 +184,9 @@ def _predict(options: argparse.Namespace) -> int:
         bar.total = total
         bar.update()
         if row.status != "ok":
-            text = row.reason if row.status == "failed" else f"{row.file}: {row.reason}; look at its overlay."
+            text = row.reason if row.status == "failed" else f"{row.file}: {row.reason}; {look}."
             tqdm.write(f"lungseg: {row.status}: {text}", file=sys.stderr)
 
-    kinds = [kind for kind in (*DEFAULT_KINDS, *options.save) if kind not in options.leave_out]
     with bar:
         rows = predict(
             options.inputs,

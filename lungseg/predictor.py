@@ -194,8 +194,9 @@ class Predictor:
         began = time.perf_counter()
         last = len(self.postprocessing) - 1  # before it, the lungs' probabilities; after it, their labels
         data = self.postprocessing({"image": prepared.image, "pred": logits}, end=last)
-        probabilities = _height_first(data["pred"]) if self.keep_probabilities else None
-        labels = _height_first(self.postprocessing(data, start=last)["pred"])[0]
+        # Transposed in name alone, which costs nothing.
+        probabilities = data["pred"].as_tensor().mT.cpu().numpy() if self.keep_probabilities else None
+        labels = self.postprocessing(data, start=last)["pred"][0].as_tensor().T.contiguous().cpu().numpy()
         return Prediction(
             labels=labels,
             radiograph=prepared.radiograph,
@@ -204,8 +205,3 @@ class Predictor:
             flags=missing_lungs(labels),
             probabilities=probabilities,
         )
-
-
-def _height_first(channels: torch.Tensor) -> np.ndarray:
-    """Turn a tensor (C, W, H) into an array (C, H, W)."""
-    return channels.as_tensor().mT.contiguous().cpu().numpy()
