@@ -96,7 +96,7 @@ def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKin
 def _refuse_by_header(dataset: Dataset, path: Path) -> None:
     if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
         kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
-        kind = f" ({kind.name})" if kind else ""
+        kind = f" ({kind.name})" if kind and kind.name != kind else ""
         raise LungsegError(
             f"the DICOM file{kind} holds no picture or is cut short", path, "give the image object itself"
         )
