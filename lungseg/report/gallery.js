@@ -32,7 +32,7 @@ function addCard(row) {
   else if (row.overlay) frame.textContent = "overlay";
   const name = make("bdi", make("p", card, { class: "name", title: row.file }));
   // Long names may be broken where their parts end.
-  row.name.split(/(?<=[/_.-])/).forEach(part => name.append(part, document.createElement("wbr")));
+  row.name.split(/(?<=[/_-])/).forEach(part => name.append(part, document.createElement("wbr")));
   const line = make("p", card);
   make("span", line, { class: "badge", text: row.status });
   if (row.quality !== undefined) line.append(` quality ${row.quality.toFixed(2)}`);
