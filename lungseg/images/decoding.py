@@ -54,7 +54,7 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
         Exception: whatever else a decoder raises on damaged data.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_transfer_syntax:
+    if syntax.is_private or not syntax.is_transfer_syntax:
         what = f"its transfer syntax {syntax} is private or unknown"
         raise LungsegError(what, path, "export it with a standard transfer syntax")
     if not syntax.is_encapsulated or syntax == RLELossless:
