@@ -57,7 +57,8 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
             continue
         inside = [file for file in _walk(path, exclude, skipped) if _is_picture(file) or skipped.append(file)]
         if not inside:
-            raise UsageError("the folder holds no picture", path, "name a folder with PNG, JPEG, TIFF or DICOM files")
+            remedy = "name a folder with PNG, JPEG, TIFF, DICOM or NIfTI files"
+            raise UsageError("the folder holds no picture", path, remedy)
         for file in inside:
             found.setdefault(os.path.abspath(file), (file, file.relative_to(path)))
     if not found:
