@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     predict = commands.add_parser("predict", help="segment radiographs")
-    predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders: PNG, JPEG, TIFF, DICOM")
+    predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders: PNG, JPEG, TIFF, DICOM, NIfTI")
     predict.add_argument(
         "-o", "--output", required=True, help="folder for the reports, and for a folder of each kind of output"
     )
