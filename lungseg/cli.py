@@ -13,7 +13,7 @@ import sys
 import warnings
 
 from lungseg import __version__
-from lungseg.engines import ENGINES, PRECISIONS
+from lungseg.engines import ENGINES, EXPORT_FORMATS, PRECISIONS
 from lungseg.errors import LungsegError, UsageError, first_line
 from lungseg.outputs import DEFAULT_KINDS, KINDS
 
@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--batch-size", type=_at_least_one, metavar="N", help="files per worker and turn (default: 1, on a GPU 8)"
     )
-    predict.add_argument("--workers", type=_at_least_one, metavar="N", help="threads (default: one per core, up to 8)")
+    predict.add_argument(
+        "--workers", type=_at_least_one, metavar="N", help="threads (default: one more than cores, up to 8)"
+    )
     predict.add_argument("--overwrite", action="store_true", help="segment again what an earlier run finished")
     predict.add_argument(
         "--save",
@@ -116,6 +118,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--output", default="lungseg-demo", help="folder for the results (default: lungseg-demo)")
     demo.set_defaults(run=_demo)
+
+    export = commands.add_parser("export", help="write the network as ONNX and OpenVINO files, compared with PyTorch")
+    export.add_argument("-o", "--output", required=True, help="folder for model.onnx, model.xml and model.bin")
+    _add_weights(export)
+    export.add_argument(
+        "--format", nargs="+", dest="formats", default=EXPORT_FORMATS, choices=EXPORT_FORMATS, help="(default: both)"
+    )
+    export.add_argument(
+        "--check",
+        nargs="+",
+        default=[],
+        metavar="INPUT",
+        help="radiographs to compare label maps on (default: phantoms)",
+    )
+    export.set_defaults(run=_export)
 
     pack = commands.add_parser("pack", help="zip the bundle with its code")
     pack.add_argument("--output", default="lung_cxr_segmentation.zip", help="file to write")
@@ -255,6 +272,19 @@ def _demo(options: argparse.Namespace) -> int:
     from lungseg.demo import demo
 
     demo(options.output)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from lungseg.export import export
+
+    files, parities = export(options.output, options.weights, options.formats, options.check)
+    images = parities[0].images
+    print(f"Compared with PyTorch in fp32 on {images} radiograph{'s' * (images != 1)}:")
+    for parity in parities:
+        print(f"  {parity}")
+    for file in files:
+        print(file)
     return 0
 
 

@@ -19,10 +19,10 @@ from lungseg.parallel import core_count
 if TYPE_CHECKING:
     import torch
 
-    Engine = Callable[[torch.Tensor], torch.Tensor]
-
+Engine = Callable[["torch.Tensor"], "torch.Tensor"]
 ENGINES = ("torch", "openvino")
 PRECISIONS = ("fp32", "bf16")
+EXPORT_FORMATS = ("onnx", "openvino")
 
 
 def make_engine(network: torch.nn.Module, device: torch.device, name: str = "torch", precision: str = "fp32") -> Engine:

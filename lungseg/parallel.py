@@ -27,8 +27,8 @@ def core_count() -> int:
 
 
 def default_workers() -> int:
-    """Return a number of workers that keeps the cores busy."""
-    return min(core_count(), _MOST_WORKERS)
+    """Return a number of workers that keeps the cores busy: one more, for one of them always waits for the disk."""
+    return min(core_count() + 1, _MOST_WORKERS)
 
 
 def work_in_order(

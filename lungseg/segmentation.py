@@ -63,7 +63,7 @@ def predict(
         engine, precision: what computes the network, see :func:`lungseg.engines.make_engine`.
         batch_size: how many files each worker takes at a time; the network gets those of one size together. The
             default is 1 on a CPU, 8 on a GPU.
-        workers: threads that work at the same time; the default is one for each core, up to eight.
+        workers: threads that work at the same time; the default is one more than there are cores, up to eight.
         overwrite: do again what is done.
 
     Returns:
