@@ -21,6 +21,7 @@ from lungseg.outputs import DEFAULT_KINDS, KINDS
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
+    options.own_process = arguments is None
     _settle()
     try:
         return options.run(options)
@@ -186,6 +187,11 @@ def _data_overrides(options: argparse.Namespace) -> dict:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    if options.own_process:
+        from lungseg.startup import import_monai_quickly
+
+        import_monai_quickly()
+
     from tqdm import tqdm
 
     from lungseg.processes import launched_rank

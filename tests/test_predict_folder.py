@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`lungseg predict` on folders: what is done is not done again, workers change nothing, and what they share holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungseg.data import phantom
+from lungseg.ledger import Ledger, content_hash
+from lungseg.outputs import Outputs
+from lungseg.parallel import work_in_order
+from lungseg.report.rows import Row
+
+
+def report(folder: Path) -> list[dict]:
+    with (folder / "report.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def source(dataset, tmp_path) -> Path:
+    """A folder with four radiographs."""
+    (tmp_path / "in").mkdir()
+    for path in sorted((dataset / "CXR_png").iterdir())[:4]:
+        shutil.copy(path, tmp_path / "in")
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def segment(command, run_folder, source, tmp_path, monkeypatch):
+    """Segment the four: `segment(*options)` returns the names of those that were written."""
+    write, written = Outputs.write, []
+
+    def noted(self, prediction, path, stem):
+        written.append(path.name)
+        write(self, prediction, path, stem)
+
+    monkeypatch.setattr(Outputs, "write", noted)
+
+    def call(*options: object) -> list[str]:
+        written.clear()
+        done = command("predict", source, "-o", tmp_path / "out", "--weights", run_folder, *options)
+        assert done.status == 0, done.err
+        call.out = done.out
+        return sorted(written)
+
+    return call
+
+
+NAMES = [f"phantom_000{number}.png" for number in range(1, 5)]
+
+
+def test_what_is_done_is_not_done_again(segment, tmp_path):
+    assert segment() == NAMES
+    before = report(tmp_path / "out")
+    assert segment() == []
+    assert report(tmp_path / "out") == before
+    assert "Done before, with the same weights and options: 4" in segment.out
+    manifest = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert manifest["count"]["files"] == 4
+    assert segment("--overwrite") == NAMES
+
+
+def test_what_differs_is_done_again(segment, source, tmp_path):
+    segment()
+    shutil.copy(source / NAMES[1], source / NAMES[0])
+    (tmp_path / "out" / "masks" / NAMES[2]).unlink()
+    assert segment() == [NAMES[0], NAMES[2]]
+    assert segment("--no-overlays") == NAMES
+    assert segment("--no-overlays") == []
+    assert segment() == NAMES
+
+
+def test_other_weights_do_it_again(segment, run_folder, tmp_path):
+    segment()
+    other = Path(shutil.copytree(run_folder, tmp_path / "other"))
+    assert segment("--weights", other) == []
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"image_size": 64}))
+    assert segment("--weights", other) == NAMES
+
+
+def test_a_file_that_failed_is_tried_again(command, run_folder, source, tmp_path):
+    good = (source / NAMES[0]).read_bytes()
+    (source / NAMES[0]).write_bytes(good[:200])
+    call = ("predict", source, "-o", tmp_path / "out", "--weights", run_folder)
+    for _ in range(2):
+        done = command(*call)
+        assert done.status == 1
+        assert len(done.failures) == 1
+    (source / NAMES[0]).write_bytes(good)
+    assert command(*call).status == 0
+    assert [row["status"] == "failed" for row in report(tmp_path / "out")] == [False] * 4
+
+
+def test_a_moved_input_folder_is_not_done_again(command, run_folder, source, tmp_path):
+    call = ("-o", tmp_path / "out", "--weights", run_folder)
+    command("predict", source, *call)
+    moved = source.rename(tmp_path / "moved")
+    done = command("predict", moved, *call)
+    assert "options: 4;" in done.out
+    assert [row["file"] for row in report(tmp_path / "out")] == [str(moved / name) for name in NAMES]
+
+
+def test_a_ledger_that_was_cut_off_is_read_as_far_as_it_goes(segment, tmp_path):
+    segment()
+    ledger = tmp_path / "out" / "done.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 4
+    ledger.write_bytes(b"".join(lines[:3]) + lines[3][:40])
+    assert len(segment()) == 1
+    assert segment() == []
+    ledger.unlink()
+    assert segment() == NAMES
+
+
+def test_results_that_were_begun_anew_do_not_count_as_the_old_ones(tmp_path):
+    """A power cut between the files of one radiograph: some are new, some are old."""
+    row = Row(file="a.png", status="ok")
+    first = Ledger(tmp_path, {"weights": "a"})
+    first.add(Path("a"), "content", row)
+    Ledger(tmp_path, {"weights": "b"}).forget(Path("a"))
+    assert first.path.is_file()
+    assert Ledger(tmp_path, {"weights": "a"}).find(Path("a"), "content") is None
+
+
+def test_the_latest_line_counts_whichever_process_wrote_it(tmp_path):
+    rows = [Row(file="a.png", status="ok", lungs_px=number) for number in range(3)]
+    Ledger(tmp_path, {}, part=1).add(Path("a"), "old", rows[0])
+    Ledger(tmp_path, {}, part=0).add(Path("a"), "older", rows[1])
+    Ledger(tmp_path, {}, part=1).add(Path("a"), "new", rows[2])
+    Ledger(tmp_path, {}, part=0).add(Path("b"), "other", rows[0])
+    ledger = Ledger(tmp_path, {})
+    assert ledger.find(Path("a"), "new") == rows[2]
+    assert ledger.find(Path("a"), "older") is None
+    assert ledger.find(Path("a"), None) is None
+
+
+def test_the_content_of_what_is_no_file_has_no_hash(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert content_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert content_hash(tmp_path) is content_hash(tmp_path / "gone") is None
+
+
+@pytest.mark.parametrize("options", [("--workers", 1), ("--workers", 3), ("--workers", 2, "--batch-size", 3)])
+def test_workers_and_batches_change_no_bit(command, run_folder, source, tmp_path, options):
+    # Of other sizes than the rest: three windows, and a single one at another scale.
+    for number, size in ((8, (240, 72)), (9, (64, 64))):
+        Image.fromarray(phantom(number, size)[0]).save(source / f"other_{number}.png")
+    (source / "broken.png").write_bytes(b"\\x89PNG")
+    call = ("predict", source, "--weights", run_folder, "-o")
+    assert command(*call, tmp_path / "one", "--workers", 1).status == 1
+    assert command(*call, tmp_path / "other", *options).status == 1
+    expected, found = ([row | {"seconds": ""} for row in report(tmp_path / name)] for name in ("one", "other"))
+    assert found == expected
+    assert len(found) == 7
+    for file in (tmp_path / "one").glob("*/*.png"):
+        other = tmp_path / "other" / file.relative_to(tmp_path / "one")
+        np.testing.assert_array_equal(np.asarray(Image.open(other)), np.asarray(Image.open(file)))
+
+
+# The order of work
+
+
+def test_results_come_in_order_whichever_is_done_first():
+    found: list[int] = []
+
+    def work(number: int) -> int:
+        time.sleep(0.02 if number % 3 == 0 else 0)
+        return number
+
+    work_in_order(work, range(30), 3, found.append)
+    assert found == list(range(30))
+
+
+def test_only_a_few_items_are_taken_ahead():
+    taken, first, most = [], threading.Event(), []
+
+    def items():
+        for number in range(200):
+            taken.append(number)
+            if number == 32:
+                first.set()
+            yield number
+
+    def work(number: int) -> int:
+        if number == 0:
+            first.wait(10)
+        return number
+
+    def finished(number: int) -> None:
+        most.append(len(taken) - number)
+
+    work_in_order(work, items(), 2, finished)
+    assert len(most) == 200
+    assert max(most) == 2 * 16 + 1
+
+
+def test_after_an_error_nothing_is_begun_and_what_runs_is_finished():
+    begun, found, running = [], [], threading.Event()
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number == 1:
+            running.wait(10)
+            raise KeyboardInterrupt
+        if number == 2:
+            running.set()
+            time.sleep(0.1)
+        return number
+
+    with pytest.raises(KeyboardInterrupt):
+        work_in_order(work, range(100), 2, found.append)
+    assert found == [0, 2]
+    assert begun == [0, 1, 2]

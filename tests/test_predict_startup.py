@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `lungseg predict` does not import before it segments."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+CODE = """
+import sys
+from lungseg.startup import import_monai_quickly
+import_monai_quickly()
+loaded = {"ignite", "matplotlib", "skimage", "scipy.stats", "tensorboard"} & sys.modules.keys()
+assert not loaded, loaded
+import lungseg.segmentation
+import lungseg.predictor
+predictor = lungseg.predictor.Predictor(device="cpu")
+import ignite.engine, matplotlib.pyplot, scipy.stats, skimage.exposure
+"""
+
+
+def test_monai_comes_alone_and_what_was_held_back_can_still_be_imported():
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_command_line_is_read_without_what_takes_seconds():
+    code = "import sys, lungseg.cli as c; c._parser(); print(sorted({'torch', 'monai', 'numpy'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]"
