@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.stats import spearmanr
+from torch.nn.functional import softplus
 
 from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.damage import HELD_OUT, KINDS
@@ -19,10 +20,10 @@ from benchmarks.segmented import Segmenter, cases, dice
 from benchmarks.wrong_images import wrong_images
 from lungseg.features import features, shape
 from lungseg.locate import bundle_root
-from lungseg.quality import QualityNetwork
+from lungseg.quality import QualityNetwork, antisymmetric
 from lungseg.weights import save_checkpoint
 
-_COPIES, _STEPS, _FOLDS = 3, 1500, 5
+_COPIES, _STEPS, _FOLDS, _HANDED_AXES = 3, 1500, 5, 32
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -93,6 +94,7 @@ def _fit(shapes: np.ndarray, table: dict[str, np.ndarray], rows: np.ndarray) -> 
     _, scale, axes = torch.linalg.svd(known - known.mean(0), full_matrices=False)
     network.shape_axes[:] = axes[:count]
     network.shape_deviation[:] = scale[:count] / len(known) ** 0.5
+    network.handed[:] = _handed(known)
     # An empty segmentation needs no estimate: it is worth nothing.
     rows = rows & (table["shape"].sum(1) > 0)
     measured, outlines = (torch.from_numpy(table[name][rows]).float() for name in ("features", "shape"))
@@ -113,6 +115,25 @@ def _fit(shapes: np.ndarray, table: dict[str, np.ndarray], rows: np.ndarray) -> 
         optimizer.step()
         schedule.step()
     return network.eval()
+
+
+def _handed(shapes: torch.Tensor) -> torch.Tensor:
+    """The direction in which shapes differ most surely from their mirror images, by logistic regression."""
+    differences = antisymmetric(shapes)
+    axes = torch.linalg.svd(differences, full_matrices=False)[2][:_HANDED_AXES]
+    along = differences @ axes.T
+    scale = along.std(0)
+    slope = torch.zeros(len(axes), requires_grad=True)
+    optimizer = torch.optim.LBFGS([slope], max_iter=200)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = softplus(-(along / scale) @ slope).mean() + 3e-3 * slope.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return (slope.detach() / scale) @ axes
 
 
 @torch.no_grad()

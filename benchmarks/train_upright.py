@@ -23,7 +23,7 @@ from lungseg.upright import FRONTAL, INVERTED, MIRRORED, SIZE, TURNS, recognizer
 from lungseg.weights import save_checkpoint
 
 _LARGE = 2 * SIZE
-_BATCH, _STEPS, _WRONG = 128, 3000, 0.35
+_BATCH, _STEPS, _WRONG = 64, 3000, 0.35
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     data = data_folder(options)
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     train, validation = (_Bank(datalist(data, section)) for section in ("train", "validation"))
     network = recognizer()
     steps = 20 if options.trial else _STEPS
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
         loss.backward()
         optimizer.step()
         schedule.step()
-        if (step + 1) % 500 == 0:
+        if (step + 1) % 250 == 0:
             print(f"step {step + 1}, loss {loss.item():.4f}, validation {_recognised(network, validation)}", flush=True)
     if not options.trial:
         save_checkpoint(network.state_dict(), Path(options.output))
@@ -69,10 +69,10 @@ def _loss(logits: torch.Tensor, truth: dict[str, torch.Tensor]) -> torch.Tensor:
 
 @torch.no_grad()
 def _recognised(network: torch.nn.Module, bank: _Bank) -> dict[str, float]:
-    """Shares of right answers over 8 random batches."""
+    """Shares of right answers over 16 random batches."""
     network.eval()
     right: dict[str, list[float]] = {}
-    for _ in range(8):
+    for _ in range(16):
         images, truth = bank.batch(_BATCH)
         logits, chest = network(images), truth["frontal"] > 0
         answers = {

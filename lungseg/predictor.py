@@ -20,7 +20,6 @@ from lungseg.engines import make_engine
 from lungseg.errors import LungsegError, UsageError, in_words
 from lungseg.images import Radiograph
 from lungseg.locate import bundle_root, config_file, model_settings, weights_file
-from lungseg.quality import missing_lungs
 from lungseg.weights import weights_hash
 
 
@@ -202,6 +201,7 @@ class Predictor:
             radiograph=prepared.radiograph,
             seconds=prepared.seconds | {"finish": time.perf_counter() - began},
             weights=self.weights,
-            flags=missing_lungs(labels),
+            quality=data["quality"],
+            flags=data["flags"],
             probabilities=probabilities,
         )

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.robustness`: damaged radiographs and wrong images, and whether the quality tells of them.
+
+Measured on the test lists; everything was fitted and chosen on the validation lists.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from benchmarks import record
+from benchmarks.command import add_trial, data_folder, parser, run
+from benchmarks.tables import NOT_MEASURED, markdown_table
+
+POOR = 0.90
+_COPIES = 2
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure unless told not to; rewrite the tables."""
+    options = parser("robustness", "Measure damage, wrong images, and the estimate of quality.")
+    add_trial(options)
+    options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
+    options.add_argument("--split", default="test", choices=["validation", "test"])
+    options = options.parse_args(arguments)
+    if options.tables_only:
+        record.publish(tables(record.load("robustness", None)))
+        return
+    from lungseg.data import datalist
+
+    listed = datalist(data_folder(options), options.split)
+    numbers = measure(listed[::24] if options.trial else listed, options.split, options.weights)
+    if options.trial or options.split != "test":
+        record.show(tables(numbers))
+        return
+    record.save("robustness", numbers)
+    record.publish(tables(numbers))
+
+
+def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
+    """Segment every case undamaged and damaged, and the wrong images.
+
+    Returns:
+        {"section", "weights_sha256", "radiographs": [{"kind", "held_out", "n", "dice", "quality", "poor", "flagged",
+        "spearman", "auc"}] with groups after the kinds, "wrong": [{"source", "held_out", "n", "flagged"}],
+        "flags": {flag: undamaged radiographs that carry it}}.
+    """
+    from tqdm import tqdm
+
+    from benchmarks.damage import HELD_OUT, KINDS
+    from benchmarks.segmented import Segmenter, cases, dice
+    from benchmarks.wrong_images import wrong_images
+    from lungseg.weights import weights_hash
+
+    segment = Segmenter(weights)
+    seen = []
+    for _, kind, pixels, labels in tqdm(
+        cases(listed, list(KINDS), _COPIES), total=len(listed) * (1 + _COPIES * len(KINDS)), disable=None
+    ):
+        prediction = segment(pixels)[0]
+        seen.append((kind, dice(prediction.labels, labels), prediction.quality, tuple(prediction.flags)))
+    groups: dict[str, Callable[[str], bool]] = {
+        **{kind: lambda k, kind=kind: k == kind for kind in ("none", *KINDS)},
+        "kinds of damage that were fitted": lambda k: k != "none" and k not in HELD_OUT,
+        "kinds held out of the fit": lambda k: k in HELD_OUT,
+        "all": lambda k: True,
+    }
+    wrong: dict[tuple[str, bool], list[bool]] = {}
+    for held_out in (False, True):
+        for source, _, pixels in wrong_images(held_out):
+            wrong.setdefault((source, held_out), []).append(bool(segment(pixels)[0].flags))
+    undamaged = [names for kind, _, _, names in seen if kind == "none"]
+    return {
+        "section": section,
+        "weights_sha256": weights_hash(segment.predictor.weights),
+        "radiographs": [
+            {"kind": name, "held_out": name in HELD_OUT} | _summary([one for one in seen if belongs(one[0])])
+            for name, belongs in groups.items()
+        ],
+        "wrong": [
+            {"source": source, "held_out": held_out, "n": len(flagged), "flagged": float(np.mean(flagged))}
+            for (source, held_out), flagged in wrong.items()
+        ],
+        "flags": {
+            name: sum(name in names for names in undamaged)
+            for name in sorted({n for names in undamaged for n in names})
+        },
+    }
+
+
+def _summary(seen: list[tuple]) -> dict:
+    from scipy.stats import rankdata, spearmanr
+
+    _, true, quality, names = zip(*seen, strict=True)
+    true, quality = np.array(true), np.array(quality)
+    poor = true < POOR
+    auc = None
+    if poor.any() and not poor.all():
+        # The area under the ROC curve is the share of pairs in the right order (Mann and Whitney 1947).
+        ranks, count = rankdata(-quality), poor.sum()
+        auc = float((ranks[poor].sum() - count * (count + 1) / 2) / (count * (len(poor) - count)))
+    flagged = np.array([bool(one) for one in names])
+    return {
+        "n": len(seen),
+        "dice": float(true.mean()),
+        "quality": float(quality.mean()),
+        "poor": float(poor.mean()),
+        "flagged": float(flagged.mean()),
+        "missed": float((poor & ~flagged).mean()),
+        "spearman": float(spearmanr(quality, true).statistic),
+        "auc": auc,
+    }
+
+
+def tables(numbers: dict | None) -> dict[str, str]:
+    """Return name -> Markdown of the tables about damage and about wrong images."""
+    if numbers is None:
+        return {"robustness": NOT_MEASURED, "wrong-images": NOT_MEASURED}
+    header = ["Damage", "Pictures", "Dice", "Quality", "Poor", "Flagged", "Poor, not flagged", "Spearman", "AUC"]
+    rows = [
+        [
+            row["kind"] + (" (held out)" if row["held_out"] else ""),
+            str(row["n"]),
+            f"{row['dice']:.3f}",
+            f"{row['quality']:.3f}",
+            f"{row['poor']:.1%}",
+            f"{row['flagged']:.1%}",
+            f"{row['missed']:.1%}",
+            f"{row['spearman']:.2f}",
+            "" if row["auc"] is None else f"{row['auc']:.3f}",
+        ]
+        for row in numbers["radiographs"]
+    ]
+    note = (
+        f"Weights `{numbers['weights_sha256'][:12]}`, {numbers['section']} lists. Quality: the estimated Dice. "
+        f"Poor: a true Dice under {POOR:.2f}. Spearman: rank correlation of the two. AUC: for finding the poor by the "
+        "quality."
+    )
+    wrong = [
+        [row["source"] + (" (held out)" if row["held_out"] else ""), str(row["n"]), f"{row['flagged']:.1%}"]
+        for row in numbers["wrong"]
+    ]
+    for title, held_out in (("all that were fitted", False), ("all held out of the fit", True)):
+        some = [row for row in numbers["wrong"] if row["held_out"] == held_out]
+        count = sum(row["n"] for row in some)
+        wrong.append([title, str(count), f"{sum(row['n'] * row['flagged'] for row in some) / count:.1%}"])
+    return {
+        "robustness": f"{markdown_table(header, rows)}\n\n{note}",
+        "wrong-images": markdown_table(["No frontal chest radiographs", "Pictures", "Flagged"], wrong),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

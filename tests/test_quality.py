@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The estimate of quality and its flags: exact on drawn shapes, in order on real and on wrong pictures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import lungseg
+from lungseg.demo import real_radiograph
+from lungseg.features import NAMES, features, shape
+from lungseg.images import read_radiograph, write_png
+
+META = {"frontal": 0.99, "upright": 1.0, "mirrored": 0.0, "view": "", "quarter_turns": 0, "inverted": 0}
+
+
+def lungs(right: tuple, left: tuple, size: tuple = (120, 100)) -> torch.Tensor:
+    """Probabilities (3, w, h) of two sure ellipses, each (x, y, radius along x, radius along y)."""
+    x, y = torch.meshgrid(*(torch.arange(n) for n in size), indexing="ij")
+    inside = [((x - a) / c) ** 2 + ((y - b) / d) ** 2 <= 1 for a, b, c, d in (right, left)]
+    return torch.stack([~(inside[0] | inside[1]), inside[0], inside[1]]).float()
+
+
+def measured(probabilities: torch.Tensor) -> dict[str, float]:
+    union = probabilities[1:].sum(0, keepdim=True)
+    return features(0.8 - 0.5 * union, probabilities, META)
+
+
+def test_features_of_two_ellipses():
+    found = measured(lungs((35, 50, 15, 30), (85, 50, 15, 30)))
+    assert tuple(found) == NAMES
+    assert found["agreement"] == 1
+    assert found["blur"] == found["confusion"] == found["islands"] == found["holes"] == found["edge"] == 0
+    assert found["area"] == pytest.approx(2 * math.pi * 15 * 30 / 12000, rel=0.02)
+    assert found["right_share"] == pytest.approx(0.5, abs=0.01)
+    assert found["tilt"] == pytest.approx(0, abs=0.1)
+    assert found["aspect"] == pytest.approx(81 / 61, abs=0.01)
+    assert found["sides"] == pytest.approx(50 / 81, abs=0.01)
+    assert found["contrast"] == pytest.approx(0.5, abs=1e-5)
+    assert found["inside"] == pytest.approx(0.3, abs=1e-5)
+    # An ellipse twice as long as wide: its perimeter squared is 1.19 times that of a circle of its area.
+    assert found["right_roughness"] == pytest.approx(1.19, rel=0.1)
+
+
+def test_features_see_what_is_wrong():
+    tilted = measured(lungs((35, 40, 12, 20), (85, 75, 12, 20)))
+    assert tilted["tilt"] == pytest.approx(math.degrees(math.atan2(35, 50)), abs=0.5)
+    cut = measured(lungs((35, 95, 15, 30), (85, 95, 15, 30)))
+    assert cut["edge"] > 0.5
+    exchanged = measured(lungs((85, 50, 15, 30), (35, 50, 15, 30)))
+    assert exchanged["sides"] < 0
+    unsure = measured(0.2 + 0.4 * lungs((35, 50, 15, 30), (85, 50, 15, 30)))
+    assert unsure["blur"] > 0
+    assert unsure["agreement"] < 0.9
+
+
+def test_no_lung_has_features_too():
+    nothing = torch.zeros(3, 50, 40)
+    nothing[0] = 1
+    assert set(measured(nothing)) == set(NAMES)
+    assert not shape(nothing).any()
+
+
+def test_shapes_do_not_depend_on_place_and_size():
+    one = shape(lungs((35, 50, 15, 30), (85, 50, 15, 30)))
+    other = shape(lungs((40, 70, 20, 40), (107, 70, 20, 40), (160, 140)))
+    assert np.abs(one - other).mean() < 0.02
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    predictor = lungseg.load()
+
+    def judge(pixels: np.ndarray):
+        file = tmp_path_factory.mktemp("judged") / "picture.png"
+        write_png(file, np.ascontiguousarray(pixels))
+        return predictor.predict(file)
+
+    return judge
+
+
+@pytest.fixture(scope="module")
+def radiograph() -> np.ndarray:
+    pixels = read_radiograph(real_radiograph()).pixels[::4, ::4]
+    return np.interp(pixels, (pixels.min(), pixels.max()), (0, 255)).astype(np.uint8)
+
+
+def test_damage_lowers_the_quality(radiograph, judged):
+    rng = np.random.default_rng(0)
+    quality = [judged(radiograph).quality]
+    for noise in (60, 250):
+        quality.append(
+            judged(np.clip(radiograph + rng.normal(0, noise, radiograph.shape), 0, 255).astype(np.uint8)).quality
+        )
+    assert 0 <= quality[2] < quality[1] < quality[0] <= 1
+    assert quality[0] > 0.85
+
+
+@pytest.mark.parametrize("name", ["noise", "blank", "page", "stripes"])
+def test_wrong_pictures_are_flagged(judged, name):
+    rng = np.random.default_rng(0)
+    page = np.full((400, 300), 255, np.uint8)
+    for row in range(30, 370, 14):
+        page[row : row + 6, 25 : rng.integers(200, 275)] = rng.integers(0, 2) * 60
+    pictures = {
+        "noise": rng.integers(0, 255, (300, 300)).astype(np.uint8),
+        "blank": np.full((300, 200), 90, np.uint8),
+        "page": page,
+        "stripes": np.tile((np.arange(256) // 16 % 2 * 255).astype(np.uint8), (256, 1)),
+    }
+    prediction = judged(pictures[name])
+    assert prediction.flags
+    assert all(reason for reason in prediction.flags.values())
+
+
+def test_half_a_chest_is_flagged(radiograph, judged):
+    assert judged(radiograph[:, : radiograph.shape[1] // 2]).flags
