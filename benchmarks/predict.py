@@ -2,7 +2,7 @@
 """`python -m benchmarks.predict`: how fast a folder is segmented, which stage takes the time, how much memory it takes.
 
 The radiographs are phantoms, noise and all, so that they cost as much to decode and to write as real ones. Each
-measurement has a process of its own.
+measurement has a process of its own; all of them write the same kinds of files.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
-from unittest import mock
 
 from benchmarks import record
 from benchmarks.command import add_trial, hush, parser, run
@@ -29,17 +29,27 @@ STAGES = {
     "prepare": "prepare",
     "network": "network",
     "finish": "finish",
-    "overlay": "draw overlay",
-    "write": "write",
-    "rest": "rest",
+    "write": "draw and write",
 }
+# Engine and precision of each way, None for the plain one, which the others are compared with.
+WAYS = {
+    "plain: PyTorch, fp32, one after the other": None,
+    "PyTorch, fp32 (default)": ("torch", "fp32"),
+    "PyTorch, bf16": ("torch", "bf16"),
+    "OpenVINO, fp32": ("openvino", "fp32"),
+    "OpenVINO, bf16": ("openvino", "bf16"),
+}
+PLAIN, *_ = WAYS
 # Side in pixels -> number of files.
-SPEED = {512: 40, 2048: 20}
-THREADS = (1, 2)
+SPEED = {512: 80, 2048: 30}
+ROUNDS = 3
 MEMORY_SIDE, MEMORY_COUNTS = 1024, (20, 200)
-_TRIAL_SPEED, _TRIAL_COUNTS = {512: 3, 1024: 3}, (2, 6)
+MANY_SIDE = 512
+_TRIAL_SPEED, _TRIAL_COUNTS = {512: 10, 2048: 10}, (2, 6)
 # More would take longer to draw than to segment.
 _DIFFERENT = 5
+# At either end the workers are not all busy.
+_LEFT_OUT = 4
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -47,42 +57,81 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser("predict", "Segment folders of phantoms as lungseg predict does.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
+    options.add_argument(
+        "--many",
+        type=int,
+        metavar="N",
+        help="measure only the memory that N small files take, and keep it with the rest",
+    )
     options = options.parse_args(arguments)
-    if options.tables_only:
-        record.publish(tables(record.load("predict", None)))
+    numbers = record.load("predict", None)
+    if options.many:
+        numbers = (numbers or {}) | {"many": measure_memory(options.weights, MANY_SIDE, options.many)}
+        if options.trial:
+            print(numbers["many"])
+            return
     elif options.trial:
-        record.show(tables(measure(options.weights, _TRIAL_SPEED, _TRIAL_COUNTS)))
-    else:
-        numbers = measure(options.weights, SPEED, MEMORY_COUNTS)
+        record.show(tables(measure(options.weights, _TRIAL_SPEED, _TRIAL_COUNTS, rounds=1)))
+        return
+    elif not options.tables_only:
+        kept = {"many": numbers["many"]} if numbers and "many" in numbers else {}
+        numbers = measure(options.weights, SPEED, MEMORY_COUNTS, ROUNDS) | kept
+    if not options.tables_only:
         record.save("predict", numbers)
-        record.publish(tables(numbers))
+    record.publish(tables(numbers))
 
 
-def measure(weights: str, speed: dict[int, int], memory_counts: tuple[int, ...]) -> dict:
+def measure(weights: str, speed: dict[int, int], memory_counts: tuple[int, ...], rounds: int) -> dict:
     """Segment the folders.
 
     Args:
         weights: see `lungseg.locate.weights_file`.
         speed: side in pixels -> number of files, for the speeds.
         memory_counts: numbers of files, for the memory.
+        rounds: how often each speed is measured, all ways in turn; the median counts.
 
     Returns:
-        {"machine", "speed": [...], "memory": [...]}, lists of {"side", "files", "threads"} and what `segment` returns.
+        {"machine", "speed": [{"side", "way", "seconds"}], "stages": [{"side", "stages": {stage: seconds}}], "memory":
+        [what `measure_memory` returns]}; seconds are per image.
     """
-    runs = {
-        "speed": [(side, count, threads) for side, count in speed.items() for threads in THREADS],
-        "memory": [(MEMORY_SIDE, count, 1) for count in memory_counts],
-    }
-    numbers = {"machine": describe()}
-    for kind, settings in runs.items():
-        numbers[kind] = []
-        for side, count, threads in settings:
-            print(f"{kind}: {count} files of {side} x {side} pixels, {threads} threads", flush=True)
-            with tempfile.TemporaryDirectory() as folder:
-                write_inputs(Path(folder) / "in", side, count)
-                figures = _in_a_process(segment, f"{folder}/in", f"{folder}/out", weights, threads)
-            numbers[kind].append({"side": side, "files": count, "threads": threads} | figures)
+    numbers = {"machine": describe(), "speed": [], "stages": [], "memory": []}
+    for side, count in speed.items():
+        with tempfile.TemporaryDirectory() as folder:
+            write_inputs(Path(folder) / "in", side, count)
+            found: dict[str, list[dict]] = {name: [] for name, way in WAYS.items() if can_run(way)}
+            for _ in range(rounds):
+                for name, measured in found.items():
+                    print(f"{count} files of {side} x {side} pixels, {name}", flush=True)
+                    with tempfile.TemporaryDirectory() as output:
+                        work = one_by_one if WAYS[name] is None else overlapped
+                        arguments = (f"{folder}/in", output, weights, *(WAYS[name] or ()))
+                        measured.append(in_a_process(work, *arguments))
+        for name, measured in found.items():
+            seconds = statistics.median(one["seconds"] for one in measured)
+            numbers["speed"].append({"side": side, "way": name, "seconds": seconds})
+        stages = {stage: statistics.median(one["stages"][stage] for one in found[PLAIN]) for stage in STAGES}
+        numbers["stages"].append({"side": side, "stages": stages})
+    numbers["memory"] = [measure_memory(weights, MEMORY_SIDE, count) for count in memory_counts]
     return numbers
+
+
+def measure_memory(weights: str, side: int, count: int) -> dict:
+    """Return {"side", "files", "peak_bytes"} of segmenting `count` files by `lungseg predict`'s defaults."""
+    print(f"memory: {count} files of {side} x {side} pixels", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        write_inputs(Path(folder) / "in", side, count)
+        figures = in_a_process(overlapped, f"{folder}/in", f"{folder}/out", weights, "torch", "fp32")
+    return {"side": side, "files": count, "peak_bytes": figures["peak_bytes"]}
+
+
+def can_run(way: tuple[str, str] | None) -> bool:
+    """Whether this machine has the engine and the precision."""
+    from lungseg.inferers import cpu_is_faster_in_bf16
+
+    if way is None:
+        return True
+    engine, precision = way
+    return (engine == "torch" or find_spec(engine) is not None) and (precision == "fp32" or cpu_is_faster_in_bf16())
 
 
 def write_inputs(folder: Path, side: int, count: int) -> None:
@@ -91,98 +140,122 @@ def write_inputs(folder: Path, side: int, count: int) -> None:
     from lungseg.images import write_png
 
     for number in range(min(count, _DIFFERENT)):
-        write_png(folder / f"{number:03d}.png", phantom(number, (side, side))[0])
+        write_png(folder / f"{number:06d}.png", phantom(number, (side, side))[0])
     for number in range(_DIFFERENT, count):
-        os.link(folder / f"{number % _DIFFERENT:03d}.png", folder / f"{number:03d}.png")
+        os.link(folder / f"{number % _DIFFERENT:06d}.png", folder / f"{number:06d}.png")
 
 
-def _in_a_process(work: Callable[..., dict], *arguments: object) -> dict:
-    # Started anew, not forked: neither threads nor memory are inherited.
+def in_a_process(work: Callable[..., dict], *arguments: object) -> dict:
+    """Call `work` in a process started anew, not forked: neither threads nor memory are inherited."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=hush) as pool:
         return pool.submit(work, *arguments).result()
 
 
-def segment(inputs: str, output: str, weights: str, threads: int) -> dict:
-    """Segment a folder in this process, which should do nothing else.
+def one_by_one(inputs: str, output: str, weights: str) -> dict:
+    """Segment a folder the plain way: PyTorch in single precision, with all its threads for one image at a time.
 
     Returns:
-        {"seconds": per image, from the end of the first one to that of the last one, "stages": {stage: seconds per
-        image}, "peak_bytes": largest resident set of the process}.
+        {"seconds", "stages": {stage: seconds}} per image.
     """
-    import torch
+    from lungseg.outputs import Outputs
+    from lungseg.predictor import Predictor
 
-    from lungseg import segmentation
-
-    torch.set_num_threads(threads)
-    stages: dict[str, float] = defaultdict(float)
-    ends: list[float] = []
-
-    def timed(stage: str, function: Callable) -> Callable:
-        def call(*arguments):
-            began = time.perf_counter()
-            try:
-                return function(*arguments)
-            finally:
-                stages[stage] += time.perf_counter() - began
-
-        return call
-
-    class Noting(segmentation.Predictor):
-        def predict(self, path):
-            prediction = super().predict(path)
-            for stage, seconds in prediction.seconds.items():
-                stages[stage] += seconds
-            return prediction
-
-    def done(index: int, total: int, row) -> None:
-        if not ends:
-            # The first image warms everything up.
-            stages.clear()
+    predictor, outputs = Predictor(weights, "cpu"), Outputs(Path(output))
+    ends, stages = [], []
+    for path in sorted(Path(inputs).iterdir()):
+        prediction = predictor.predict(path)
+        began = time.perf_counter()
+        outputs.write(prediction, path, Path(path.stem))
         ends.append(time.perf_counter())
+        stages.append(prediction.seconds | {"write": ends[-1] - began})
+    return {
+        "seconds": per_image(ends),
+        "stages": {stage: statistics.median(one[stage] for one in stages) for stage in STAGES},
+    }
 
-    with (
-        mock.patch.object(segmentation, "Predictor", Noting),
-        mock.patch.object(segmentation, "draw_overlay", timed("overlay", segmentation.draw_overlay)),
-        mock.patch.object(segmentation, "write_png", timed("write", segmentation.write_png)),
-    ):
-        segmentation.predict([inputs], output, weights, "cpu", done)
-    images = len(ends) - 1
-    seconds = (ends[-1] - ends[0]) / images
-    shares = {stage: total / images for stage, total in stages.items()}
+
+def overlapped(inputs: str, output: str, weights: str, engine: str, precision: str) -> dict:
+    """Segment a folder as `lungseg predict` does, report and all.
+
+    Returns:
+        {"seconds": per image, "peak_bytes": largest resident set of the process}.
+    """
+    from lungseg.segmentation import predict
+
+    ends: list[float] = []
+    rows = predict(
+        [inputs],
+        output,
+        weights,
+        "cpu",
+        lambda index, total, row: ends.append(time.perf_counter()),
+        engine=engine,
+        precision=precision,
+    )
+    assert not any(row.status == "failed" for row in rows), rows[0].reason
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return {
-        "seconds": seconds,
-        "stages": shares | {"rest": seconds - sum(shares.values())},
+        "seconds": per_image(ends),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
     }
 
 
+def per_image(ends: list[float]) -> float:
+    """Return the time that an image takes from when each was done; the first and the last few are left out."""
+    left_out = min(_LEFT_OUT, (len(ends) - 1) // 3)
+    middle = ends[left_out : len(ends) - left_out]
+    return (middle[-1] - middle[0]) / max(1, len(middle) - 1)
+
+
 def tables(numbers: dict | None) -> dict[str, str]:
     """Return name -> Markdown of the tables about prediction."""
-    if numbers is None:
-        return {"predict": NOT_MEASURED, "predict-memory": NOT_MEASURED}
-    speed = [
+    found = dict.fromkeys(("predict-speed", "predict", "predict-memory"), NOT_MEASURED)
+    if numbers and "speed" in numbers:
+        found |= {"predict-speed": _speed_table(numbers), "predict": _stages_table(numbers)}
+    memory = [*(numbers or {}).get("memory", []), *([numbers["many"]] if numbers and "many" in numbers else [])]
+    if memory:
+        rows = [[str(one["files"]), f"{one['side']} x {one['side']}", _mebibytes(one["peak_bytes"])] for one in memory]
+        found["predict-memory"] = (
+            f"{markdown_table(['Files', 'Pixels', 'Peak memory'], rows, text_columns=())}\n\n"
+            "The whole process with PyTorch and MONAI, by the defaults of `lungseg predict`."
+        )
+    return found
+
+
+def _speed_table(numbers: dict) -> str:
+    sides = list(dict.fromkeys(one["side"] for one in numbers["speed"]))
+    seconds = {(one["way"], one["side"]): one["seconds"] for one in numbers["speed"]}
+    rows = [
         [
-            f"{run['side']} x {run['side']}",
-            str(run["threads"]),
-            f"{1 / run['seconds']:.2f}",
-            *(f"{run['stages'][stage] / run['seconds']:.0%}" for stage in STAGES),
+            name,
+            *(
+                cell
+                for side in sides
+                for cell in (
+                    f"{1 / seconds[name, side]:.1f}",
+                    f"{seconds[PLAIN, side] / seconds[name, side]:.2f}",
+                )
+            ),
         ]
-        for run in numbers["speed"]
+        for name in WAYS
+        if (name, sides[0]) in seconds
     ]
-    header = ["Input", "Threads", "Images per second", *STAGES.values()]
-    least = numbers["memory"][0]["peak_bytes"]
-    memory = [
-        [str(run["files"]), f"{run['peak_bytes'] / 2**20:.0f} MiB", f"{run['peak_bytes'] / least:.2f}"]
-        for run in numbers["memory"]
-    ]
-    side = numbers["memory"][0]["side"]
-    return {
-        "predict": f"{markdown_table(header, speed)}\n\n{numbers['machine']}; 8-bit PNG phantoms; share of each stage.",
-        "predict-memory": f"{markdown_table(['Files', 'Peak memory', 'Ratio'], memory, text_columns=())}\n\n"
-        f"{side} x {side} pixels, 1 thread, the whole process with PyTorch and MONAI.",
-    }
+    header = ["", *(text for side in sides for text in (f"Images per second, {side} x {side}", "Ratio"))]
+    return f"{markdown_table(header, rows)}\n\n{numbers['machine']}; 8-bit PNG phantoms, the default outputs."
+
+
+def _stages_table(numbers: dict) -> str:
+    rows = []
+    for one in numbers["stages"]:
+        whole = sum(one["stages"].values())
+        cells = (f"{one['stages'][stage]:.3f} s ({one['stages'][stage] / whole:.0%})" for stage in STAGES)
+        rows.append([f"{one['side']} x {one['side']}", *cells])
+    return f"{markdown_table(['Input', *STAGES.values()], rows)}\n\nThe plain way, per image."
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB"
 
 
 if __name__ == "__main__":

@@ -211,16 +211,37 @@ def test_one_resized_pass_takes_one_window_and_gives_the_native_size(run_folder,
     assert windows._Counted(lungseg.load(run_folder)).segment(tmp_path / "wide.png")[1] == 3
 
 
-def test_prediction_is_measured_by_stage(run_folder, tmp_path):
+def test_prediction_is_measured_one_by_one_and_overlapped(run_folder, tmp_path):
     predict.write_inputs(tmp_path / "in", 64, 7)
-    figures = predict.segment(str(tmp_path / "in"), str(tmp_path / "out"), str(run_folder), 1)
-    assert len(list((tmp_path / "out" / "overlays").iterdir())) == 7
-    assert set(figures["stages"]) == set(predict.STAGES)
-    assert sum(figures["stages"].values()) == pytest.approx(figures["seconds"])
-    assert figures["peak_bytes"] > 2**26
-    run = {"side": 64, "files": 7, "threads": 1} | figures
-    shown = predict.tables({"machine": "a machine", "speed": [run], "memory": [run]})
-    assert "| 7 | " in shown["predict-memory"]
+    plain = predict.one_by_one(str(tmp_path / "in"), str(tmp_path / "plain"), str(run_folder))
+    whole = predict.overlapped(str(tmp_path / "in"), str(tmp_path / "whole"), str(run_folder), "torch", "fp32")
+    for folder in ("plain", "whole"):
+        assert len(list((tmp_path / folder / "overlays").iterdir())) == 7
+    assert set(plain["stages"]) == set(predict.STAGES)
+    assert min(plain["seconds"], whole["seconds"], *plain["stages"].values()) > 0
+    assert whole["peak_bytes"] > 2**26
+    speed = [
+        {"side": 64, "way": name, "seconds": seconds} for name, seconds in zip(predict.WAYS, (0.2, 0.1), strict=False)
+    ]
+    numbers = {
+        "machine": "a machine",
+        "speed": speed,
+        "stages": [{"side": 64, "stages": plain["stages"]}],
+        "memory": [],
+    }
+    many = {"side": 64, "files": 7, "peak_bytes": whole["peak_bytes"]}
+    shown = predict.tables(numbers | {"many": many})
+    assert "| PyTorch, fp32 (default) | 10.0 | 2.00 |" in shown["predict-speed"]
+    assert "| 7 | 64 x 64 | " in shown["predict-memory"]
+    assert predict.tables(None).keys() == shown.keys()
+
+
+def test_the_ends_are_left_out_of_the_speed():
+    """While the workers begin, and when some have no work left, images come at another pace."""
+    slow = [0, 5, 7, 8]
+    steady = [9 + 0.5 * number for number in range(20)]
+    assert predict.per_image([*slow, *steady, 30, 40, 50, 60]) == 0.5
+    assert predict.per_image([1, 2]) == 1
 
 
 def test_training_is_measured_by_epoch(dataset):
