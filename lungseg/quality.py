@@ -172,13 +172,13 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
         "the picture seems to be mirrored, or the heart lies on the right",
         lambda m, meta, q: meta["mirrored"] > 0.95,
     ),
-    ("cropped", "a lung is cut off by the picture's edge", lambda m, meta, q: m["edge"] > 0.35),
+    ("cropped", "a lung is cut off by the picture's edge", lambda m, meta, q: m["edge"] > 0.45),
     (
         "shape",
         "the lungs have an unusual shape or size",
-        lambda m, meta, q: m["area"] > 0 and (m["strangeness"] > 5 or m["islands"] > 0.2 or m["area"] < 0.05),
+        lambda m, meta, q: m["area"] > 0 and (m["strangeness"] > 6.5 or m["islands"] > 0.2 or m["area"] < 0.05),
     ),
     ("contrast", "the lungs hardly differ from what surrounds them", lambda m, meta, q: m["contrast"] < 0.05),
     ("unsure", "the borders are unsure", lambda m, meta, q: m["area"] > 0 and m["agreement"] < 0.85),
-    ("low-quality", "the estimated quality is low", lambda m, meta, q: q < 0.85),
+    ("low-quality", "the estimated quality is low", lambda m, meta, q: q < 0.8),
 )
