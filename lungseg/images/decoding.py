@@ -19,8 +19,6 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -34,8 +32,6 @@ _SAFE_DECODERS = {
     JPEGBaseline8Bit: "pillow",
     JPEG2000: "pillow",
     JPEG2000Lossless: "pillow",
-    JPEGLSLossless: "pyjpegls",
-    JPEGLSNearLossless: "pyjpegls",
 }
 # How pydicom says that what it needs is not installed, or that what is installed cannot do it.
 _NO_DECODER = ("dependencies", "not support")
