@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from PIL import Image
 from lungseg.data import phantom
 from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
+from lungseg.locate import config_file
 from lungseg.outputs import DEFAULT_KINDS, KINDS, Outputs
 from lungseg.predictor import Predictor
 
@@ -80,7 +82,12 @@ def test_probabilities_have_sixteen_bits_and_the_inputs_size(command, run_folder
     # The label map is what exceeds the bundle's threshold.
     labels = pixels(tmp_path / "labels" / picture.name)
     assert 0 < (labels > 0).mean() < 1
-    assert stored[labels > 0].min() >= round(0.4 * 65535) >= stored[labels == 0].max()
+    (threshold,) = (
+        step["threshold"]
+        for step in json.loads(config_file("inference").read_text("utf-8"))["postprocessing"]["transforms"]
+        if "threshold" in step
+    )
+    assert stored[labels > 0].min() >= round(threshold * 65535) >= stored[labels == 0].max()
     side = np.argmax(prediction.probabilities, axis=0) + 1
     assert np.array_equal(labels[labels > 0], side[labels > 0])
 
