@@ -41,11 +41,11 @@ WAYS = {
 }
 PLAIN, *_ = WAYS
 # Side in pixels -> number of files.
-SPEED = {512: 80, 2048: 30}
+SPEED = {512: 60, 2048: 24}
 ROUNDS = 3
 MEMORY_SIDE, MEMORY_COUNTS = 1024, (20, 200)
 MANY_SIDE = 512
-_TRIAL_SPEED, _TRIAL_COUNTS = {512: 10, 2048: 10}, (2, 6)
+_TRIAL_SPEED, _TRIAL_COUNTS = {512: 16, 2048: 16}, (2, 6)
 # More would take longer to draw than to segment.
 _DIFFERENT = 5
 # At either end the workers are not all busy.
