@@ -119,3 +119,31 @@ def _restored_process():
     finally:
         set_determinism(None)
         logging.disable(disabled)
+
+
+@pytest.fixture(scope="session")
+def radiograph():
+    """A real radiograph, (H, W) uint8, neither square nor symmetric."""
+    import numpy as np
+
+    from lungseg.demo import real_radiograph
+    from lungseg.images import read_radiograph
+
+    pixels = read_radiograph(real_radiograph()).pixels[::4, ::4]
+    return np.interp(pixels, (pixels.min(), pixels.max()), (0, 255)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def segment(tmp_path_factory):
+    """Segments (H, W) uint8 pixels with the shipped weights."""
+    import lungseg
+    from lungseg.images import write_png
+
+    predictor = lungseg.load()
+
+    def segmented(pixels):
+        file = tmp_path_factory.mktemp("segmented") / "picture.png"
+        write_png(file, pixels)
+        return predictor.predict(file)
+
+    return segmented

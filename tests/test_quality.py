@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import lungseg
-from lungseg.demo import real_radiograph
 from lungseg.features import NAMES, features, shape
-from lungseg.images import read_radiograph, write_png
 
 META = {"frontal": 0.99, "upright": 1.0, "mirrored": 0.0, "view": "", "quarter_turns": 0, "inverted": 0}
 
@@ -70,37 +67,19 @@ def test_shapes_do_not_depend_on_place_and_size():
     assert np.abs(one - other).mean() < 0.02
 
 
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory):
-    predictor = lungseg.load()
-
-    def judge(pixels: np.ndarray):
-        file = tmp_path_factory.mktemp("judged") / "picture.png"
-        write_png(file, np.ascontiguousarray(pixels))
-        return predictor.predict(file)
-
-    return judge
-
-
-@pytest.fixture(scope="module")
-def radiograph() -> np.ndarray:
-    pixels = read_radiograph(real_radiograph()).pixels[::4, ::4]
-    return np.interp(pixels, (pixels.min(), pixels.max()), (0, 255)).astype(np.uint8)
-
-
-def test_damage_lowers_the_quality(radiograph, judged):
+def test_damage_lowers_the_quality(radiograph, segment):
     rng = np.random.default_rng(0)
-    quality = [judged(radiograph).quality]
+    quality = [segment(radiograph).quality]
     for noise in (60, 250):
         quality.append(
-            judged(np.clip(radiograph + rng.normal(0, noise, radiograph.shape), 0, 255).astype(np.uint8)).quality
+            segment(np.clip(radiograph + rng.normal(0, noise, radiograph.shape), 0, 255).astype(np.uint8)).quality
         )
     assert 0 <= quality[2] < quality[1] < quality[0] <= 1
     assert quality[0] > 0.85
 
 
 @pytest.mark.parametrize("name", ["noise", "blank", "page", "stripes"])
-def test_wrong_pictures_are_flagged(judged, name):
+def test_wrong_pictures_are_flagged(segment, name):
     rng = np.random.default_rng(0)
     page = np.full((400, 300), 255, np.uint8)
     for row in range(30, 370, 14):
@@ -111,10 +90,10 @@ def test_wrong_pictures_are_flagged(judged, name):
         "page": page,
         "stripes": np.tile((np.arange(256) // 16 % 2 * 255).astype(np.uint8), (256, 1)),
     }
-    prediction = judged(pictures[name])
+    prediction = segment(pictures[name])
     assert prediction.flags
     assert all(reason for reason in prediction.flags.values())
 
 
-def test_half_a_chest_is_flagged(radiograph, judged):
-    assert judged(radiograph[:, : radiograph.shape[1] // 2]).flags
+def test_half_a_chest_is_flagged(radiograph, segment):
+    assert segment(radiograph[:, : radiograph.shape[1] // 2]).flags

@@ -9,32 +9,10 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd
 
-import lungseg
-from lungseg.demo import real_radiograph
-from lungseg.images import read_radiograph, write_png
 from lungseg.locate import bundle_root
 from lungseg.upright import SIZE, SetUprightd, recognizer, thumbnail
 
 WEIGHTS = bundle_root() / "models" / "upright.pt"
-
-
-@pytest.fixture(scope="module")
-def radiograph() -> np.ndarray:
-    """A real radiograph, (H, W) uint8, neither square nor symmetric."""
-    pixels = read_radiograph(real_radiograph()).pixels[::4, ::4]
-    return np.interp(pixels, (pixels.min(), pixels.max()), (0, 255)).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def segment(tmp_path_factory):
-    predictor = lungseg.load()
-
-    def segmented(pixels: np.ndarray):
-        file = tmp_path_factory.mktemp("turned") / "picture.png"
-        write_png(file, np.ascontiguousarray(pixels))
-        return predictor.predict(file)
-
-    return segmented
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
