@@ -6,12 +6,8 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/lungseg demo
 
-# In three processes: GDCM, with which the DICOM tests compress, crashes beside what the first ones load.
-DICOM := tests/test_images_dicom.py
 test: .venv/installed
-	$(BIN)/python -m pytest $(wildcard tests/test_[a-h]*.py)
-	$(BIN)/python -m pytest $(DICOM)
-	$(BIN)/python -m pytest $(filter-out $(DICOM),$(wildcard tests/test_[i-z]*.py))
+	$(BIN)/python -m pytest
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks

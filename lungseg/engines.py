@@ -7,6 +7,7 @@ once. All else, windows among it, is as `inference.json` says.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from os import PathLike
@@ -84,7 +85,7 @@ class OpenVinoEngine:
             converted = openvino.convert_model(model, example_input=torch.zeros(1, 1, 64, 64), input=[-1, 1, -1, -1])
         else:
             try:
-                converted = openvino.Core().read_model(str(model))
+                converted = _openvino_core().read_model(str(model))
             except RuntimeError as error:
                 raise LungsegError(f"OpenVINO cannot read this ({first_line(error)})", model, "export again") from error
         settings = {
@@ -93,7 +94,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": core_count(),
             "NUM_STREAMS": core_count(),
         }
-        self._compiled = openvino.Core().compile_model(converted, "CPU", settings)
+        self._compiled = _openvino_core().compile_model(converted, "CPU", settings)
         self._own = threading.local()
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
@@ -105,6 +106,13 @@ class OpenVinoEngine:
         logits = self._own.request.infer({0: images.contiguous().numpy()})[0]
         # The request's memory is written to again by the next call.
         return torch.from_numpy(logits.copy())
+
+
+@functools.cache
+def _openvino_core():
+    # One for the process: each core sets the thread's alternate signal stack and frees it when it goes, so that of two,
+    # freed in the order of their making, the second's remains set, and the next signal ends the process.
+    return import_openvino().Core()
 
 
 def import_openvino():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -101,6 +102,29 @@ def test_openvino_segments_as_pytorch_does(command, run_folder, dataset, tmp_pat
     found = np.asarray(Image.open(tmp_path / "labels" / image.name))
     expected = lungseg.load(run_folder, device="cpu").predict(image).labels
     assert (found != expected).mean() < 0.0005
+
+
+# OpenVINO sets the thread's alternate signal stack with each of its cores and frees it with the core. With two of them
+# the second is left with freed memory, and the next signal that Python handles ends the process.
+_SIGNAL_AFTER_ENGINES = """
+import signal, sys
+from lungseg.engines import OpenVinoEngine
+
+first = OpenVinoEngine(sys.argv[1])
+second = OpenVinoEngine(sys.argv[1])
+del first
+del second
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_signals_are_handled_after_engines_are_gone(exported):
+    folder, *_ = exported
+    done = subprocess.run(
+        [sys.executable, "-c", _SIGNAL_AFTER_ENGINES, folder / "model.xml"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 def test_bfloat16_is_for_processors_that_have_it(command, run_folder, dataset, tmp_path, monkeypatch):
