@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The notebook, run cell by cell, on phantoms and on radiographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from data_support import REAL, needs_real_data
+from nbclient import NotebookClient
+
+_NOTEBOOK = Path(__file__).parents[1] / "docs" / "quickstart.ipynb"
+
+
+@pytest.mark.parametrize("data", [None, pytest.param(REAL, marks=needs_real_data)], ids=["phantoms", "radiographs"])
+def test_quickstart_runs_from_pairing_to_segmenting(data, tmp_path, monkeypatch):
+    if data is None:
+        monkeypatch.delenv("LUNGSEG_DATA", raising=False)
+    else:
+        monkeypatch.setenv("LUNGSEG_DATA", str(data))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    notebook = nbformat.read(_NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    said = "".join(output.get("text", "") for output in outputs)
+    values = [output["data"]["text/plain"] for output in outputs if "text/plain" in output.get("data", {})]
+    assert ("48 images, 48 masks, 48 pairs" if data is None else "800 images, 704 masks, 704 pairs") in said
+    assert "{'train': 32, 'validation': 4, 'test': 4}" in values
+    assert float(said.split("dice        mean ")[1].split()[0]) > 0.8
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    assert "array([0, 1, 2], dtype=uint8)" in values
+    assert len(list(tmp_path.glob("lungseg-*/out/labels/**/*.png"))) == 5
