@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -69,17 +70,21 @@ class Prepared:
 def choose_device(name: str) -> torch.device:
     """Return the device called `name`: "cpu", "cuda", "cuda:1" …, or "auto" for CUDA where there is one.
 
+    Processes that `torchrun` started take one GPU each, by their local rank.
+
     Raises:
         UsageError: there is no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(f"there is no device called {name!r}", remedy="use auto, cpu or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError("this PyTorch finds no CUDA device", remedy="use --device cpu")
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
     return device
 
 

@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from lungseg.predictor import choose_device
 from lungseg.processes import Processes, merged
 
 LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1", "--master_port=29613")
@@ -62,3 +64,14 @@ def test_two_processes_do_each_file_once_and_report_on_all(dataset, run_folder, 
     rows = list(csv.DictReader((out / "report.csv").open(newline="", encoding="utf-8")))
     assert [row["status"] == "failed" for row in rows] == [True] + 5 * [False]
     assert sum(len((out / name).read_text().splitlines()) for name in ("done.jsonl", "done.1.jsonl")) == 5
+
+
+def test_each_process_takes_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for rank, index in ((None, 0), ("0", 0), ("1", 1), ("2", 0)):
+        if rank:
+            monkeypatch.setenv("LOCAL_RANK", rank)
+        assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", index)
+    assert choose_device("cuda:0") == torch.device("cuda", 0)
+    assert choose_device("cpu") == torch.device("cpu")
