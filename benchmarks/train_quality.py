@@ -18,12 +18,13 @@ from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.damage import HELD_OUT, KINDS
 from benchmarks.segmented import Segmenter, cases, dice
 from benchmarks.wrong_images import wrong_images
+from lungseg.errors import LungsegError
 from lungseg.features import features, shape
 from lungseg.locate import bundle_root
 from lungseg.quality import QualityNetwork, antisymmetric
-from lungseg.weights import save_checkpoint
+from lungseg.weights import save_checkpoint, start_from
 
-_COPIES, _STEPS, _FOLDS, _HANDED_AXES = 3, 1500, 5, 32
+_COPIES, _STEPS, _FOLDS, _HANDED_AXES = 3, 600, 5, 32
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     from lungseg.data import datalist
 
     data = data_folder(options)
+    _make_place()
     train, validation = datalist(data, "train"), datalist(data, "validation")
     if options.trial:
         train, validation = train[:40], validation[:: len(validation) // 6]
@@ -55,6 +57,15 @@ def main(arguments: list[str] | None = None) -> None:
         save_checkpoint(_fit(shapes, table, fold >= 0).state_dict(), Path(options.output))
 
 
+def _make_place() -> None:
+    """Put random weights where the bundle's do not fit the features any more, for it is loaded whole."""
+    file = bundle_root() / "models" / "quality.pt"
+    try:
+        start_from(QualityNetwork(), file)
+    except LungsegError:
+        save_checkpoint(QualityNetwork().state_dict(), file)
+
+
 def _shape_of(case: dict) -> np.ndarray | None:
     """The shape of a case's reference, as that of a segmentation; None where its sides are not believed."""
     from lungseg.data import LungLabelReader
@@ -72,7 +83,7 @@ def _table(segment: Segmenter, listed: list[dict]) -> dict[str, np.ndarray]:
         rows["case"].append(case)
         rows["kind"].append(kind)
         rows["dice"].append(dice(prediction.labels, labels))
-        rows["features"].append(list(features(image, probabilities, image.meta).values()))
+        rows["features"].append(list(features(image, probabilities, segment.second(image), image.meta).values()))
         rows["shape"].append(shape(probabilities))
 
     kinds = [kind for kind in KINDS if kind not in HELD_OUT]
@@ -99,16 +110,19 @@ def _fit(shapes: np.ndarray, table: dict[str, np.ndarray], rows: np.ndarray) -> 
     rows = rows & (table["shape"].sum(1) > 0)
     measured, outlines = (torch.from_numpy(table[name][rows]).float() for name in ("features", "shape"))
     truth = torch.from_numpy(table["dice"][rows]).float()
-    seen = torch.cat([measured, network.strangeness(outlines)], 1)
+    seen = network.seen(measured, outlines)
     network.feature_mean[:], network.feature_deviation[:] = seen.mean(0), seen.std(0).clamp(1e-6)
     # Of the logit, the Dice of good segmentations has the same weight as that of bad ones.
     target = torch.logit(truth.clamp(0.02, 0.99))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3, weight_decay=0.02)
+    # The line may be as steep as it likes; what bends it has to be worth it.
+    groups = [{"params": member.line.parameters(), "weight_decay": 0.0} for member in network.members]
+    groups += [{"params": member.bend.parameters(), "weight_decay": 1.0} for member in network.members]
+    optimizer = torch.optim.AdamW(groups, lr=0.03)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
     draws = [torch.multinomial(torch.ones(len(truth)), len(truth), replacement=True) for _ in network.members]
     weights = [torch.bincount(draw, minlength=len(truth)).float() for draw in draws]
     for _ in range(_STEPS):
-        errors = [(logits - target).abs() for logits in network.logits(measured, outlines)]
+        errors = [(logits - target).abs() for logits in network.logits(seen)]
         loss = sum((weight * error).mean() for weight, error in zip(weights, errors, strict=True))
         optimizer.zero_grad()
         loss.backward()

@@ -15,6 +15,9 @@ NAMES = (
     "agreement",  # Dice of the lungs at the probabilities 0.25 and 0.75
     "right_agreement",
     "left_agreement",
+    "second",  # Dice of the lungs with those of a second network
+    "right_second",
+    "left_second",
     "blur",  # sum of p (1 - p) over the perimeter
     "confusion",  # right and left lung at one place, over the area
     "area",  # share of the picture
@@ -36,14 +39,18 @@ NAMES = (
     "frontal",  # logit of being a frontal chest radiograph
     "upright",  # probability of the recognised turn
 )
+# What differs by factors: the distance of shares from one, and what has a long tail.
+SHARES = ("agreement", "right_agreement", "left_agreement", "second", "right_second", "left_second", "height_ratio")
+SKEWED = ("blur", "confusion", "islands", "holes", "edge", "right_roughness", "left_roughness")
 
 
-def features(image: torch.Tensor, probabilities: torch.Tensor, meta: dict) -> dict[str, float]:
+def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Tensor, meta: dict) -> dict[str, float]:
     """Measure a segmentation.
 
     Args:
         image: (1, w, h) float in [0, 1], as the network saw it.
         probabilities: (3, w, h), channels background, right and left lung.
+        second: the same from :class:`lungseg.opinion.SecondOpinion`.
         meta: `frontal` and `upright`, probabilities as :class:`lungseg.upright.SetUpright` tells them.
 
     Returns:
@@ -52,8 +59,7 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, meta: dict) -> di
     grey = image.detach().cpu().numpy()[0].T
     _, right, left = probabilities.detach().cpu().numpy().transpose(0, 2, 1)
     union = right + left
-    lungs = union > 0.5
-    sides = {"right": lungs & (right >= left), "left": lungs & (left > right)}
+    lungs, sides = union > 0.5, _sides(right, left)
     found = dict.fromkeys(NAMES, 0.0)
     frontal = float(np.clip(meta["frontal"], 1e-4, 1 - 1e-4))
     found |= {
@@ -66,6 +72,7 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, meta: dict) -> di
     if not area:
         return found
     found |= {f"{side}_agreement": _agreement(p) for side, p in (("right", right), ("left", left))}
+    found |= _seconded(sides, second.detach().cpu().numpy().transpose(0, 2, 1))
     found |= _extent(lungs, sides)
     found |= _greys(grey, lungs)
     found |= {f"{side}_roughness": _roughness(mask) for side, mask in sides.items()}
@@ -91,6 +98,23 @@ def shape(probabilities: torch.Tensor) -> np.ndarray:
     (x, y), (far_x, far_y) = box.min(0).values, box.max(0).values + 1
     masks = torch.stack([lungs & (right >= left), lungs & (left > right)])[:, x:far_x, y:far_y].float()
     return torch.nn.functional.adaptive_avg_pool2d(masks[None], SHAPE_SIZE).flatten().numpy()
+
+
+def _sides(right: np.ndarray, left: np.ndarray) -> dict[str, np.ndarray]:
+    lungs = right + left > 0.5
+    return {"right": lungs & (right >= left), "left": lungs & (left > right)}
+
+
+def _seconded(sides: dict[str, np.ndarray], second: np.ndarray) -> dict[str, float]:
+    others = _sides(*second[1:])
+    return {
+        "second": _dice(sides["right"] | sides["left"], others["right"] | others["left"]),
+        **{f"{side}_second": _dice(sides[side], others[side]) for side in sides},
+    }
+
+
+def _dice(one: np.ndarray, other: np.ndarray) -> float:
+    return float(2 * (one & other).sum() / max(one.sum() + other.sum(), 1))
 
 
 def _agreement(p: np.ndarray) -> float:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lungseg.features import NAMES, features, shape
+from lungseg.opinion import SecondOpinion
 
 META = {"frontal": 0.99, "upright": 1.0, "mirrored": 0.0, "view": "", "quarter_turns": 0, "inverted": 0}
 
@@ -21,15 +22,15 @@ def lungs(right: tuple, left: tuple, size: tuple = (120, 100)) -> torch.Tensor:
     return torch.stack([~(inside[0] | inside[1]), inside[0], inside[1]]).float()
 
 
-def measured(probabilities: torch.Tensor) -> dict[str, float]:
+def measured(probabilities: torch.Tensor, second: torch.Tensor | None = None) -> dict[str, float]:
     union = probabilities[1:].sum(0, keepdim=True)
-    return features(0.8 - 0.5 * union, probabilities, META)
+    return features(0.8 - 0.5 * union, probabilities, probabilities if second is None else second, META)
 
 
 def test_features_of_two_ellipses():
     found = measured(lungs((35, 50, 15, 30), (85, 50, 15, 30)))
     assert tuple(found) == NAMES
-    assert found["agreement"] == 1
+    assert found["agreement"] == found["second"] == found["right_second"] == found["left_second"] == 1
     assert found["blur"] == found["confusion"] == found["islands"] == found["holes"] == found["edge"] == 0
     assert found["area"] == pytest.approx(2 * math.pi * 15 * 30 / 12000, rel=0.02)
     assert found["right_share"] == pytest.approx(0.5, abs=0.01)
@@ -52,6 +53,29 @@ def test_features_see_what_is_wrong():
     unsure = measured(0.2 + 0.4 * lungs((35, 50, 15, 30), (85, 50, 15, 30)))
     assert unsure["blur"] > 0
     assert unsure["agreement"] < 0.9
+
+
+def test_a_second_opinion_is_compared_as_a_whole_and_by_side():
+    probabilities = lungs((35, 50, 15, 30), (85, 50, 15, 30))
+    without_left = probabilities.clone()
+    without_left[0] += without_left[2]
+    without_left[2] = 0
+    found = measured(probabilities, without_left)
+    assert (found["right_second"], found["left_second"]) == (1, 0)
+    assert found["second"] == pytest.approx(2 / 3, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [(256, 256), (256, 411), (300, 257)])
+def test_a_second_opinion_has_the_size_of_the_image(size, tmp_path):
+    network = torch.nn.Conv2d(1, 3, 3, padding=1)
+    torch.save(network.state_dict(), tmp_path / "second.pt")
+    seen = []
+    network.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape[2:]))
+    found = SecondOpinion(network, tmp_path / "second.pt")(torch.rand(1, *size))
+    assert found.shape == (3, *size)
+    torch.testing.assert_close(found.sum(0), torch.ones(size))
+    assert all(n % 8 == 0 for n in seen[0])
+    assert min(seen[0]) == 192
 
 
 def test_no_lung_has_features_too():

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.train_second`: train the second network of `lungseg.opinion`: `train.json`, but smaller."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+from benchmarks.command import add_trial, data_folder, parser, run
+from lungseg.locate import bundle_root, config_file
+from lungseg.opinion import SIZE
+
+_EPOCHS = 30
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train on the training lists, choose on the validation lists, and put the weights into the bundle."""
+    options = parser("train_second", "Train the network that gives the second opinion.")
+    add_trial(options)
+    options.add_argument("--output", default="runs/second", help="folder of the run")
+    options = options.parse_args(arguments)
+    from lungseg.training import train
+
+    transforms = json.loads(config_file("inference").read_text("utf-8"))["postprocessing"]["transforms"]
+    network = next(t["second"]["network"] for t in transforms if "second" in t)
+    settings = {
+        "dataset_dir": data_folder(options),
+        "network_def#channels": network["channels"],
+        "network_def#strides": network["strides"],
+        "image_size": SIZE,
+        "epochs": 1 if options.trial else _EPOCHS,
+        "seed": 1,
+        "val_interval": 1 if options.trial else 4,
+        "patience": _EPOCHS,
+        "progress": False,
+    }
+    train(options.output, settings)
+    if not options.trial:
+        shutil.copyfile(f"{options.output}/model.pt", bundle_root() / "models" / "second.pt")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
