@@ -135,10 +135,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.set_defaults(run=_export)
 
+    deploy = commands.add_parser("deploy", help="DICOM studies in, DICOM results out: the MONAI Deploy application")
+    _add_deploy(deploy.add_subparsers(required=True, metavar="run|watch"))
+
     pack = commands.add_parser("pack", help="zip the bundle with its code")
     pack.add_argument("--output", default="lung_cxr_segmentation.zip", help="file to write")
     pack.set_defaults(run=_pack)
     return parser
+
+
+def _add_deploy(commands) -> None:
+    run = commands.add_parser("run", help="process a folder of DICOM studies once")
+    run.add_argument("-i", "--input", required=True, help="folder with DICOM studies")
+    run.add_argument("-o", "--output", required=True, help="folder for the results")
+    _add_application(run)
+    run.set_defaults(run=_deploy_run)
+
+
+def _add_application(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-m", "--model", metavar="BUNDLE", help="a bundle's folder or TorchScript file (default: ours)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--config", metavar="FILE", help="settings instead of those in workflows/deploy/app.yaml")
 
 
 def _at_least_one(text: str) -> int:
@@ -292,6 +309,12 @@ def _export(options: argparse.Namespace) -> int:
     for file in files:
         print(file)
     return 0
+
+
+def _deploy_run(options: argparse.Namespace) -> int:
+    from lungseg.workflows.deploy.run import run
+
+    return run(options.input, options.output, options.model, options.device, options.config)
 
 
 def _pack(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ import sys
 _UNUSED = (
     "ignite",
     "matplotlib",
+    "monai.deploy",
     "pandas",
     "scipy.signal",
     "scipy.stats",
