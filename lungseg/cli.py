@@ -151,6 +151,21 @@ def _add_deploy(commands) -> None:
     _add_application(run)
     run.set_defaults(run=_deploy_run)
 
+    watch = commands.add_parser("watch", help="process each study that arrives in an Orthanc, and put results back")
+    watch.add_argument("--orthanc", required=True, metavar="URL", help="such as http://127.0.0.1:8042")
+    watch.add_argument(
+        "--credentials",
+        metavar="FILE",
+        help="file with user:password (default: LUNGSEG_ORTHANC_USER and LUNGSEG_ORTHANC_PASSWORD)",
+    )
+    watch.add_argument("--state", metavar="DIR", help="folder of the state (default: under ~/.local/state/lungseg)")
+    watch.add_argument("--since", type=int, metavar="N", help="begin after change N of the feed; 0 takes all there is")
+    watch.add_argument("--send-to", action="append", metavar="NAME", help="modality that Orthanc sends the results to")
+    watch.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    watch.add_argument("--once", action="store_true", help="stop when nothing is left to do")
+    _add_application(watch)
+    watch.set_defaults(run=_deploy_watch)
+
 
 def _add_application(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--model", metavar="BUNDLE", help="a bundle's folder or TorchScript file (default: ours)")
@@ -315,6 +330,30 @@ def _deploy_run(options: argparse.Namespace) -> int:
     from lungseg.workflows.deploy.run import run
 
     return run(options.input, options.output, options.model, options.device, options.config)
+
+
+def _deploy_watch(options: argparse.Namespace) -> int:
+    from lungseg.workflows.deploy.runtime import prepare_runtime
+
+    prepare_runtime()
+    import functools
+
+    from lungseg.workflows.deploy.watch import watch
+
+    watch(
+        options.orthanc,
+        options.model,
+        options.device,
+        options.config,
+        credentials_file=options.credentials,
+        state=options.state,
+        since=options.since,
+        send_to=options.send_to,
+        dry_run=options.dry_run,
+        once=options.once,
+        say=functools.partial(print, flush=True),
+    )
+    return 0
 
 
 def _pack(options: argparse.Namespace) -> int:
