@@ -16,6 +16,7 @@ from lungseg import __version__
 from lungseg.engines import ENGINES, EXPORT_FORMATS, PRECISIONS
 from lungseg.errors import LungsegError, UsageError, first_line
 from lungseg.outputs import DEFAULT_KINDS, KINDS
+from lungseg.startup import leave_out_monai_deploy
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.own_process = arguments is None
     _settle()
+    if options.own_process and options.run not in (_deploy_run, _deploy_watch):
+        leave_out_monai_deploy()
     try:
         return options.run(options)
     except UsageError as error:

@@ -35,3 +35,11 @@ def import_monai_quickly() -> None:
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+def leave_out_monai_deploy() -> None:
+    """Let `import monai` pass over MONAI Deploy, which takes seconds and wants a CUDA library even without a GPU.
+
+    For processes that do not deploy.
+    """
+    sys.modules.setdefault("monai.deploy", None)

@@ -55,6 +55,8 @@ class Orthanc:
         self.url = url.rstrip("/")
         self._session = requests.Session()
         self._session.auth = credentials
+        # Compressing pixels takes Orthanc longer than sending them.
+        self._session.headers["Accept-Encoding"] = "identity"
 
     def last_change(self) -> int:
         """Return the sequence number of the latest change, 0 if there is none."""

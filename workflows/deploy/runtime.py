@@ -7,17 +7,21 @@ import logging
 import os
 import warnings
 from importlib.util import find_spec
+from pathlib import Path
 
 from lungseg.errors import UsageError
 
 _INSTALL = 'install it with pip install "lungseg[deploy]"'
 
 
-def prepare_runtime() -> None:
+def prepare_runtime() -> Path:
     """Load the CUDA runtime library, which Holoscan is linked to and wants even where there is no GPU.
 
     Loaded here, it is found without `LD_LIBRARY_PATH`, which would have to be set before Python starts. To be called
-    before anything of MONAI Deploy is imported.
+    before anything of MONAI Deploy is imported, which `import monai` does where it is installed.
+
+    Returns:
+        The library's folder, for the `LD_LIBRARY_PATH` of other programs.
 
     Raises:
         UsageError: a package of the extra `deploy`, or the library, is missing.
@@ -28,7 +32,7 @@ def prepare_runtime() -> None:
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib
 
-        load_nvidia_dynamic_lib("cudart")
+        library = Path(load_nvidia_dynamic_lib("cudart").abs_path)
     except (ImportError, RuntimeError) as error:
         raise UsageError(
             "MONAI Deploy needs the CUDA runtime library libcudart.so.13, even without a GPU, and it was not found",
@@ -39,3 +43,4 @@ def prepare_runtime() -> None:
     logging.getLogger("monai.deploy").setLevel(logging.WARNING)
     # What Holoscan thinks of the stack's size concerns operators with large frames, of which there are none here.
     warnings.filterwarnings("ignore", message="Current stack size")
+    return library.parent

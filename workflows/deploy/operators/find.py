@@ -42,11 +42,4 @@ class FindRadiographsOperator(Operator):
         found = find_radiographs([self.fragment.input], exclude=self.fragment.output)
         for path in found.skipped:
             yield Case(path, status="skipped", reason="it is hidden, or no picture by its name")
-        seen: set[str] = set()
-        for path, _ in found.radiographs:
-            case = look_at(path)
-            if case.status == "selected":
-                if case.instance in seen:
-                    case.skip("the same object is in another file too")
-                seen.add(case.instance)
-            yield case
+        yield from (look_at(path) for path, _ in found.radiographs)

@@ -21,14 +21,19 @@ class SegmentLungsOperator(CaseOperator, InferenceOperator):
 
     def __init__(self, fragment: Fragment, *args, predictor: Predictor, **kwargs) -> None:
         self.predictor = predictor
+        self._segmented: set[str] = set()
         super().__init__(fragment, *args, **kwargs)
 
     def wants(self, case: Case) -> bool:
         return case.status == "selected"
 
     def work(self, case: Case) -> None:
+        # Told here, and not when it is found: of two copies the first may be damaged.
+        if case.instance in self._segmented:
+            return case.skip("the same object is in another file too")
         prepared = self.pre_process(case.path)
         case.prediction = self.post_process(prepared, self.predict(prepared))
+        self._segmented.add(case.instance)
         case.status = "flagged" if case.prediction.flags else "ok"
         case.reason = "; ".join(case.prediction.flags.values())
 
