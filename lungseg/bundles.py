@@ -45,12 +45,18 @@ def open_bundle(path: str | PathLike | None = None) -> Bundle:
         UsageError: it is neither.
         LungsegError: it is damaged.
     """
-    path = bundle_root() if path is None else Path(path)
+    path = bundle_root() if path is None else _within(Path(path))
     if path.is_dir():
         return _open_folder(path)
     if not path.is_file():
         raise UsageError("there is no such bundle", path, "give the folder that holds configs and models")
     return _open_torchscript(path)
+
+
+def _within(path: Path) -> Path:
+    """Return the one model of a folder of models, as packages of MONAI Deploy have them, else the path itself."""
+    models = [file.parent.parent for file in path.glob(f"*/configs/{_CONFIG}")] + list(path.glob("*/*.ts"))
+    return models[0] if len(models) == 1 else path
 
 
 def _open_folder(root: Path) -> Bundle:

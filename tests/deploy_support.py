@@ -12,10 +12,13 @@ import highdicom
 import numpy as np
 import pytest
 from images_support import write_dicom
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.uid import generate_uid
 
+from benchmarks.orthanc_node import program
 from lungseg.data import phantom
+from lungseg.errors import UsageError
+from lungseg.locate import bundle_root
 
 PATIENT = {
     "PatientName": "Secret^Zoë",
@@ -54,6 +57,13 @@ def hash_of(study: object) -> int:
     return sum(map(ord, str(study)))
 
 
+def other_weights(folder: Path) -> Path:
+    """Copy the bundle to `folder`, with the Montgomery weights as its own."""
+    shutil.copytree(bundle_root(), folder)
+    shutil.copy(folder / "models" / "model_montgomery.pt", folder / "models" / "model.pt")
+    return folder
+
+
 def by_name(folder: Path) -> dict[str, dict]:
     """The entries of a summary by the stems of their files."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -85,20 +95,9 @@ def check_carried_over(result: Dataset, source: Dataset) -> None:
         assert result.get(name, "") == source.get(name, ""), name
 
 
-_PACKAGES = {"Orthanc": "orthanc", "storescu": "dcmtk", "dciodvfy": "dicom3tools"}
-
-
-def needed(program: str) -> str:
+def needed(name: str) -> str:
     """The path of a program; where it is missing the test is skipped, telling the Debian package."""
-    path = shutil.which(program)
-    if path is None:
-        pytest.skip(f"{program} is not installed (Debian: {_PACKAGES[program]})")
-    return path
-
-
-def written_segs(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.seg.dcm"))
-
-
-def read(path: Path) -> Dataset:
-    return dcmread(path)
+    try:
+        return program(name)
+    except UsageError as missing:
+        pytest.skip(str(missing))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_support import REAL, needs_real_data
-from deploy_support import by_name, check_carried_over, check_valid, labels_of_seg, write_study_file
+from deploy_support import by_name, check_carried_over, check_valid, labels_of_seg, other_weights, write_study_file
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
@@ -252,12 +252,6 @@ def test_a_second_run_makes_the_same_objects(studies, processed, tmp_path, comma
     )
     new = by_name(tmp_path / "new")["pa"]["results"]
     assert new["segmentation"]["series_instance_uid"] != first["segmentation"]["series_instance_uid"]
-
-
-def other_weights(folder: Path) -> Path:
-    shutil.copytree(bundle_root(), folder)
-    shutil.copy(folder / "models" / "model_montgomery.pt", folder / "models" / "model.pt")
-    return folder
 
 
 def test_its_own_results_are_left_alone(processed, tmp_path, command):

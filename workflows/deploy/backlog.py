@@ -9,9 +9,6 @@ from dataclasses import dataclass
 
 from lungseg.workflows.deploy.orthanc import Change
 
-# After so long, ask whether the study of an instance is stable. Orthanc tells by itself, but not of studies that
-# were still arriving when it was stopped.
-_ASK_AFTER = 10.0
 _LONGEST_DELAY = 300.0
 
 
@@ -19,7 +16,7 @@ _LONGEST_DELAY = 300.0
 class _Waiting:
     sequence: int
     ask_at: float
-    delay: float = _ASK_AFTER
+    delay: float
 
 
 class Backlog:
@@ -27,11 +24,13 @@ class Backlog:
 
     Args:
         sequence: of the last change that is done.
+        ask_after: seconds until one asks whether the study of an instance is stable. Orthanc tells by itself, but not
+            of studies that were still arriving when it was stopped.
         clock: seconds from any point in time.
     """
 
-    def __init__(self, sequence: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.read = sequence
+    def __init__(self, sequence: int, ask_after: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.read, self.ask_after = sequence, ask_after
         self._clock = clock
         self._waiting: dict[str, _Waiting] = {}
 
@@ -39,7 +38,8 @@ class Backlog:
         """Take note of a change."""
         self.read = max(self.read, change.sequence)
         if change.kind in ("NewInstance", "StableStudy"):
-            self._waiting.setdefault(change.resource, _Waiting(change.sequence, self._clock() + _ASK_AFTER))
+            ask_at = self._clock() + self.ask_after
+            self._waiting.setdefault(change.resource, _Waiting(change.sequence, ask_at, self.ask_after))
 
     def done(self, resources: Iterable[str]) -> None:
         """Forget a study and its instances."""

@@ -21,6 +21,7 @@ from lungseg.workflows.deploy.study import StudyProcessor, look_into
 
 _POLL = 1.0
 _LONGEST_PAUSE = 30.0
+_ASK_AFTER = 10.0
 _RESUBMIT_EVERY = 60.0
 
 
@@ -77,7 +78,8 @@ def watch(
 
     Raises:
         UsageError: another worker is at work, or Orthanc does not know us or a modality.
-        LungsegError: the state belongs to another Orthanc.
+        LungsegError: the state belongs to another Orthanc; with `once`, Orthanc does not answer or a study could not be
+            processed now.
     """
     orthanc, folder = Orthanc(url, credentials(credentials_file)), Path(state or default_folder(url))
     if dry_run:
@@ -86,14 +88,20 @@ def watch(
     held = State(folder)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        application = start(bundle, device, settings)
+        # "Now" is before the application starts, which takes its time.
         sequence = _patiently(lambda: _from_where(orthanc, since, held.load()), once, say)
         unknown = sorted(set(send_to or []) - set(orthanc.modalities() if send_to else []))
         if unknown:
             raise UsageError(f"Orthanc knows no modality {unknown[0]}", url, "add it to DicomModalities")
         held.save(sequence)
+        application = start(bundle, device, settings)
         processor = StudyProcessor(orthanc, application, folder / "work", send_to or [])
-        _Worker(orthanc, processor, held, sequence, say).follow(once)
+        worker = _Worker(orthanc, processor, held, Backlog(sequence, 0 if once else _ASK_AFTER), say)
+        say(f"following {orthanc.url} from change {sequence} on")
+        if once:
+            worker.catch_up_once()
+        else:
+            worker.follow()
     finally:
         held.close()
 
@@ -139,14 +147,15 @@ def _foretell(orthanc: Orthanc, sequence: int, bundle: str | PathLike | None, sa
 
 class _Worker:
     def __init__(
-        self, orthanc: Orthanc, processor: StudyProcessor, state: State, sequence: int, say: Callable[[str], None]
+        self, orthanc: Orthanc, processor: StudyProcessor, state: State, backlog: Backlog, say: Callable[[str], None]
     ) -> None:
         self.orthanc, self.processor, self.state, self.say = orthanc, processor, state, say
-        self.backlog, self.saved = Backlog(sequence), sequence
+        self.backlog, self.saved = backlog, backlog.sequence
         self.resubmit_at = time.monotonic() + _RESUBMIT_EVERY
+        self.postponed: set[str] = set()
 
-    def follow(self, once: bool) -> None:
-        self.say(f"following {self.orthanc.url} from change {self.saved} on")
+    def follow(self) -> None:
+        """Go on until stopped, whatever happens to Orthanc."""
         pause = _POLL
         while True:
             try:
@@ -156,10 +165,16 @@ class _Worker:
             except UnavailableError as error:
                 self.say(str(error))
                 moved, pause = False, min(2 * pause, _LONGEST_PAUSE)
-            if once and not moved:
-                return
             if not moved:
                 time.sleep(pause)
+
+    def catch_up_once(self) -> None:
+        """Process what is there."""
+        while self._catch_up():
+            pass
+        if self.postponed:
+            remedy = "see above, and start it again"
+            raise LungsegError(f"{len(self.postponed)} studies could not be processed now", self.orthanc.url, remedy)
 
     def _catch_up(self) -> bool:
         """Read the feed to its end, processing what is stable; return whether anything was."""
@@ -192,9 +207,11 @@ class _Worker:
             found = look_into(self.orthanc, study, self.processor.application.algorithm.weights)
             if found.radiographs:
                 self.say(f"study {study}: {self.processor(study, found.radiographs)}")
+            self.postponed.discard(study)
             self.backlog.done([study, *also, *found.instances])
             return bool(found.radiographs)
         except GoneError:
+            self.postponed.discard(study)
             self.backlog.done([study, *also])
             return False
         except UsageError:
@@ -204,6 +221,7 @@ class _Worker:
                 error = writing_failed(error, self.processor.folder / "in")
             told = error if isinstance(error, LungsegError) else first_line(error)
             self.say(f"study {study}: postponed: {told}")
+            self.postponed.add(study)
             self.backlog.postpone(study)
             return False
 
