@@ -26,7 +26,7 @@ from benchmarks.orthanc_node import Node, Worker, program, wait_until
 from benchmarks.tables import NOT_MEASURED, markdown_table
 
 SPEED_SIDE, SIDE = 1024, 512
-SPEED_COUNT, COUNT = 200, 60
+SPEED_COUNT, COUNT = 200, 40
 _TRIAL_COUNT = 10
 # More would take longer to draw than to segment.
 _DIFFERENT = 5
@@ -82,7 +82,7 @@ def measure_speed(count: int) -> dict:
             began = time.perf_counter()
             assert node.send(folder / "in").returncode == 0
             sent = time.perf_counter()
-            wait_until(lambda: worker.log.count("study") >= count, "not all were processed", _SECONDS)
+            wait_for_studies(worker, count)
             ended = time.perf_counter()
             assert not any(compare(node, masks).values()), compare(node, masks)
             return {
@@ -185,6 +185,11 @@ def compare(node: Node, masks: dict[str, np.ndarray]) -> dict[str, int]:
     return {"lost": lost, "doubled": doubled, "wrong": wrong}
 
 
+def wait_for_studies(worker: Worker, count: int) -> None:
+    """Wait until the worker, or those before it, has told of so many studies."""
+    wait_until(lambda: worker.log.count("study") >= count, "some studies were not processed", _SECONDS)
+
+
 def settled(node: Node, worker: Worker, sources: int) -> None:
     """Wait until all results are there and the worker has caught up with the feed that they are in."""
     state = worker.log_file.parent / "state" / "sequence.json"
@@ -205,7 +210,7 @@ def worker_killed(folder: Path, count: int) -> dict:
         worker.wait_for("following")
         node.send(folder / "in")
         for share in (1, 2):
-            wait_until(lambda part=share: worker.log.count("study") >= part * count // 3, "it is slow", _SECONDS)
+            wait_for_studies(worker, share * count // 3)
             worker.kill()
             worker = Worker(node, folder)
         settled(node, worker, count)
@@ -224,7 +229,7 @@ def orthanc_stopped(folder: Path, count: int, stop: Callable[[Node], None] = Nod
     try:
         worker.wait_for("following")
         node.send(folder / "in1")
-        wait_until(lambda: worker.log.count("study") >= count // 6, "it is slow", _SECONDS)
+        wait_for_studies(worker, count // 6)
         stop(node)
         time.sleep(15)
         node.start()
@@ -324,7 +329,7 @@ def malformed_objects(folder: Path, count: int) -> dict:
     try:
         worker.wait_for("following")
         node.send(folder / "in")
-        wait_until(lambda: worker.log.count("study") >= count + len(damages), "it is slow", _SECONDS)
+        wait_for_studies(worker, count + len(damages))
         return compare(node, masks)
     finally:
         worker.kill()

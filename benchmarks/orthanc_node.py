@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Orthanc on loopback with the shipped configuration, and a worker beside it: for the benchmark and the tests."""
+"""A real Orthanc on loopback with the shipped configuration, and a worker beside it: for benchmark and tests."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 
@@ -16,6 +17,7 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage, Segmentati
 
 from benchmarks.orthanc_node import ENVIRONMENT, PASSWORD, Node, Worker, free_port, wait_until
 from lungseg.demo import real_radiograph
+from lungseg.workflows.deploy import watch
 from lungseg.workflows.deploy.orthanc import Orthanc
 
 pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
@@ -41,9 +43,16 @@ def node(tmp_path, credentials):
     node.stop()
 
 
+@pytest.fixture(scope="module")
+def warm():
+    """Starts the application once for all workers in this process."""
+    return functools.cache(watch.start)
+
+
 @pytest.fixture
-def catch_up(command, tmp_path):
+def catch_up(command, tmp_path, monkeypatch, warm):
     """Call `lungseg deploy watch --once`, in this process, with one state."""
+    monkeypatch.setattr(watch, "start", warm)
 
     def call(node: Node, *arguments: object):
         state = ("--state", tmp_path / "state")
@@ -224,29 +233,28 @@ def test_new_weights_make_a_new_series_beside_the_old(node, catch_up, tmp_path):
 
 def test_killed_at_any_point_it_catches_up(node, catch_up, tmp_path, monkeypatch):
     """Stopped before each of its calls to Orthanc in turn, and started again: one copy of each result."""
-    write_study_file(tmp_path / "empty.dcm", "first")
-    catch_up(node)  # at now
-    call, calls = Orthanc._call, []
+    catch_up(node)  # begins at now
+    call, calls, limit = Orthanc._call, [], 0
 
     def killed(self, *arguments, **content):
         calls.append(arguments)
-        if len(calls) == stop_at:
+        if len(calls) == limit:
             raise KeyboardInterrupt
         return call(self, *arguments, **content)
 
     monkeypatch.setattr(Orthanc, "_call", killed)
-    stop_at, finished = 1, False
-    while not finished:
-        path = write_study_file(tmp_path / f"{stop_at}.dcm", stop_at) and tmp_path / f"{stop_at}.dcm"
-        node.send(path)
+    status = None
+    while status != 0:
+        point = len(node.studies()) + 1
+        write_study_file(tmp_path / f"{point}.dcm", point)
+        node.send(tmp_path / f"{point}.dcm")
         wait_until(lambda: is_stable(node), "the study does not become stable")
         calls.clear()
-        finished = catch_up(node).status == 0
-        calls.clear()
-        stop_at, after = 10**9, stop_at + 1
+        limit = point
+        status = catch_up(node).status
+        limit = 0
         assert catch_up(node).status == 0
-        stop_at = after
-    assert stop_at > 8
+    assert point > 8
     results = node.results()
     assert len(results) == len(node.studies())
     assert {len(made) for made in results.values()} == {2}
