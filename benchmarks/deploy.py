@@ -26,7 +26,7 @@ from benchmarks.orthanc_node import Node, Worker, program, wait_until
 from benchmarks.tables import NOT_MEASURED, markdown_table
 
 SPEED_SIDE, SIDE = 1024, 512
-SPEED_COUNT, COUNT = 200, 40
+SPEED_COUNT, COUNT = 200, 30
 _TRIAL_COUNT = 10
 # More would take longer to draw than to segment.
 _DIFFERENT = 5

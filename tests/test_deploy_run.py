@@ -215,11 +215,11 @@ def test_what_is_no_bundle_is_refused(studies, tmp_path, command, model, reason)
 
 
 def test_another_bundle_folder_is_what_runs(studies, tmp_path, command):
-    """A bundle whose threshold is nearly one finds no lungs."""
-    shutil.copytree(bundle_root(), tmp_path / "bundle")
-    config = tmp_path / "bundle" / "configs" / "inference.json"
+    """A bundle whose threshold is beyond one finds no lungs; it lies in a folder of models, as in a package."""
+    shutil.copytree(bundle_root(), tmp_path / "models" / "lungs")
+    config = tmp_path / "models" / "lungs" / "configs" / "inference.json"
     config.write_text(config.read_text().replace('"threshold": 0.45', '"threshold": 1.1'))
-    done = command("deploy", "run", "-i", studies / "a", "-o", tmp_path / "out", "-m", tmp_path / "bundle")
+    done = command("deploy", "run", "-i", studies / "a", "-o", tmp_path / "out", "-m", tmp_path / "models")
     assert done.status == 0
     assert by_name(tmp_path / "out")["pa"]["measures"]["lungs_px"] == 0
 

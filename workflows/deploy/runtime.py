@@ -26,7 +26,7 @@ def prepare_runtime() -> Path:
     Raises:
         UsageError: a package of the extra `deploy`, or the library, is missing.
     """
-    for package in ("holoscan", "highdicom", "requests"):
+    for package in ("holoscan", "highdicom"):
         if find_spec(package) is None:
             raise UsageError(f"the application needs the package {package}", remedy=_INSTALL)
     try:
