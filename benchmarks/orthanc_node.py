@@ -60,6 +60,8 @@ class Node:
     def __init__(self, folder: Path, **settings) -> None:
         self.folder, self.http, self.dicom = folder, free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.http}"
+        self._session = requests.Session()
+        self._session.auth = ("lungseg", PASSWORD)
         shipped = (ROOT / "workflows" / "deploy" / "orthanc.json").read_text(encoding="utf-8")
         config = json.loads(re.sub(r"^ *//.*$", "", shipped, flags=re.MULTILINE))
         storage = str(folder / "storage")
@@ -93,9 +95,8 @@ class Node:
         self.process.wait()
 
     def get(self, path: str, **parameters):
-        answer = requests.get(self.url + path, parameters, auth=("lungseg", PASSWORD), timeout=30)
-        assert answer.ok, (path, answer.status_code)
-        return answer.json()
+        """Ask Orthanc's REST interface, or DICOMweb."""
+        return self._ask(path, parameters).json()
 
     def send(self, *files: Path, title: str = "PACS", options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
         """Send files, or all in folders, by dcmtk's storescu."""
@@ -110,22 +111,21 @@ class Node:
     def studies(self) -> list[str]:
         return self.get("/studies")
 
-    def instances(self) -> list[Dataset]:
-        """All that is stored."""
-        files = [
-            requests.get(f"{self.url}/instances/{one}/file", auth=("lungseg", PASSWORD), timeout=30).content
-            for one in self.get("/instances")
-        ]
-        return [dcmread(BytesIO(content)) for content in files]
-
     def results(self) -> dict[str, list[Dataset]]:
         """What lungseg made, by the SOP instance UIDs of its sources."""
         found: dict[str, list[Dataset]] = {}
-        for dataset in self.instances():
-            if dataset.get("Manufacturer") == "lungseg":
-                source = dataset.SourceImageSequence[0].ReferencedSOPInstanceUID
-                found.setdefault(source, []).append(dataset)
+        for series in self.get("/series", expand=""):
+            if series["MainDicomTags"].get("Manufacturer") == "lungseg":
+                for instance in series["Instances"]:
+                    dataset = dcmread(BytesIO(self._ask(f"/instances/{instance}/file").content))
+                    source = dataset.SourceImageSequence[0].ReferencedSOPInstanceUID
+                    found.setdefault(str(source), []).append(dataset)
         return found
+
+    def _ask(self, path: str, parameters: dict | None = None) -> requests.Response:
+        answer = self._session.get(self.url + path, params=parameters, timeout=60)
+        assert answer.ok, (path, answer.status_code)
+        return answer
 
 
 class Worker:
