@@ -265,6 +265,7 @@ def disk_full(folder: Path, count: int, whose: str) -> dict:
         sending = node.send(folder / "in")
         time.sleep(20)
         subprocess.run(["mount", "-o", f"remount,size={_LARGE}", disk], check=True)
+        assert sending.returncode or "postponed" in worker.log, "nothing was full"
         if sending.returncode:
             # What Orthanc refused, the modality sends again.
             node.send(folder / "in")
@@ -284,7 +285,7 @@ def association_aborted(folder: Path, count: int) -> dict:
     worker = Worker(node, folder)
     try:
         worker.wait_for("following")
-        for seconds in (0.05, 0.1, 0.2):
+        for share in (5, 4, 3):
             sender = subprocess.Popen(
                 [
                     program("storescu"),
@@ -298,7 +299,9 @@ def association_aborted(folder: Path, count: int) -> dict:
                     folder / "in",
                 ]
             )
-            time.sleep(seconds)
+            while len(node.get("/studies")) < count // share:
+                time.sleep(0.001)
+            assert sender.poll() is None, "it was done before it was killed: send more"
             sender.kill()
             sender.wait()
         node.send(folder / "in")
