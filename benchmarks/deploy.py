@@ -363,9 +363,8 @@ def tables(numbers: dict | None) -> dict[str, str]:
         ["Share of the worker's time in the application", f"{speed['stages']['run'] / busy:.0%}"],
         ["Share spent fetching and storing", f"{network / busy:.0%}"],
     ]
-    told = (
-        f"{speed['studies']} studies of one phantom of {speed['side']} x {speed['side']} pixels. {numbers['machine']}."
-    )
+    of = f"of one radiograph each, {speed['side']} x {speed['side']} pixels"
+    told = f"{speed['studies']} studies {of}. {numbers['machine']}."
     disturbed = [
         [one["name"], *(str(one[figure]) for figure in ("studies", "lost", "doubled", "wrong"))]
         for one in numbers["disturbances"]
