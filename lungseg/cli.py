@@ -16,6 +16,7 @@ from lungseg import __version__
 from lungseg.engines import ENGINES, EXPORT_FORMATS, PRECISIONS
 from lungseg.errors import LungsegError, UsageError, first_line
 from lungseg.outputs import DEFAULT_KINDS, KINDS
+from lungseg.startup import leave_out_monai_deploy
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.own_process = arguments is None
     _settle()
+    if options.own_process and options.run not in (_deploy_run, _deploy_watch):
+        leave_out_monai_deploy()
     try:
         return options.run(options)
     except UsageError as error:
@@ -135,10 +138,42 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.set_defaults(run=_export)
 
+    deploy = commands.add_parser("deploy", help="DICOM studies in, DICOM results out: the MONAI Deploy application")
+    _add_deploy(deploy.add_subparsers(required=True, metavar="run|watch"))
+
     pack = commands.add_parser("pack", help="zip the bundle with its code")
     pack.add_argument("--output", default="lung_cxr_segmentation.zip", help="file to write")
     pack.set_defaults(run=_pack)
     return parser
+
+
+def _add_deploy(commands) -> None:
+    run = commands.add_parser("run", help="process a folder of DICOM studies once")
+    run.add_argument("-i", "--input", required=True, help="folder with DICOM studies")
+    run.add_argument("-o", "--output", required=True, help="folder for the results")
+    _add_application(run)
+    run.set_defaults(run=_deploy_run)
+
+    watch = commands.add_parser("watch", help="process each study that arrives in an Orthanc, and put results back")
+    watch.add_argument("--orthanc", required=True, metavar="URL", help="such as http://127.0.0.1:8042")
+    watch.add_argument(
+        "--credentials",
+        metavar="FILE",
+        help="file with user:password (default: LUNGSEG_ORTHANC_USER and LUNGSEG_ORTHANC_PASSWORD)",
+    )
+    watch.add_argument("--state", metavar="DIR", help="folder of the state (default: under ~/.local/state/lungseg)")
+    watch.add_argument("--since", type=int, metavar="N", help="begin after change N of the feed; 0 takes all there is")
+    watch.add_argument("--send-to", action="append", metavar="NAME", help="modality that Orthanc sends the results to")
+    watch.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    watch.add_argument("--once", action="store_true", help="stop when nothing is left to do")
+    _add_application(watch)
+    watch.set_defaults(run=_deploy_watch)
+
+
+def _add_application(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-m", "--model", metavar="BUNDLE", help="a bundle's folder or TorchScript file (default: ours)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--config", metavar="FILE", help="settings instead of those in workflows/deploy/app.yaml")
 
 
 def _at_least_one(text: str) -> int:
@@ -291,6 +326,36 @@ def _export(options: argparse.Namespace) -> int:
         print(f"  {parity}")
     for file in files:
         print(file)
+    return 0
+
+
+def _deploy_run(options: argparse.Namespace) -> int:
+    from lungseg.workflows.deploy.run import run
+
+    return run(options.input, options.output, options.model, options.device, options.config)
+
+
+def _deploy_watch(options: argparse.Namespace) -> int:
+    from lungseg.workflows.deploy.runtime import prepare_runtime
+
+    prepare_runtime()
+    import functools
+
+    from lungseg.workflows.deploy.watch import watch
+
+    watch(
+        options.orthanc,
+        options.model,
+        options.device,
+        options.config,
+        credentials_file=options.credentials,
+        state=options.state,
+        since=options.since,
+        send_to=options.send_to,
+        dry_run=options.dry_run,
+        once=options.once,
+        say=functools.partial(print, flush=True),
+    )
     return 0
 
 

@@ -17,6 +17,7 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
 from lungseg import __version__
+from lungseg.bundles import Bundle
 from lungseg.engines import make_engine
 from lungseg.errors import LungsegError, UsageError, in_words
 from lungseg.images import Radiograph
@@ -96,6 +97,7 @@ class Predictor:
         device: see :func:`choose_device`.
         engine, precision: what computes the network, see :func:`lungseg.engines.make_engine`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory.
+        bundle: what to run instead of this package's bundle and `weights`, see :func:`lungseg.bundles.open_bundle`.
 
     Raises:
         UsageError: there is no such device or engine.
@@ -109,18 +111,22 @@ class Predictor:
         engine: str = "torch",
         precision: str = "fp32",
         keep_probabilities: bool = False,
+        bundle: Bundle | None = None,
     ) -> None:
-        self.weights = weights_file(weights)
+        self.weights = bundle.weights if bundle else weights_file(weights)
         self.device = choose_device(device)
         parser = ConfigParser()
-        parser.read_config(str(config_file("inference")))
-        parser["bundle_root"] = str(bundle_root())
+        parser.read_config(bundle.config if bundle else str(config_file("inference")))
+        parser["bundle_root"] = str(bundle.root if bundle else bundle_root())
         parser["weights"] = str(self.weights)
         for key, value in model_settings(self.weights).items():
             parser[key] = value
         parser["device"] = f"$torch.device('{self.device}')"
         finish = parser["postprocessing"]["transforms"]
         parser["postprocessing"]["transforms"] = [t for t in finish if not t["_target_"].startswith("SaveImage")]
+        if bundle and bundle.network:
+            # In the memory format that the config gives its own: another one changes the sums' last bits.
+            parser["network"] = bundle.network.to(self.device, memory_format=torch.channels_last)
         try:
             self.network = parser.get_parsed_content("network").eval()
         except RuntimeError as error:

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import sys
 
+# Imported by MONAI where it is installed, it takes seconds and wants a CUDA library even without a GPU.
+_DEPLOY = ("monai.deploy",)
 # What MONAI imports at once where it is installed, does without where it is not, and segmenting has no use for.
 _UNUSED = (
     "ignite",
     "matplotlib",
+    *_DEPLOY,
     "pandas",
     "scipy.signal",
     "scipy.stats",
@@ -25,9 +28,23 @@ def import_monai_quickly() -> None:
     What MONAI makes of them, its engines for one, then fails in this process for good: this is for processes that only
     segment. To all others than MONAI the packages stay as they are.
     """
+    _import_monai_without(_UNUSED)
+
+
+def import_monai_alone() -> None:
+    """Import MONAI without MONAI Deploy, which can still be imported afterwards."""
+    _import_monai_without(_DEPLOY)
+
+
+def leave_out_monai_deploy() -> None:
+    """Let `import monai` pass over MONAI Deploy, whenever it comes: for processes that do not deploy."""
+    sys.modules.setdefault("monai.deploy", None)
+
+
+def _import_monai_without(names: tuple[str, ...]) -> None:
     if "monai" in sys.modules:
         return
-    hidden = [name for name in _UNUSED if name not in sys.modules]
+    hidden = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))
     try:
         import monai  # noqa: F401

@@ -8,14 +8,23 @@ import os
 import subprocess
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from lungseg.errors import UsageError
+from lungseg.workflows.deploy.runtime import prepare_runtime
+
 # Several processes with many threads each are slower than with one, on the few cores of a test machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Importing MONAI imports MONAI Deploy, which wants the CUDA runtime library, in this process and in those it starts.
+with suppress(UsageError):
+    os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(
+        filter(None, (str(prepare_runtime()), os.environ.get("LD_LIBRARY_PATH")))
+    )
 
 # Overrides that train a network in a second or two.
 TINY = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, choices, predict, record, robustness, training, windows
+from benchmarks import accuracy, choices, deploy, predict, record, robustness, training, windows
 from benchmarks.accuracy_tables import PUBLISHED, tables
 from benchmarks.shapes import original_sizes, shapes
 from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
@@ -77,7 +77,7 @@ def test_numbers_are_aligned_to_the_right():
 
 
 def test_every_marked_table_has_a_script():
-    modules = (choices, windows, training, predict, robustness)
+    modules = (choices, windows, training, predict, robustness, deploy)
     known = set(tables([], {})) | {name for module in modules for name in module.tables(None)}
     for document in (ROOT / name for name in record.DOCUMENTS):
         if document.is_file():
@@ -85,7 +85,7 @@ def test_every_marked_table_has_a_script():
     assert set(table_names((ROOT / "benchmarks/README.md").read_text("utf-8"))) == known
 
 
-@pytest.mark.parametrize("name", ["accuracy", "windows", "training", "predict"])
+@pytest.mark.parametrize("name", ["accuracy", "windows", "training", "predict", "deploy"])
 def test_every_script_tells_its_options(name, capsys):
     with pytest.raises(SystemExit) as stop:
         import_module(f"benchmarks.{name}").main(["--help"])
@@ -256,3 +256,20 @@ def test_training_is_measured_by_epoch(dataset):
     assert numbers["pairs"] == 10
     assert numbers["peak_bytes"] > 2**26
     assert "waiting for data" in training.tables(numbers)["training"]
+
+
+def test_the_loop_is_measured_and_nothing_is_lost():
+    log = (
+        "following http://127.0.0.1:1 from change 0 on\n"
+        "study a: 1 ok (fetch 0.25 s, run 2.00 s, store 0.25 s)\n"
+        "study b: 1 skipped, 1 ok (fetch 0.50 s, run 1.00 s, store 1.00 s)\n"
+        "study c: postponed: Orthanc does not answer (ConnectTimeout); it took (5 s)\n"
+    )
+    stages = deploy.stages_of(log.replace("; it took (5 s)", "."))
+    assert stages == {"fetch": 0.75, "run": 3.0, "store": 1.25}
+    speed = {"studies": 2, "side": 512, "sending": 1.0, "seconds": 6.0, "stages": stages}
+    disturbed = [{"name": "flood", "studies": 2, "lost": 0, "doubled": 0, "wrong": 0}]
+    shown = deploy.tables({"machine": "a machine", "speed": speed, "disturbances": disturbed})
+    assert "| Studies per minute | 20 |" in shown["deploy"]
+    assert "| Share spent fetching and storing | 40% |" in shown["deploy"]
+    assert "| flood | 2 | 0 | 0 | 0 |" in shown["deploy-disturbed"]

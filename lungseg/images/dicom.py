@@ -49,10 +49,10 @@ def read_dicom(path: Path) -> Radiograph:
     return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32), spacing, kind, view)
 
 
-def open_dicom(path: Path) -> Dataset:
+def open_dicom(path: Path, stop_before_pixels: bool = False) -> Dataset:
     """Read a file into a dataset whose `file_meta` states a transfer syntax, even where the file does not."""
     _refuse_inflated(path)
-    dataset = pydicom.dcmread(path, force=True)
+    dataset = pydicom.dcmread(path, force=True, stop_before_pixels=stop_before_pixels)
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = getattr(dataset, "original_encoding", None) or (
             dataset.is_implicit_VR,  # pydicom 2

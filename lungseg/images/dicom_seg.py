@@ -5,16 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
-from pydicom import Dataset, dcmread
-from pydicom.uid import generate_uid
-from pydicom.valuerep import DA, TM
+from pydicom import Dataset
 
 from lungseg.errors import LungsegError, first_line
-from lungseg.images.formats import HEAD_BYTES, format_of
+from lungseg.images.dicom_source import Algorithm, derived_uids, read_reference
 
 _REMEDY = "leave out dicom-seg for this file"
 # SNOMED CT, and the overlays' colours in CIELab (PS3.3, C.10.7.1.1).
@@ -22,43 +19,11 @@ _SEGMENTS = {
     1: ("Right lung", "3341006", (69.8, -12.0, -34.8)),
     2: ("Left lung", "44029006", (70.6, 16.5, 74.7)),
 }
-_TYPE_1 = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-# Attributes that every object has to have, with a value or empty, and what a value has to be.
-_TYPE_2 = {
-    "PatientID": str,
-    "PatientName": str,
-    "PatientBirthDate": DA,
-    "PatientSex": {"M": "M", "F": "F", "O": "O"}.__getitem__,
-    "AccessionNumber": str,
-    "StudyID": str,
-    "StudyDate": DA,
-    "StudyTime": TM,
-    "ReferringPhysicianName": str,
-    "Modality": str,
-}
-# A segmentation's Pixel Measures hold in the patient and come with a thickness, which a projection has not. Its
-# pixels are the source's, whose own attributes tell what is known of their size.
-_GEOMETRY = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID")
 
 
-@dataclass(frozen=True)
-class Algorithm:
-    """What made a segmentation.
-
-    Attributes:
-        name: what it is called.
-        version: which one it is, at most 51 characters; a segmentation states the weights with it.
-        weights: SHA-256 of the file of its weights, in hex.
-        software: version of the program that runs it.
-    """
-
-    name: str
-    version: str
-    weights: str
-    software: str
-
-
-def encode_dicom_seg(labels: np.ndarray, source: str | PathLike, algorithm: Algorithm) -> bytes:
+def encode_dicom_seg(
+    labels: np.ndarray, source: str | PathLike, algorithm: Algorithm, *, one_per_source: bool = False
+) -> bytes:
     """Return the bytes of a DICOM Segmentation (binary; two frames: right lung, left lung) of a radiograph.
 
     It refers to the source, pixel for pixel, and repeats what that says of the patient and the study, but states no
@@ -68,56 +33,23 @@ def encode_dicom_seg(labels: np.ndarray, source: str | PathLike, algorithm: Algo
         labels: (H, W) uint8 of the source's size: 0 background, 1 right lung, 2 left lung.
         source: the DICOM file that was segmented.
         algorithm: what made the labels.
+        one_per_source: the UIDs depend on the source and the weights alone, not on the labels, of which the number of
+            threads may change a pixel: an archive then keeps one segmentation however often it is made.
 
     Raises:
         LungsegError: the source is no DICOM file, or lacks what a segmentation has to repeat.
     """
-    reference = _reference(_header(source))
-    missing = [name for name in _TYPE_1 if not reference.get(name)]
-    if missing:
-        raise LungsegError(f"the DICOM file has no {missing[0]}, so that no DICOM SEG can refer to it", source, _REMEDY)
+    reference = read_reference(source, "DICOM SEG", _REMEDY)
     file = io.BytesIO()
     try:
-        _segmentation(labels, reference, algorithm).save_as(file)
+        _segmentation(labels, reference, algorithm, one_per_source).save_as(file)
     except Exception as error:  # whatever an odd header leads highdicom to
         what = f"no DICOM SEG can be made of a {reference.SOPClassUID.name} ({first_line(error)})"
         raise LungsegError(what, source, _REMEDY) from error
     return file.getvalue()
 
 
-def _header(source: str | PathLike) -> Dataset:
-    try:
-        with open(source, "rb") as file:
-            head = file.read(HEAD_BYTES)
-        if format_of(head) == "dicom":
-            return dcmread(source, stop_before_pixels=True, force=True)
-    except Exception as error:  # it could be read before
-        raise LungsegError(f"the file cannot be read again ({first_line(error)})", source, "check the disk") from None
-    raise LungsegError("this is no DICOM file, so that no DICOM SEG can refer to it", source, _REMEDY)
-
-
-def _reference(source: Dataset) -> Dataset:
-    """Turn the source's header into one that highdicom takes: what must be there is, and what is damaged is not."""
-    for tag in list(source.keys()):
-        try:
-            source[tag]
-        except Exception:  # no value of its kind
-            del source[tag]
-    for name, convert in _TYPE_2.items():
-        value = source.get(name)
-        try:
-            good = value is not None and convert(value) is not None
-        except (KeyError, TypeError, ValueError):
-            good = False
-        if not good:
-            setattr(source, name, "")
-    for name in _GEOMETRY:
-        if name in source:
-            delattr(source, name)
-    return source
-
-
-def _segmentation(labels: np.ndarray, source: Dataset, algorithm: Algorithm) -> Dataset:
+def _segmentation(labels: np.ndarray, source: Dataset, algorithm: Algorithm, one_per_source: bool) -> Dataset:
     import highdicom
     from highdicom.color import CIELabColor
     from pydicom.sr.codedict import Code, codes
@@ -141,15 +73,14 @@ def _segmentation(labels: np.ndarray, source: Dataset, algorithm: Algorithm) -> 
         )
         for number, (name, code, colour) in _SEGMENTS.items()
     ]
-    made_of = [source.SOPInstanceUID, *vars(algorithm).values(), hashlib.sha256(labels.tobytes()).hexdigest()]
+    more = [] if one_per_source else [algorithm.software, hashlib.sha256(labels.tobytes()).hexdigest()]
     segmentation = highdicom.seg.Segmentation(
         source_images=[source],
         pixel_array=labels,
         segmentation_type="BINARY",
         segment_descriptions=segments,
-        series_instance_uid=generate_uid(entropy_srcs=["series", *made_of]),
+        **derived_uids("", source, algorithm, *more),
         series_number=1000,
-        sop_instance_uid=generate_uid(entropy_srcs=["instance", *made_of]),
         instance_number=1,
         manufacturer="lungseg",
         manufacturer_model_name="lungseg",

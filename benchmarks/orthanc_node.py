@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Orthanc on loopback with the shipped configuration, and a worker beside it: for benchmark and tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import requests
+from pydicom import Dataset, dcmread
+
+from lungseg.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+PASSWORD = "a password that opens nothing else"
+# Worker and Orthanc read it.
+ENVIRONMENT = {"LUNGSEG_ORTHANC_USER": "lungseg", "LUNGSEG_ORTHANC_PASSWORD": PASSWORD}
+_PACKAGES = {"Orthanc": "orthanc", "storescu": "dcmtk", "storescp": "dcmtk", "dciodvfy": "dicom3tools"}
+_SECONDS = 120
+
+
+def program(name: str) -> str:
+    """Return the path of a program.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise UsageError(f"{name} is not installed", remedy=f"install the Debian package {_PACKAGES[name]}")
+    return path
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = _SECONDS) -> None:
+    """Wait for something that will happen, however slow the machine is."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Node:
+    """An Orthanc with a storage of its own; other settings than the shipped ones are given by their names."""
+
+    def __init__(self, folder: Path, **settings) -> None:
+        self.folder, self.http, self.dicom = folder, free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.http}"
+        self._session = requests.Session()
+        self._session.auth = ("lungseg", PASSWORD)
+        shipped = (ROOT / "workflows" / "deploy" / "orthanc.json").read_text(encoding="utf-8")
+        config = json.loads(re.sub(r"^ *//.*$", "", shipped, flags=re.MULTILINE))
+        storage = str(folder / "storage")
+        config |= {"HttpPort": self.http, "DicomPort": self.dicom, "StorageDirectory": storage}
+        config |= {"IndexDirectory": storage, "StableAge": 1, **settings}
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "orthanc.json").write_text(json.dumps(config), encoding="utf-8")
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [program("Orthanc"), self.folder / "orthanc.json"],
+            stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "orthanc.log").open("a"),
+            env=os.environ | ENVIRONMENT,
+        )
+        wait_until(self.is_up, "Orthanc does not start: see its log")
+
+    def is_up(self) -> bool:
+        try:
+            return self.get("/system") is not None
+        except requests.ConnectionError:
+            return False
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+    def get(self, path: str, **parameters):
+        """Ask Orthanc's REST interface, or DICOMweb."""
+        return self._ask(path, parameters).json()
+
+    def send(self, *files: Path, title: str = "PACS", options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+        """Send files, or all in folders, by dcmtk's storescu."""
+        to = ["-aet", title, "-aec", "LUNGSEG", "127.0.0.1", str(self.dicom)]
+        return subprocess.run(
+            [program("storescu"), "+sd", "+r", *options, *to, *map(str, files)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def studies(self) -> list[str]:
+        return self.get("/studies")
+
+    def results(self) -> dict[str, list[Dataset]]:
+        """What lungseg made, by the SOP instance UIDs of its sources."""
+        found: dict[str, list[Dataset]] = {}
+        for series in self.get("/series", expand=""):
+            if series["MainDicomTags"].get("Manufacturer") == "lungseg":
+                for instance in series["Instances"]:
+                    dataset = dcmread(BytesIO(self._ask(f"/instances/{instance}/file").content))
+                    source = dataset.SourceImageSequence[0].ReferencedSOPInstanceUID
+                    found.setdefault(str(source), []).append(dataset)
+        return found
+
+    def _ask(self, path: str, parameters: dict | None = None) -> requests.Response:
+        answer = self._session.get(self.url + path, params=parameters, timeout=60)
+        assert answer.ok, (path, answer.status_code)
+        return answer
+
+
+class Worker:
+    """`lungseg deploy watch` in a process of its own."""
+
+    def __init__(self, node: Node, folder: Path, *arguments: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log_file = folder / "worker.log"
+        command = ["deploy", "watch", "--orthanc", node.url, "--state", folder / "state", *arguments]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lungseg", *map(str, command)],
+            stdout=self.log_file.open("a"),
+            stderr=subprocess.STDOUT,
+            env=os.environ | ENVIRONMENT,
+        )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8")
+
+    def wait_for(self, text: str) -> None:
+        wait_until(lambda: text in self.log or self.process.poll() is not None, f"no {text!r} in the worker's log")
+        assert text in self.log, self.log
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(timeout=60)

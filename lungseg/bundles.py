@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bundle that a user names: its folder, or the TorchScript file that `monai.bundle ckpt_export` made of it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from lungseg.errors import LungsegError, UsageError, first_line
+from lungseg.locate import bundle_root
+
+_CONFIG, _METADATA = "inference.json", "metadata.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What it takes to run a bundle's inference.
+
+    Attributes:
+        root: folder with the models beside the network's, such as that of the estimate of quality.
+        config: content of `inference.json`.
+        version: of the bundle.
+        weights: file of the network's weights.
+        network: the network itself, on the CPU, where the file holds one.
+    """
+
+    root: Path
+    config: dict
+    version: str
+    weights: Path
+    network: torch.nn.Module | None = None
+
+
+def open_bundle(path: str | PathLike | None = None) -> Bundle:
+    """Open a bundle's folder or TorchScript file, or, of None, the bundle of this package.
+
+    A TorchScript file holds the network and the configs; the models beside it are those of this package.
+
+    Raises:
+        UsageError: it is neither.
+        LungsegError: it is damaged.
+    """
+    path = bundle_root() if path is None else _within(Path(path))
+    if path.is_dir():
+        return _open_folder(path)
+    if not path.is_file():
+        raise UsageError("there is no such bundle", path, "give the folder that holds configs and models")
+    return _open_torchscript(path)
+
+
+def _within(path: Path) -> Path:
+    """Return the one model of a folder of models, as packages of MONAI Deploy have them, else the path itself."""
+    models = [file.parent.parent for file in path.glob(f"*/configs/{_CONFIG}")] + list(path.glob("*/*.ts"))
+    return models[0] if len(models) == 1 else path
+
+
+def _open_folder(root: Path) -> Bundle:
+    config, metadata = (root / "configs" / name for name in (_CONFIG, _METADATA))
+    if not config.is_file():
+        raise UsageError("the folder holds no bundle", root, f"give the folder that holds configs/{_CONFIG}")
+    try:
+        contents = [json.loads(file.read_text(encoding="utf-8")) for file in (config, metadata)]
+    except (OSError, ValueError) as error:
+        raise LungsegError(f"the bundle's configs cannot be read ({first_line(error)})", root, "restore it") from error
+    return Bundle(root, contents[0], contents[1]["version"], root / "models" / "model.pt")
+
+
+def _open_torchscript(path: Path) -> Bundle:
+    from monai.data import load_net_with_metadata
+
+    names: list[str] = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
+    if any(name.endswith(f"configs/{_CONFIG}") for name in names):
+        raise UsageError("this is a packed bundle, not a TorchScript file", path, "unzip it and give its folder")
+    if not any("/code/" in name for name in names):
+        raise UsageError("this is no TorchScript file", path, "give a bundle's folder, or what ckpt_export wrote")
+    try:
+        network, metadata, more = load_net_with_metadata(str(path), torch.device("cpu"), more_extra_files=[_CONFIG])
+        config = json.loads(more[_CONFIG])
+    except Exception as error:  # torch raises whatever a damaged byte leads it to
+        remedy = f"export it again, with --config_file configs/{_CONFIG}"
+        raise LungsegError(f"the TorchScript file cannot be used ({first_line(error)})", path, remedy) from error
+    return Bundle(bundle_root(), config, metadata["version"], path, network)

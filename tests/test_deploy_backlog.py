@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Up to where the change feed is done: never beyond what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from lungseg.workflows.deploy.backlog import Backlog
+from lungseg.workflows.deploy.orthanc import Change
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def backlog(clock) -> Backlog:
+    """A study `s` whose instances `a` and `b` arrived among those of others."""
+    backlog = Backlog(10, ask_after=10, clock=clock)
+    for sequence, (kind, resource) in enumerate(
+        [("NewInstance", "a"), ("NewSeries", "q"), ("NewInstance", "x"), ("NewInstance", "b"), ("StableStudy", "s")], 11
+    ):
+        backlog.add(Change(sequence, kind, resource))
+    return backlog
+
+
+def test_it_is_done_up_to_what_waits(backlog):
+    assert (backlog.sequence, backlog.read) == (10, 15)
+    backlog.done(["s", "a", "b"])
+    assert backlog.sequence == 12
+    backlog.done(["x"])
+    assert backlog.sequence == 15
+
+
+def test_what_is_told_twice_waits_from_the_first_time_on(backlog):
+    backlog.add(Change(16, "StableStudy", "s"))
+    backlog.done(["a", "b", "x"])
+    assert backlog.sequence == 14
+
+
+def test_it_asks_after_a_while_and_ever_more_rarely(backlog, clock):
+    assert backlog.due() == []
+    clock.now = 10
+    assert backlog.due() == ["a", "x", "b", "s"]
+    for now, due in ((10, False), (19, False), (20, True)):
+        clock.now = now
+        if now == 10:
+            backlog.postpone("a")
+        assert ("a" in backlog.due()) is due
+    backlog.postpone("a")
+    clock.now = 39
+    assert "a" not in backlog.due()
+    clock.now = 40
+    assert "a" in backlog.due()
+
+
+def test_what_is_done_is_not_asked_about(backlog, clock):
+    backlog.done(["a", "b", "s"])
+    clock.now = 1000
+    assert backlog.due() == ["x"]
+    assert "x" in backlog
+    assert "a" not in backlog

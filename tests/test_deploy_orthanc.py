@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loop with a real Orthanc: what a modality sends comes back segmented, once, and nothing else does."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+
+import numpy as np
+import pytest
+import requests
+from data_support import REAL
+from deploy_support import check_carried_over, check_valid, labels_of_seg, needed, other_weights, write_study_file
+from pydicom import dcmread
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage, SegmentationStorage
+
+from benchmarks.orthanc_node import ENVIRONMENT, PASSWORD, Node, Worker, free_port, wait_until
+from lungseg.demo import real_radiograph
+from lungseg.workflows.deploy import watch
+from lungseg.workflows.deploy.orthanc import Orthanc
+
+pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed():
+    """Tell which package is missing."""
+    for name in ("Orthanc", "storescu", "storescp"):
+        needed(name)
+
+
+@pytest.fixture
+def credentials(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def node(tmp_path, credentials):
+    node = Node(tmp_path / "orthanc")
+    yield node
+    node.stop()
+
+
+@pytest.fixture(scope="module")
+def warm():
+    """Starts the application once for all workers in this process."""
+    return functools.cache(watch.start)
+
+
+@pytest.fixture
+def catch_up(command, tmp_path, monkeypatch, warm):
+    """Call `lungseg deploy watch --once`, in this process, with one state."""
+    monkeypatch.setattr(watch, "start", warm)
+
+    def call(node: Node, *arguments: object):
+        state = ("--state", tmp_path / "state")
+        return command("deploy", "watch", "--orthanc", node.url, "--once", *state, *arguments)
+
+    return call
+
+
+def is_stable(node: Node) -> bool:
+    return all(node.get(f"/studies/{study}")["IsStable"] for study in node.studies())
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory):
+    """A worker beside an Orthanc, some studies that were sent to it, and where their files are."""
+    folder = tmp_path_factory.mktemp("loop")
+    arrival_port = free_port()
+    pacs = {"AET": "PACS", "Host": "127.0.0.1", "Port": arrival_port, "AllowStore": True}
+    node = Node(folder / "orthanc", DicomModalities={"pacs": pacs})
+    (folder / "arrived").mkdir()
+    arrival = subprocess.Popen(
+        [needed("storescp"), "-od", folder / "arrived", "-fe", ".dcm", str(arrival_port)], stderr=subprocess.DEVNULL
+    )
+    worker = Worker(node, folder / "worker", "--send-to", "pacs")
+    worker.wait_for("following")
+    studies = folder / "studies"
+    write_study_file(studies / "one" / "pa.dcm", "one", ViewPosition="PA")
+    write_study_file(studies / "one" / "lateral.dcm", "one", ViewPosition="LL")
+    write_study_file(studies / "one" / "ct.dcm", "one", 2, SOPClassUID=CTImageStorage, Modality="CT")
+    write_study_file(studies / "two" / "first.dcm", "two")
+    write_study_file(studies / "two" / "second.dcm", "two", 2)
+    noise = np.random.default_rng(0).integers(0, 255, (130, 110), dtype=np.uint8)
+    write_study_file(studies / "flagged" / "noise.dcm", "flagged", pixels=noise)
+    real = [] if real_radiograph() is None else [real_radiograph()]
+    real += sorted((REAL / "dicom").glob("*.dcm"))
+    for path in real:
+        (studies / "real").mkdir(exist_ok=True)
+        (studies / "real" / path.name).write_bytes(path.read_bytes())
+    for options in (("-xy",), ()):
+        node.send(studies, options=options)
+    wanted = [path for path in studies.rglob("*.dcm") if path.stem not in ("lateral", "ct", "noise")]
+    uids = {str(dcmread(path).SOPInstanceUID): path for path in wanted}
+    wait_until(lambda: worker.log.count("study") == len(node.studies()), "some study was not processed")
+    yield node, worker, uids, folder
+    arrival.kill()
+    arrival.wait()
+    if worker.process.poll() is None:
+        worker.kill()
+    node.stop()
+
+
+def test_segmentation_and_overlay_are_in_the_right_study(loop, tmp_path):
+    node, _, sources, _ = loop
+    results = node.results()
+    assert set(results) == set(sources)
+    for source_uid, made in results.items():
+        source = dcmread(sources[source_uid])
+        assert {result.SOPClassUID for result in made} == {SecondaryCaptureImageStorage, SegmentationStorage}
+        assert len(made) == 2
+        for result in made:
+            check_carried_over(result, source)
+            result.save_as(tmp_path / "result.dcm")
+            check_valid(tmp_path / "result.dcm", sources[source_uid])
+
+
+def test_the_masks_are_those_of_predict(loop, tmp_path, command):
+    node, _, sources, folder = loop
+    assert command("predict", folder / "studies", "-o", tmp_path, "--save", "dicom-seg").status < 2
+    predicted = {
+        dcmread(path, stop_before_pixels=True).SourceImageSequence[0].ReferencedSOPInstanceUID: path
+        for path in (tmp_path / "dicom-seg").rglob("*.dcm")
+    }
+    for source_uid, made in node.results().items():
+        (seg,) = (result for result in made if result.SOPClassUID == SegmentationStorage)
+        seg.save_as(tmp_path / "seg.dcm")
+        source = dcmread(sources[source_uid])
+        expected = labels_of_seg(predicted[source_uid], source)
+        assert expected.any()
+        np.testing.assert_array_equal(labels_of_seg(tmp_path / "seg.dcm", source), expected)
+
+
+def test_dicomweb_finds_them(loop):
+    node, _, sources, _ = loop
+    studies = {str(dcmread(path).StudyInstanceUID) for path in sources.values()}
+    found = [
+        instance
+        for study in studies
+        for instance in node.get(f"/dicom-web/studies/{study}/instances")
+        if instance["00080060"]["Value"][0] in ("SEG", "OT")
+    ]
+    assert len(found) == 2 * len(sources)
+
+
+def test_its_own_results_never_trigger_work(loop):
+    node, worker, sources, _ = loop
+    wait_until(lambda: is_stable(node), "the studies do not become stable")
+    last = node.get("/changes?last")["Last"]
+    state = worker.log_file.parent / "state" / "sequence.json"
+    wait_until(lambda: int(state.read_text().split(":")[1].strip("} \n")) >= last, "the state does not catch up")
+    assert worker.log.count("study") == len(node.studies())
+    assert len(node.results()) == len(sources)
+    assert not list(worker.log_file.parent.glob("state/work/**/*.dcm"))
+
+
+def test_outcomes_are_kept_with_the_radiographs(loop):
+    node, _, _, _ = loop
+    statuses = []
+    for instance in node.get("/instances"):
+        metadata = node.get(f"/instances/{instance}/metadata", expand="")
+        if "4862" in metadata:
+            statuses.append(json.loads(metadata["4862"])["status"])
+    assert statuses.count("flagged") == 1
+    assert statuses.count("skipped") == 1
+
+
+def test_the_log_names_no_patients(loop):
+    _, worker, sources, _ = loop
+    for path in sources.values():
+        source = dcmread(path)
+        for value in (source.PatientName, source.PatientID, source.get("AccessionNumber")):
+            assert not value or str(value) not in worker.log
+    assert PASSWORD not in worker.log
+
+
+def test_orthanc_sends_them_on(loop):
+    _, _, sources, folder = loop
+
+    def arrived() -> bool:
+        return len(list((folder / "arrived").glob("*.dcm"))) == 2 * len(sources)
+
+    wait_until(arrived, "some results were not sent on")
+
+
+def test_a_second_worker_refuses_to_start(loop):
+    node, worker, _, _ = loop
+    second = Worker(node, worker.log_file.parent)
+    assert second.process.wait(timeout=60) == 2
+    assert "another worker is at work" in worker.log
+
+
+def test_strangers_are_refused(loop, tmp_path):
+    node, _, _, _ = loop
+    write_study_file(tmp_path / "stranger.dcm", "stranger")
+    assert node.send(tmp_path / "stranger.dcm", title="STRANGER").returncode != 0
+    assert not node.get("/dicom-web/studies", PatientID="Pstranger")
+
+
+def test_it_starts_at_now_and_since_takes_a_backlog(node, catch_up, tmp_path):
+    write_study_file(tmp_path / "old.dcm", "old")
+    assert node.send(tmp_path / "old.dcm").returncode == 0
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    assert catch_up(node).status == 0
+    assert not node.results()
+    assert catch_up(node, "--since", 0).status == 0
+    assert {len(made) for made in node.results().values()} == {2}
+
+
+def test_a_dry_run_does_nothing(node, catch_up, tmp_path):
+    write_study_file(tmp_path / "old.dcm", "old")
+    node.send(tmp_path / "old.dcm")
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    done = catch_up(node, "--since", 0, "--dry-run")
+    assert f"study {node.studies()[0]}: would process 1 radiograph\n" in done.out
+    assert not node.results()
+    assert not (tmp_path / "state").exists()
+
+
+def test_new_weights_make_a_new_series_beside_the_old(node, catch_up, tmp_path):
+    write_study_file(tmp_path / "one.dcm", "one")
+    node.send(tmp_path / "one.dcm")
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    bundle = other_weights(tmp_path / "bundle")
+    for arguments in ((), ("-m", bundle), ("-m", bundle)):
+        assert catch_up(node, "--since", 0, *arguments).status == 0
+    (made,) = node.results().values()
+    assert len({result.SeriesInstanceUID for result in made}) == len(made) == 4
+
+
+def test_killed_at_any_point_it_catches_up(node, catch_up, tmp_path, monkeypatch):
+    """Stopped before each of its calls to Orthanc in turn, and started again: one copy of each result."""
+    catch_up(node)  # begins at now
+    call, calls, limit = Orthanc._call, [], 0
+
+    def killed(self, *arguments, **content):
+        calls.append(arguments)
+        if len(calls) == limit:
+            raise KeyboardInterrupt
+        return call(self, *arguments, **content)
+
+    monkeypatch.setattr(Orthanc, "_call", killed)
+    status = None
+    while status != 0:
+        point = len(node.studies()) + 1
+        write_study_file(tmp_path / f"{point}.dcm", point)
+        node.send(tmp_path / f"{point}.dcm")
+        wait_until(lambda: is_stable(node), "the study does not become stable")
+        calls.clear()
+        limit = point
+        status = catch_up(node).status
+        limit = 0
+        assert catch_up(node).status == 0
+    assert point > 8
+    results = node.results()
+    assert len(results) == len(node.studies())
+    assert {len(made) for made in results.values()} == {2}
+
+
+def test_a_study_that_was_arriving_when_orthanc_was_killed_is_not_lost(tmp_path, catch_up, credentials):
+    """Orthanc never calls it stable then."""
+    node = Node(tmp_path / "orthanc", StableAge=600)
+    try:
+        assert catch_up(node).status == 0
+        write_study_file(tmp_path / "one.dcm", "one")
+        node.send(tmp_path / "one.dcm")
+        assert catch_up(node).status == 0
+        assert not node.results()
+        node.kill()
+        assert "does not answer" in catch_up(node).sentence
+        node.start()
+        assert catch_up(node).status == 0
+        assert {len(made) for made in node.results().values()} == {2}
+    finally:
+        node.stop()
+
+
+def test_malformed_objects_fail_once_and_hold_up_nothing(node, catch_up, tmp_path):
+    write_study_file(tmp_path / "bad.dcm", "bad", BitsAllocated=8, PixelData=b"\0" * 10)
+    write_study_file(tmp_path / "good.dcm", "good")
+    assert node.send(tmp_path / "bad.dcm", tmp_path / "good.dcm").returncode == 0
+    wait_until(lambda: is_stable(node), "the studies do not become stable")
+    done = catch_up(node, "--since", 0)
+    assert done.status == 0
+    assert "1 failed" in done.out
+    assert list(node.results()) == [str(dcmread(tmp_path / "good.dcm").SOPInstanceUID)]
+    assert "failed" not in catch_up(node, "--since", 0).out
+
+
+def test_a_deleted_study_is_no_trouble(node, catch_up, tmp_path):
+    catch_up(node)
+    write_study_file(tmp_path / "one.dcm", "one")
+    node.send(tmp_path / "one.dcm")
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    requests.delete(f"{node.url}/studies/{node.studies()[0]}", auth=("lungseg", PASSWORD), timeout=30)
+    assert catch_up(node).status == 0
+
+
+def test_a_wrong_password_is_told(node, catch_up, monkeypatch):
+    monkeypatch.setenv("LUNGSEG_ORTHANC_PASSWORD", "wrong")
+    done = catch_up(node)
+    assert done.status == 2
+    assert "status 401" in done.sentence
+
+
+def test_credentials_from_a_file(node, catch_up, tmp_path, monkeypatch):
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name)
+    file = tmp_path / "credentials"
+    file.write_text(f"lungseg:{PASSWORD}\n")
+    file.chmod(0o644)
+    assert "chmod 600" in catch_up(node, "--credentials", file).sentence
+    file.chmod(0o600)
+    assert catch_up(node, "--credentials", file).status == 0
+
+
+def test_the_state_of_another_orthanc_is_refused(node, catch_up, tmp_path):
+    write_study_file(tmp_path / "one.dcm", "one")
+    node.send(tmp_path / "one.dcm")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "sequence.json").write_text('{"sequence": 1000}')
+    assert "it is another Orthanc" in catch_up(node).sentence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--orthanc", "http://me:secret@127.0.0.1:1"), "a password does not belong in a URL"),
+        (("--orthanc", "127.0.0.1"), "this is no URL"),
+        (("--orthanc", "http://127.0.0.1:1", "--credentials", "/nonexistent"), "cannot be read"),
+    ],
+)
+def test_wrong_use(command, arguments, reason, tmp_path):
+    done = command("deploy", "watch", *arguments, "--state", tmp_path / "state", "--once")
+    assert done.status == 2
+    assert reason in done.sentence
+    assert "secret" not in done.err
+
+
+def test_what_could_not_be_sent_is_sent_later(tmp_path, catch_up, credentials):
+    port = free_port()
+    pacs = {"AET": "PACS", "Host": "127.0.0.1", "Port": port, "AllowStore": True}
+    node = Node(tmp_path / "orthanc", DicomModalities={"pacs": pacs})
+    arrival = None
+    try:
+        write_study_file(tmp_path / "one.dcm", "one")
+        node.send(tmp_path / "one.dcm")
+        wait_until(lambda: is_stable(node), "the study does not become stable")
+        assert "no modality elsewhere" in catch_up(node, "--send-to", "elsewhere").sentence
+        assert catch_up(node, "--since", 0, "--send-to", "pacs").status == 0
+        wait_until(lambda: [job["State"] for job in node.get("/jobs", expand="")] == ["Failure"], "it does not fail")
+        (tmp_path / "arrived").mkdir()
+        arrival = subprocess.Popen([needed("storescp"), "-od", tmp_path / "arrived", str(port)])
+        orthanc = Orthanc(node.url, ("lungseg", PASSWORD))
+
+        def arrived() -> bool:
+            # The receiver may not listen yet.
+            orthanc.resubmit_failed(["pacs"])
+            return len(list((tmp_path / "arrived").iterdir())) == 2
+
+        wait_until(arrived, "it was not sent")
+    finally:
+        node.stop()
+        if arrival:
+            arrival.kill()
+            arrival.wait()

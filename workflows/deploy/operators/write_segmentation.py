@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the lungs as a DICOM Segmentation."""
+
+from __future__ import annotations
+
+from monai.deploy.core import Fragment
+
+from lungseg.files import atomic_path
+from lungseg.images.dicom_seg import encode_dicom_seg
+from lungseg.images.dicom_source import Algorithm
+from lungseg.workflows.deploy.cases import Case
+from lungseg.workflows.deploy.operators.case_operator import CaseOperator
+
+
+class WriteSegmentationOperator(CaseOperator):
+    """Writes `STUDY/INSTANCE.seg.dcm`, by the writer of `lungseg predict`; its UIDs depend on source and weights."""
+
+    def __init__(self, fragment: Fragment, *args, algorithm: Algorithm, **kwargs) -> None:
+        self.algorithm = algorithm
+        super().__init__(fragment, *args, **kwargs)
+
+    def work(self, case: Case) -> None:
+        content = encode_dicom_seg(case.prediction.labels, case.path, self.algorithm, one_per_source=True)
+        target = self.fragment.output / case.study / f"{case.instance}.seg.dcm"
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(content)
+        case.files["segmentation"] = target

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The few calls to Orthanc's REST interface that the worker makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from lungseg.errors import LungsegError, UsageError
+
+# To connect, and between two packets.
+_SECONDS = (5, 60)
+_CHANGES_AT_A_TIME = 200
+
+
+class UnavailableError(LungsegError):
+    """Orthanc does not answer, or cannot do it now: worth another try later."""
+
+
+class GoneError(LungsegError):
+    """Orthanc does not have it any more."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """An entry of the change feed: its number, what happened, and Orthanc's identifier of what it happened to."""
+
+    sequence: int
+    kind: str
+    resource: str
+
+
+class Orthanc:
+    """One Orthanc.
+
+    Args:
+        url: where its REST interface is, such as http://127.0.0.1:8042.
+        credentials: user and password, or None.
+
+    Raises:
+        UsageError: the URL is none, or holds a password.
+    """
+
+    def __init__(self, url: str, credentials: tuple[str, str] | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError("this is no URL of an Orthanc", url, "give one such as http://127.0.0.1:8042")
+        if parts.username or parts.password:
+            remedy = "set LUNGSEG_ORTHANC_USER and LUNGSEG_ORTHANC_PASSWORD, or give --credentials FILE"
+            raise UsageError("a password does not belong in a URL, which others can read", parts.hostname, remedy)
+        self.url = url.rstrip("/")
+        self._session = requests.Session()
+        self._session.auth = credentials
+        # Compressing pixels takes Orthanc longer than sending them.
+        self._session.headers["Accept-Encoding"] = "identity"
+
+    def last_change(self) -> int:
+        """Return the sequence number of the latest change, 0 if there is none."""
+        return int(self._call("GET", "/changes?last").json()["Last"])
+
+    def changes(self, since: int) -> Iterator[Change]:
+        """Yield all changes after the one numbered `since`, as far as there are any now."""
+        while True:
+            answer = self._call("GET", f"/changes?since={since}&limit={_CHANGES_AT_A_TIME}").json()
+            for change in answer["Changes"]:
+                yield Change(int(change["Seq"]), change["ChangeType"], change["ID"])
+            if answer["Done"]:
+                return
+            since = int(answer["Last"])
+
+    def study_of(self, instance: str) -> tuple[str, bool]:
+        """Return the study that an instance belongs to, and whether it is stable."""
+        study = self._call("GET", f"/instances/{instance}/study").json()
+        return study["ID"], bool(study["IsStable"])
+
+    def series(self, study: str) -> list[dict]:
+        """Return the series of a study, with `MainDicomTags` and `Instances`."""
+        return self._call("GET", f"/studies/{study}/series").json()
+
+    def metadata(self, instance: str) -> dict[str, str]:
+        """Return what Orthanc knows of an instance, `SopClassUid` among it."""
+        return self._call("GET", f"/instances/{instance}/metadata?expand").json()
+
+    def set_metadata(self, instance: str, name: str, value: str) -> None:
+        """Note something about an instance; numbers from 1024 on are for users."""
+        self._call("PUT", f"/instances/{instance}/metadata/{name}", data=value.encode())
+
+    def fetch(self, instance: str) -> bytes:
+        """Return the DICOM file of an instance."""
+        return self._call("GET", f"/instances/{instance}/file").content
+
+    def store(self, file: Path) -> tuple[str, str]:
+        """Store a DICOM file, unless it is there, and return Orthanc's identifiers of the instance and its study."""
+        stored = self._call("POST", "/instances", data=file.read_bytes()).json()
+        return stored["ID"], stored["ParentStudy"]
+
+    def delete(self, instance: str) -> None:
+        """Delete an instance."""
+        self._call("DELETE", f"/instances/{instance}")
+
+    def modalities(self) -> list[str]:
+        """Return the names of the modalities that Orthanc can send to."""
+        return self._call("GET", "/modalities").json()
+
+    def send(self, instances: list[str], modality: str) -> None:
+        """Let Orthanc send instances, by a job of its own."""
+        self._call("POST", f"/modalities/{modality}/store", json={"Resources": instances, "Synchronous": False})
+
+    def resubmit_failed(self, modalities: list[str]) -> int:
+        """Let Orthanc try again what it could not send to these modalities, and return how many jobs these are."""
+        titles = {self._call("GET", f"/modalities/{name}/configuration").json()["AET"] for name in modalities}
+        failed = [
+            job["ID"]
+            for job in self._call("GET", "/jobs?expand").json()
+            if job["Type"] == "DicomModalityStore"
+            and job["State"] == "Failure"
+            and job["Content"].get("RemoteAet") in titles
+        ]
+        for job in failed:
+            self._call("POST", f"/jobs/{job}/resubmit", data=b"{}")
+        return len(failed)
+
+    def _call(self, method: str, path: str, **content) -> requests.Response:
+        try:
+            answer = self._session.request(method, self.url + path, timeout=_SECONDS, **content)
+        except requests.RequestException as error:
+            what = f"Orthanc does not answer ({type(error).__name__})"
+            raise UnavailableError(what, self.url, "start it, or check the URL") from error
+        if answer.ok:
+            return answer
+        if answer.status_code in (401, 403):
+            remedy = "set LUNGSEG_ORTHANC_USER and LUNGSEG_ORTHANC_PASSWORD, or give --credentials FILE"
+            raise UsageError(f"Orthanc does not let us in (status {answer.status_code})", self.url, remedy)
+        if answer.status_code == 404:
+            raise GoneError(f"Orthanc does not have {path.partition('?')[0]}", self.url, "nothing is to be done")
+        if answer.status_code >= 500 or answer.status_code == 429:
+            what = f"Orthanc cannot do it now (status {answer.status_code} for {path.partition('?')[0]})"
+            raise UnavailableError(what, self.url, "see its log")
+        what = f"Orthanc refuses {method} {path.partition('?')[0]} (status {answer.status_code})"
+        raise LungsegError(what, self.url, "see its log")
