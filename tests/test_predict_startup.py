@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -28,3 +29,12 @@ def test_the_command_line_is_read_without_what_takes_seconds():
     code = "import sys, lungseg.cli as c; c._parser(); print(sorted({'torch', 'monai', 'numpy'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_python_api_does_without_monai_deploy_and_its_cuda_library():
+    code = "import lungseg; lungseg.load(device='cpu'); import sys; print('holoscan' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
