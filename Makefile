@@ -1,7 +1,8 @@
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3 2>/dev/null))
 BIN := .venv/bin
+PORT ?= 8000
 
-.PHONY: demo test bench
+.PHONY: demo test bench label
 
 demo: .venv/installed
 	$(BIN)/lungseg demo
@@ -11,6 +12,9 @@ test: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
+
+label: .venv/installed
+	$(BIN)/lungseg label start --studies "$(STUDIES)" --port $(PORT)
 
 .venv/installed: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv

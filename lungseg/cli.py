@@ -135,10 +135,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.set_defaults(run=_export)
 
+    label = commands.add_parser("label", help="annotate in the browser, and train on it: the MONAI Label app")
+    _add_label(label.add_subparsers(required=True, metavar="start|check"))
+
     pack = commands.add_parser("pack", help="zip the bundle with its code")
     pack.add_argument("--output", default="lung_cxr_segmentation.zip", help="file to write")
     pack.set_defaults(run=_pack)
     return parser
+
+
+def _add_label(commands) -> None:
+    start = commands.add_parser("start", help="start the server; builds its environment once")
+    check = commands.add_parser("check", help="say what is wrong with the set-up")
+    for parser in (start, check):
+        required = parser is start
+        parser.add_argument("--studies", required=required, metavar="DIR_OR_URL", help="radiographs, or DICOMweb service")
+        parser.add_argument("--port", type=_at_least_one, default=8000, help="(default: 8000)")
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
+        parser.add_argument("--work", metavar="DIR", help="folder for weights and logs (default: in the studies' folder)")
+        _add_weights(parser)
+        parser.add_argument("--original-data", metavar="DIR", help="data set that the weights saw, to train on too")
+    start.set_defaults(run=_label_start)
+    check.set_defaults(run=_label_check)
 
 
 def _at_least_one(text: str) -> int:
@@ -292,6 +310,20 @@ def _export(options: argparse.Namespace) -> int:
     for file in files:
         print(file)
     return 0
+
+
+def _label_start(options: argparse.Namespace) -> int:
+    from lungseg.workflows.label.start import start
+
+    start(options.studies, options.port, options.host, options.work, options.weights, options.original_data)
+    return 0
+
+
+def _label_check(options: argparse.Namespace) -> int:
+    from lungseg.workflows.label.check import check
+
+    faults = check(options.studies, options.port, options.host, options.work, options.weights, options.original_data)
+    return 1 if faults else 0
 
 
 def _pack(options: argparse.Namespace) -> int:
