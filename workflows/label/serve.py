@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--conf", nargs=2, action="append", default=[])
     options = parser.parse_args()
 
-    for name, value in _settings(options.work).items():
+    for name, value in _settings(options.host, options.work).items():
         os.environ.setdefault(name, value)
 
     from lungseg.workflows.label.torchvision_operators import declare_operators
@@ -34,12 +34,14 @@ def main() -> None:
     Main().run()
 
 
-def _settings(work: Path) -> dict[str, str]:
+def _settings(host: str, work: Path) -> dict[str, str]:
     """Return MONAI Label's settings; what the user sets in the environment goes first."""
     from lungseg.parallel import core_count
     from lungseg.workflows.label.listing import PATTERNS
+    from lungseg.workflows.label.origins import LISTENS_AT
 
     return {
+        LISTENS_AT: host,
         "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps(PATTERNS),
         # A queue: as many images at a time as there are cores, each with one.
         "MONAI_LABEL_INFER_CONCURRENCY": str(core_count()),

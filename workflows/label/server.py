@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MONAI Label's server with our routes before its own, and without those that the app has no use for."""
+"""The server: MONAI Label's own parts behind our routes, and none of those that the app has no use for.
+
+Left out are those that read files by their path (wsi), fetch from other servers (proxy), overwrite weights in place
+(model), unpack archives (session), or write the list of studies from other processes (batch, scoring).
+"""
 
 from __future__ import annotations
 
-from fastapi import Request
-from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
-from monailabel.app import app
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, RedirectResponse
+from monailabel.app import lifespan
+from monailabel.config import settings
+from monailabel.endpoints import activelearning, info, login, logs, model, train
+from monailabel.endpoints import datastore as their_datastore
 from monailabel.interfaces.exception import (
     ImageNotFoundException,
     LabelNotFoundException,
@@ -15,30 +21,28 @@ from monailabel.interfaces.exception import (
 )
 
 from lungseg.errors import LungsegError
+from lungseg.workflows.label.origins import OwnPagesAlone
 from lungseg.workflows.label.routes import annotation, datastore, infer, tasks, versions
 from lungseg.workflows.label.uploads import LimitUploads
 
-# Left out: what reads files by their path (wsi), fetches from other servers (proxy), overwrites weights in place
-# (model), and what is switched off in `serve.py`.
-_LEFT_OUT = ("/infer/wsi", "/wsi", "/proxy", "/batch", "/scoring", "/session", "/reload", "/ohif")
-_READ_ONLY = ("/model",)
-
-
-def _is_kept(route) -> bool:
-    path, methods = getattr(route, "path", ""), getattr(route, "methods", None) or set()
-    return not path.startswith(_LEFT_OUT) and not (path.startswith(_READ_ONLY) and methods - {"GET", "HEAD"})
-
-
-theirs = [route for route in app.router.routes if _is_kept(route)]
-app.router.routes.clear()
-for ours in (infer.router, datastore.router, tasks.router, versions.router, annotation.router):
-    app.include_router(ours)
-app.mount("/lungseg/page", annotation.files(), name="lungseg-page")
-app.router.routes.extend(theirs)
-# By default MONAI Label lets the pages of all other servers call this one from an annotator's browser; a list of those
-# that may, which it has a setting for, stops it at the start.
-app.user_middleware[:] = [one for one in app.user_middleware if one.cls is not CORSMiddleware]
+app = FastAPI(title="lungseg", lifespan=lifespan)
 app.add_middleware(LimitUploads)
+app.add_middleware(OwnPagesAlone)
+model.router.routes[:] = [route for route in model.router.routes if route.methods == {"GET"}]
+# The first that matches answers, so ours come before theirs.
+for ours in (infer, datastore, tasks, versions, annotation):
+    app.include_router(ours.router)
+for theirs in (info, model, train, activelearning, their_datastore, logs):
+    app.include_router(theirs.router)
+if settings.MONAI_LABEL_AUTH_ENABLE:
+    app.include_router(login.router)
+app.mount("/lungseg/page", annotation.files())
+
+
+@app.get("/", include_in_schema=False)
+def front_door() -> RedirectResponse:
+    """Lead to the annotation page."""
+    return RedirectResponse("/lungseg/")
 
 
 @app.exception_handler(LungsegError)
@@ -58,4 +62,4 @@ def refuse_theirs(request: Request, error: MONAILabelException) -> JSONResponse:
 @app.exception_handler(LabelNotFoundException)
 def not_found(request: Request, error: Exception) -> JSONResponse:
     """Say that there is no such study or label."""
-    return JSONResponse({"detail": getattr(error, "msg", str(error))}, status_code=404)
+    return JSONResponse({"detail": "there is no such study or label."}, status_code=404)

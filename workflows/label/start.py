@@ -14,9 +14,9 @@ from lungseg.locate import weights_file
 from lungseg.weights import load_weights
 from lungseg.workflows.label.environment import ready_python
 from lungseg.workflows.label.listing import look_into
+from lungseg.workflows.label.loopback import LOOPBACK
 from lungseg.workflows.label.work import default_work_folder, is_url, prepare
 
-_LOCAL = ("127.0.0.1", "localhost", "::1")
 _SHOWN = 5
 
 
@@ -54,7 +54,7 @@ def start(
     folder = prepare(Path(work) if work else default_work_folder(studies))
     say(f"Studies: {studies}")
     say(f"Work folder, with the versions of the weights: {folder}")
-    if host not in _LOCAL:
+    if host not in LOOPBACK:
         say("Other machines can reach the server: turn on its authentication (docs/label.md)")
     say(f"Annotate at http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/lungseg/ once it says so below")
     command = [str(python), "-m", "lungseg.workflows.label.serve", "--studies", studies, "--work", str(folder)]

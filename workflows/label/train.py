@@ -62,7 +62,7 @@ class LungsTrain(TrainTask):
         Args:
             request: see `DEFAULTS`: `epochs` at most, ended early by `patience` epochs without a better one;
                 `learning_rate`; `original_share`, so many original cases to each label; `tolerance`, the drop of the
-                mean Dice that still counts as not worse; `resume`, to go on with a training that was stopped.
+                mean Dice on the original list that still counts as not worse; `resume`, to go on with a training that was stopped.
             datastore: has the labels.
 
         Raises:
@@ -154,11 +154,14 @@ def _frozen(run: Path) -> dict:
 def _judge(record: dict, tolerance: float) -> tuple[bool, str]:
     """Return whether the new weights are not worse, and the reason in words."""
     told = []
-    for where, means in (("the held-out labels", record["held_out"]), ("the original list", record["original"])):
+    for where, means, allowed in (
+        ("the held-out labels", record["held_out"], 0.0),
+        ("the original validation list", record["original"], tolerance),
+    ):
         if means is None:
             told.append("the original data are not at hand to compare on")
             continue
         told.append(f"on {where} ({means['n']}) the mean Dice goes from {means['old']:.4f} to {means['new']:.4f}")
-        if means["new"] < means["old"] - tolerance:
+        if means["new"] < means["old"] - allowed:
             return False, f"kept, not made active: {told[-1]}"
     return True, f"made active: {'; '.join(told)}"
