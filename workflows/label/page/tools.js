@@ -15,7 +15,8 @@ export class Tools {
     this.held = false;
     const { stage } = viewer;
     stage.on("pointerdown", ({ evt }) => this.down(evt));
-    stage.on("dblclick dbltap", ({ evt }) => this.close(evt.altKey));
+    // Konva takes any two quick clicks for a double one, wherever they are.
+    viewer.element.addEventListener("dblclick", (event) => this.close(event.altKey));
     // Beyond the stage too, for a stroke may leave it.
     window.addEventListener("pointermove", (event) => this.moved(event));
     window.addEventListener("pointerup", () => this.up());
