@@ -149,10 +149,14 @@ def _add_label(commands) -> None:
     check = commands.add_parser("check", help="say what is wrong with the set-up")
     for parser in (start, check):
         required = parser is start
-        parser.add_argument("--studies", required=required, metavar="DIR_OR_URL", help="radiographs, or DICOMweb service")
+        parser.add_argument(
+            "--studies", required=required, metavar="DIR_OR_URL", help="radiographs, or DICOMweb service"
+        )
         parser.add_argument("--port", type=_at_least_one, default=8000, help="(default: 8000)")
         parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
-        parser.add_argument("--work", metavar="DIR", help="folder for weights and logs (default: in the studies' folder)")
+        parser.add_argument(
+            "--work", metavar="DIR", help="folder for weights and logs (default: in the studies' folder)"
+        )
         _add_weights(parser)
         parser.add_argument("--original-data", metavar="DIR", help="data set that the weights saw, to train on too")
     start.set_defaults(run=_label_start)

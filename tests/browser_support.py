@@ -85,7 +85,9 @@ class Browser:
 
     def errors(self) -> list[str]:
         """Return what the page complained of since the last call."""
-        return [line["message"] for line in self._ask("POST", "/se/log", {"type": "browser"}) if line["level"] == "SEVERE"]
+        return [
+            line["message"] for line in self._ask("POST", "/se/log", {"type": "browser"}) if line["level"] == "SEVERE"
+        ]
 
     def wait_for(self, condition, seconds: float = 60):
         """Return what `condition` returns as soon as it is true."""

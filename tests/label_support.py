@@ -116,7 +116,7 @@ class LabelServer:
         self.said = ""
 
     def __enter__(self) -> LabelServer:
-        self.log = open(f"/tmp/lungseg-label-{self.port}.log", "w+")  # noqa: SIM115
+        self.log = open(f"/tmp/lungseg-label-{self.port}.log", "w+")
         self.process = subprocess.Popen(
             self._command, stdout=self.log, stderr=subprocess.STDOUT, env=self._environment, start_new_session=True
         )

@@ -42,7 +42,10 @@ def wheel(tmp_path_factory) -> Path:
 def test_the_wheel_holds_the_bundle_and_the_workflows(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    for folder, parts in (("bundle", ("LICENSE", "configs/*", "models/*", "docs/*")), ("workflows", ("**/*.py",))):
+    for folder, parts in (
+        ("bundle", ("LICENSE", "configs/*", "models/*", "docs/*")),
+        ("workflows", ("**/*.py", "label/page/**/*", "label/constraints.txt")),
+    ):
         sources = [path for part in parts for path in (ROOT / folder).glob(part) if path.is_file()]
         wanted = {f"lungseg/{folder}/{path.relative_to(ROOT / folder).as_posix()}" for path in sources}
         assert wanted

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files of a folder are studies: MONAI Label goes by their names alone, and an id is a name without its ending."""
+"""Which files of a folder are studies: MONAI Label goes by names, and an id is a name without its ending."""
 
 from __future__ import annotations
 

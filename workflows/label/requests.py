@@ -7,13 +7,20 @@ import json
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import HTTPException
+from fastapi import Depends, HTTPException
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
 from lungseg.locate import BUNDLE_NAME
 from lungseg.workflows.label.application import LungsApp
 
+# Who may ask; without authentication everybody is all of them.
+AsUser = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
+AsAnnotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+AsAdmin = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
 # Of files in one folder: no separators, nothing hidden.
 _NAME = re.compile(r"[^\W_][\w .()+@=-]{0,199}")
 

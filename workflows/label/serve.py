@@ -29,7 +29,14 @@ def main() -> None:
     from monailabel.main import Main
 
     conf = [part for pair in options.conf for part in ("--conf", *pair)]
-    server = ["--host", options.host, "--port", str(options.port), "--uvicorn_app", "lungseg.workflows.label.server:app"]
+    server = [
+        "--host",
+        options.host,
+        "--port",
+        str(options.port),
+        "--uvicorn_app",
+        "lungseg.workflows.label.server:app",
+    ]
     sys.argv = ["monailabel", "start_server", "--app", str(options.work), "--studies", options.studies, *conf, *server]
     Main().run()
 

@@ -56,7 +56,9 @@ def start(
     say(f"Work folder, with the versions of the weights: {folder}")
     if host not in LOOPBACK:
         say("Other machines can reach the server: turn on its authentication (docs/label.md)")
-    say(f"Annotate at http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/lungseg/ once it says so below")
+    say(
+        f"Annotate at http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/lungseg/ once it says so below"
+    )
     command = [str(python), "-m", "lungseg.workflows.label.serve", "--studies", studies, "--work", str(folder)]
     command += ["--host", host, "--port", str(port), "--conf", "weights", str(first.absolute())]
     if original_data:
@@ -76,12 +78,16 @@ def check_port(host: str, port: int) -> None:
         try:
             trial.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise UsageError(f"the server cannot listen at {host}:{port} ({error})", remedy="choose another --port") from error
+            raise UsageError(
+                f"the server cannot listen at {host}:{port} ({error})", remedy="choose another --port"
+            ) from error
 
 
 def _checked_studies(folder: Path, say: Callable[[str], None]) -> Path:
     if not folder.is_dir():
-        raise UsageError("there is no such folder of studies", folder, "name a folder, or the URL of a DICOMweb service")
+        raise UsageError(
+            "there is no such folder of studies", folder, "name a folder, or the URL of a DICOMweb service"
+        )
     studies, told = look_into(folder)
     if not studies:
         raise LungsegError("no file of this folder is listed as a study", folder, f"for one, {told[0]}")

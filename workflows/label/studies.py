@@ -147,4 +147,3 @@ class StudyFolder(LocalDatastore):
 
 def _escaped(name: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
-

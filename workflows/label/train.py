@@ -62,7 +62,8 @@ class LungsTrain(TrainTask):
         Args:
             request: see `DEFAULTS`: `epochs` at most, ended early by `patience` epochs without a better one;
                 `learning_rate`; `original_share`, so many original cases to each label; `tolerance`, the drop of the
-                mean Dice on the original list that still counts as not worse; `resume`, to go on with a training that was stopped.
+                mean Dice on the original list that still counts as not worse; `resume`, to go on with a training that
+                was stopped.
             datastore: has the labels.
 
         Raises:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastapi import UploadFile
@@ -34,7 +34,7 @@ class LimitUploads:
         if not stated.isdigit() or int(stated) > MAX_UPLOAD:
             await self._refuse(scope, receive, send)
             return
-        taken, answered = 0, False
+        taken = 0
 
         async def counted() -> Message:
             nonlocal taken
@@ -45,15 +45,13 @@ class LimitUploads:
             return message
 
         async def watched(message: Message) -> None:
-            nonlocal answered
-            answered = True
-            await send(message)
+            # What reads the body makes an answer of its own of the error.
+            if taken <= MAX_UPLOAD:
+                await send(message)
 
-        try:
+        with suppress(_TooLargeError):
             await self.app(scope, counted, watched)
-        except _TooLargeError:
-            if answered:
-                raise
+        if taken > MAX_UPLOAD:
             await self._refuse(scope, receive, send)
 
     @staticmethod

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC, User
 
 from lungseg.images import read_radiograph
 from lungseg.workflows.label.labelmaps import picture
-from lungseg.workflows.label.requests import known_study, plain_name, the_app
+from lungseg.workflows.label.requests import AsUser, known_study, plain_name, the_app
 
 router = APIRouter(tags=["Annotation page"])
 _PAGE = Path(__file__).resolve().parents[1] / "page"
@@ -37,7 +35,7 @@ def page() -> FileResponse:
 
 
 @router.get("/lungseg/studies")
-def studies(user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))) -> list[dict]:
+def studies(user: AsUser) -> list[dict]:
     """List the studies, the worst first: `id`, `labelled`, `quality` and `flags`, or `error`; null while unknown."""
     app = the_app()
     labelled = set(app.datastore().get_labeled_images())
@@ -55,15 +53,13 @@ def _worst_first(study: dict) -> tuple:
 
 
 @router.get("/lungseg/studies/{image}/picture")
-def study_picture(image: str, user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))) -> Response:
+def study_picture(user: AsUser, image: str) -> Response:
     """Return a study as a PNG of 8 bits, whatever its format."""
     return Response(picture(read_radiograph(known_study(image))), media_type="image/png")
 
 
 @router.get("/lungseg/studies/{image}/label")
-def study_label(
-    image: str, tag: str = "final", user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
-) -> Response:
+def study_label(user: AsUser, image: str, tag: str = "final") -> Response:
     """Return a study's label map as a PNG."""
     known_study(image)
     file = the_app().datastore().label_file(image, plain_name(tag, "tag"))

@@ -6,14 +6,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from fastapi import APIRouter, Depends, File, Form, HTTPException, UploadFile
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC, User
+from fastapi import APIRouter, Form, HTTPException, UploadFile
 
 from lungseg.images import read_radiograph, write_png
 from lungseg.workflows.label.labelmaps import decode
 from lungseg.workflows.label.listing import split_name
-from lungseg.workflows.label.requests import known_study, parameters, plain_name, the_app
+from lungseg.workflows.label.requests import AsAnnotator, known_study, parameters, plain_name, the_app
 from lungseg.workflows.label.uploads import saved
 
 router = APIRouter(tags=["Datastore"])
@@ -23,11 +21,11 @@ _IMAGE_PARAMETERS = ("client_id", "patient_id")
 
 @router.put("/datastore/label")
 def save_label(
+    user: AsAnnotator,
     image: str,
+    label: UploadFile,
     params: str = Form("{}"),
     tag: str = "final",
-    label: UploadFile = File(...),
-    user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR)),
 ) -> dict:
     """Take over a label map, whatever its format, as a PNG."""
     file = known_study(image)
@@ -44,10 +42,10 @@ def save_label(
 @router.put("/datastore/image")
 @router.put("/datastore/", include_in_schema=False)
 def add_image(
+    user: AsAnnotator,
+    file: UploadFile,
     image: str | None = None,
     params: str = Form("{}"),
-    file: UploadFile = File(...),
-    user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR)),
 ) -> dict:
     """Add a radiograph to the studies."""
     parts = split_name(Path(file.filename or "").name)

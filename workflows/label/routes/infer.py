@@ -7,14 +7,11 @@ name any file of the machine.
 
 from __future__ import annotations
 
-
-from fastapi import APIRouter, Depends, File, Form, HTTPException, UploadFile
+from fastapi import APIRouter, Form, HTTPException, UploadFile
 from fastapi.background import BackgroundTasks
-from monailabel.config import settings
 from monailabel.endpoints.infer import ResultType, send_response
-from monailabel.endpoints.user.auth import RBAC, User
 
-from lungseg.workflows.label.requests import known_model, known_study, parameters, plain_name, the_app
+from lungseg.workflows.label.requests import AsUser, known_model, known_study, parameters, plain_name, the_app
 from lungseg.workflows.label.uploads import saved
 
 router = APIRouter(tags=["Infer"])
@@ -23,15 +20,15 @@ _PARAMETERS = ("result_extension", "save_label", "label_tag")
 
 @router.post("/infer/{model}")
 def infer(
+    user: AsUser,
     background_tasks: BackgroundTasks,
     model: str,
     image: str = "",
     session_id: str = "",
     params: str = Form("{}"),
-    file: UploadFile = File(None),
-    label: UploadFile = File(None),
+    file: UploadFile | None = None,
+    label: UploadFile | None = None,
     output: ResultType | None = None,
-    user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER)),
 ):
     """Segment a study, or an uploaded file."""
     known_model(model)

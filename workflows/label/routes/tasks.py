@@ -7,13 +7,11 @@ search path.
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, HTTPException
-from monailabel.config import settings
+from fastapi import APIRouter, HTTPException
 from monailabel.endpoints.activelearning import sample
 from monailabel.endpoints.train import run_model
-from monailabel.endpoints.user.auth import RBAC, User
 
-from lungseg.workflows.label.requests import known_model, the_app
+from lungseg.workflows.label.requests import AsAdmin, AsUser, known_model, the_app
 from lungseg.workflows.label.train import DEFAULTS
 
 router = APIRouter()
@@ -21,10 +19,10 @@ router = APIRouter()
 
 @router.post("/train/{model}", tags=["Train"])
 def train(
+    user: AsAdmin,
     model: str,
     params: dict | None = None,
     enqueue: bool = False,
-    user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN)),
 ) -> dict:
     """Start a training; `GET /train/` tells how far it is."""
     given = {key: value for key, value in (params or {}).items() if key in DEFAULTS}
@@ -37,16 +35,14 @@ def train(
 
 
 @router.post("/train/", tags=["Train"], include_in_schema=False)
-def train_all(user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))) -> dict:
+def train_all(user: AsAdmin) -> dict:
     """Start a training of the one model."""
     model = next(iter(the_app().info()["trainers"]))
     return {model: {"result": run_model(model, {}, enqueue=True), "detail": None}}
 
 
 @router.post("/activelearning/{strategy}", tags=["ActiveLearning"])
-def next_study(
-    strategy: str, params: dict | None = None, user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
-) -> dict:
+def next_study(user: AsUser, strategy: str, params: dict | None = None) -> dict:
     """Choose the next study to annotate; empty when all have a label."""
     known = the_app().info()["strategies"]
     if strategy not in known:

@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import json
 
-from fastapi import APIRouter, Depends
-from monailabel.config import settings
-from monailabel.endpoints.user.auth import RBAC, User
+from fastapi import APIRouter
 
-from lungseg.workflows.label.requests import the_app
+from lungseg.workflows.label.requests import AsAdmin, AsUser, the_app
 from lungseg.workflows.label.versions import Version
 
 router = APIRouter(tags=["Versions"])
 
 
 @router.get("/lungseg/versions")
-def versions(user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))) -> dict:
+def versions(user: AsUser) -> dict:
     """List the versions, the active one, and how far a training is that is not finished."""
     held = the_app().versions
     run = held.unfinished()
@@ -29,7 +27,7 @@ def versions(user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))) ->
 
 
 @router.post("/lungseg/versions/{number}/activate")
-def activate(number: int, user: User = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))) -> dict:
+def activate(user: AsAdmin, number: int) -> dict:
     """Segment with a version from now on."""
     return {"active": the_app().versions.activate(number).number}
 
