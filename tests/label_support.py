@@ -110,20 +110,25 @@ class LabelServer:
         self.studies, self.port = studies, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.work = Path(studies) / ".lungseg-label" if isinstance(studies, Path) else None
-        self._command = [sys.executable, "-m", "lungseg", "label", "start", "--studies", studies, "--port", self.port]
-        self._command = [str(part) for part in (*self._command, *options)]
-        self._environment = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
-        self.said = ""
+        self.command = [sys.executable, "-m", "lungseg", "label", "start", "--studies", studies, "--port", self.port]
+        self.command = [str(part) for part in (*self.command, *options)]
+        self.environment = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
+        self.said, self.ready, self.folder = "", "/lungseg/", None
 
     def __enter__(self) -> LabelServer:
         self.log = open(f"/tmp/lungseg-label-{self.port}.log", "w+")
         self.process = subprocess.Popen(
-            self._command, stdout=self.log, stderr=subprocess.STDOUT, env=self._environment, start_new_session=True
+            self.command,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            env=self.environment,
+            cwd=self.folder,
+            start_new_session=True,
         )
         end = time.monotonic() + 240
         while True:
             try:
-                if self.get("/lungseg/").status == 200:
+                if self.get(self.ready).status == 200:
                     return self
             except OSError:
                 pass
