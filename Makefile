@@ -2,7 +2,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3 2>/dev/nu
 BIN := .venv/bin
 PORT ?= 8000
 
-.PHONY: demo test bench label
+.PHONY: demo test bench label label-environment
 
 demo: .venv/installed
 	$(BIN)/lungseg demo
@@ -15,6 +15,9 @@ bench: .venv/installed
 
 label: .venv/installed
 	$(BIN)/lungseg label start --studies "$(STUDIES)" --port $(PORT)
+
+label-environment: .venv/installed
+	$(BIN)/python -m lungseg.workflows.label.environment
 
 .venv/installed: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv

@@ -122,3 +122,7 @@ def _run(what: str, *command: object) -> None:
     if done.returncode:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         raise LungsegError(f"could not {what} ({said[-1].strip() if said else 'no reason given'})", remedy="try again")
+
+
+if __name__ == "__main__":
+    print(ready_python(print))

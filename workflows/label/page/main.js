@@ -66,12 +66,11 @@ async function open(id) {
     viewer.show(bitmap);
     const study = studies.find((one) => one.id === id);
     describe(study);
-    if (study?.labelled) {
-      await take(await api.loadLabel(id));
-    } else {
-      await segment();
-    }
+    let told = "Opened with its final label";
+    if (study?.labelled) await take(await api.loadLabel(id));
+    else told = await segment();
     viewer.labels.forget();
+    return told;
   });
   location.hash = encodeURIComponent(id);
   await refresh();
