@@ -6,10 +6,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.tasks.activelearning.random import Random
+
+from lungseg.workflows.label.descriptors import most_different
 
 if TYPE_CHECKING:
     from lungseg.workflows.label.application import LungsApp
@@ -63,21 +64,6 @@ class Different(Strategy):
             seen for name in datastore.get_labeled_images() if (seen := self.app.survey.descriptor(name)) is not None
         ]
         return {"id": most_different(known, labelled)}
-
-
-def most_different(known: dict[str, np.ndarray], labelled: list[np.ndarray]) -> str:
-    """Return the name whose descriptor is farthest from its nearest neighbour among `labelled`.
-
-    Args:
-        known: name -> (n,) float descriptor, at least one.
-        labelled: descriptors; without any the name nearest to the mean is returned.
-    """
-    names = sorted(known)
-    seen = np.stack([known[name] for name in names])
-    if not labelled:
-        return names[int(np.linalg.norm(seen - seen.mean(0), axis=1).argmin())]
-    nearest = np.linalg.norm(seen[:, None] - np.stack(labelled)[None], axis=2).min(1)
-    return names[int(nearest.argmax())]
 
 
 def _quality(app: LungsApp, name: str) -> float:

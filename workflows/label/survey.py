@@ -9,11 +9,10 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from lungseg.errors import LungsegError, first_line
 from lungseg.predictor import Prediction
-from lungseg.upright import thumbnail
+from lungseg.workflows.label.descriptors import descriptor, thumbnail_bytes
 from lungseg.workflows.label.segmenter import Segmenter
 from lungseg.workflows.label.work import read_json, write_json
 
@@ -24,7 +23,6 @@ _PAUSE = 5.0
 _SAVE_EVERY = 20
 # Interactive requests come first.
 _NICENESS = 10
-_SIDE = 16
 
 
 class Survey:
@@ -57,19 +55,15 @@ class Survey:
         found = self._findings.get(image_id)
         if not found or "thumbnail" not in found:
             return None
-        values = np.frombuffer(bytes.fromhex(found["thumbnail"]), dtype=np.uint8).astype(np.float32)
-        values -= values.mean()
-        return values / max(float(np.linalg.norm(values)), 1e-6)
+        return descriptor(bytes.fromhex(found["thumbnail"]))
 
     def note(self, image_id: str, prediction: Prediction, weights: str) -> None:
         """Remember a segmentation that was made for another reason."""
-        small = thumbnail(torch.from_numpy(prediction.radiograph.pixels)[None])
-        small = torch.nn.functional.adaptive_avg_pool2d(small, _SIDE)[0]
         finding = {
             "weights": weights,
             "quality": prediction.quality,
             "flags": prediction.flags,
-            "thumbnail": (small * 255).to(torch.uint8).numpy().tobytes().hex(),
+            "thumbnail": thumbnail_bytes(prediction.radiograph.pixels).hex(),
         }
         with self._lock:
             self._findings[image_id] = finding
