@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.annotation`: whether choosing what to annotate saves labels, by simulation.
 
-Weights that saw Montgomery County alone meet a hospital that they do not know: a pool of Shenzhen's training list. In each
-of five rounds a strategy of the MONAI Label app chooses ten radiographs, their labels are revealed, and the first weights
-are trained on all labels so far. Every version is measured on Shenzhen's validation list. The seed draws the pool, and
-drives random choice and training.
+Weights that saw Montgomery County alone meet a hospital that they do not know: a pool of Shenzhen's training list. In
+each of five rounds a strategy of the MONAI Label app chooses ten radiographs, their labels are revealed, and the first
+weights are trained on all labels so far. Every version is measured on Shenzhen's validation list. The seed draws the
+pool, and drives random choice and training.
 """
 
 from __future__ import annotations
