@@ -1,7 +1,8 @@
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3 2>/dev/null))
 BIN := .venv/bin
+PORT ?= 8000
 
-.PHONY: demo test bench
+.PHONY: demo test bench label label-environment
 
 demo: .venv/installed
 	$(BIN)/lungseg demo
@@ -11,6 +12,12 @@ test: .venv/complete
 
 bench: .venv/complete
 	$(BIN)/python -m benchmarks
+
+label: .venv/installed
+	$(BIN)/lungseg label start --studies "$(STUDIES)" --port $(PORT)
+
+label-environment: .venv/installed
+	$(BIN)/python -m lungseg.workflows.label.environment
 
 .venv/installed: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv

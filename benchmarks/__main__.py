@@ -8,7 +8,7 @@ from importlib import import_module
 
 from benchmarks.command import run
 
-NAMES = ("accuracy", "choices", "windows", "robustness", "training", "predict", "deploy")
+NAMES = ("accuracy", "choices", "windows", "robustness", "training", "predict", "annotation", "deploy")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -140,6 +140,8 @@ def _parser() -> argparse.ArgumentParser:
 
     deploy = commands.add_parser("deploy", help="DICOM studies in, DICOM results out: the MONAI Deploy application")
     _add_deploy(deploy.add_subparsers(required=True, metavar="run|watch"))
+    label = commands.add_parser("label", help="annotate in the browser, and train on it: the MONAI Label app")
+    _add_label(label.add_subparsers(required=True, metavar="start|check"))
 
     pack = commands.add_parser("pack", help="zip the bundle with its code")
     pack.add_argument("--output", default="lung_cxr_segmentation.zip", help="file to write")
@@ -174,6 +176,25 @@ def _add_application(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--model", metavar="BUNDLE", help="a bundle's folder or TorchScript file (default: ours)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--config", metavar="FILE", help="settings instead of those in workflows/deploy/app.yaml")
+
+
+def _add_label(commands) -> None:
+    start = commands.add_parser("start", help="start the server; builds its environment once")
+    check = commands.add_parser("check", help="say what is wrong with the set-up")
+    for parser in (start, check):
+        required = parser is start
+        parser.add_argument(
+            "--studies", required=required, metavar="DIR_OR_URL", help="radiographs, or DICOMweb service"
+        )
+        parser.add_argument("--port", type=_at_least_one, default=8000, help="(default: 8000)")
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
+        parser.add_argument(
+            "--work", metavar="DIR", help="folder for weights and logs (default: in the studies' folder)"
+        )
+        _add_weights(parser)
+        parser.add_argument("--original-data", metavar="DIR", help="data set that the weights saw, to train on too")
+    start.set_defaults(run=_label_start)
+    check.set_defaults(run=_label_check)
 
 
 def _at_least_one(text: str) -> int:
@@ -357,6 +378,20 @@ def _deploy_watch(options: argparse.Namespace) -> int:
         say=functools.partial(print, flush=True),
     )
     return 0
+
+
+def _label_start(options: argparse.Namespace) -> int:
+    from lungseg.workflows.label.start import start
+
+    start(options.studies, options.port, options.host, options.work, options.weights, options.original_data)
+    return 0
+
+
+def _label_check(options: argparse.Namespace) -> int:
+    from lungseg.workflows.label.check import check
+
+    faults = check(options.studies, options.port, options.host, options.work, options.weights, options.original_data)
+    return 1 if faults else 0
 
 
 def _pack(options: argparse.Namespace) -> int:

@@ -156,3 +156,21 @@ def segment(tmp_path_factory):
         return predictor.predict(file)
 
     return segmented
+
+
+@pytest.fixture(scope="session")
+def label_studies(tmp_path_factory, radiograph) -> Path:
+    """A folder for the MONAI Label app: phantoms as PNG and JPEG, a real radiograph as PNG, DICOM and NIfTI."""
+    from label_support import write_studies
+
+    return write_studies(tmp_path_factory.mktemp("studies"), radiograph)
+
+
+@pytest.fixture(scope="session")
+def label_server(label_studies):
+    """The MONAI Label app, started once by `lungseg label start` for all tests that leave it as they find it."""
+    from label_support import LabelServer, require_environment
+
+    require_environment()
+    with LabelServer(label_studies) as server:
+        yield server

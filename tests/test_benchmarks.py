@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, choices, deploy, predict, record, robustness, training, windows
+from benchmarks import accuracy, annotation, choices, deploy, predict, record, robustness, training, windows
 from benchmarks.accuracy_tables import PUBLISHED, tables
 from benchmarks.shapes import original_sizes, shapes
 from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
@@ -77,7 +77,7 @@ def test_numbers_are_aligned_to_the_right():
 
 
 def test_every_marked_table_has_a_script():
-    modules = (choices, windows, training, predict, robustness, deploy)
+    modules = (choices, windows, training, predict, robustness, annotation, deploy)
     known = set(tables([], {})) | {name for module in modules for name in module.tables(None)}
     for document in (ROOT / name for name in record.DOCUMENTS):
         if document.is_file():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_OURS = {".git", ".venv", "build", "dist", "runs", "lungseg-demo"}
+NOT_OURS = {".git", ".venv", ".venv-label", "build", "dist", "runs", "lungseg-demo"}
 LARGEST = 20 * 1024**2
 
 

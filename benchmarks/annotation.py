@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.annotation`: whether choosing what to annotate saves labels, by simulation.
+
+Weights that saw Montgomery County alone meet a hospital that they do not know: a pool of Shenzhen's training list. In
+each of five rounds a strategy of the MONAI Label app chooses ten radiographs, their labels are revealed, and the first
+weights are trained on all labels so far. Every version is measured on Shenzhen's validation list. The seed draws the
+pool, and drives random choice and training.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import record
+from benchmarks.command import add_trial, data_folder, parser, run
+from benchmarks.tables import NOT_MEASURED, markdown_table
+
+HOME, AWAY = "montgomery", "shenzhen"
+STRATEGIES = ("unsure", "different", "random")
+ROUNDS, STEP, POOL, EPOCHS, LEARNING_RATE = 5, 10, 120, 10, 3e-4
+SEEDS = (0, 1, 2)
+PLOT = record.ROOT / "docs" / "images" / "annotation.png"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure unless told not to; rewrite the table and the plot."""
+    options = parser("annotation", "Simulate annotation with each strategy.")
+    add_trial(options)
+    options.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    options = options.parse_args(arguments)
+    numbers = {} if options.trial else record.load("annotation", {})
+    if not options.tables_only:
+        data = data_folder(options)
+        for seed in options.seeds[:1] if options.trial else options.seeds:
+            for strategy in STRATEGIES:
+                if str(seed) in numbers.get(strategy, {}):
+                    continue
+                curve = simulate(data, strategy, seed, 1 if options.trial else ROUNDS, 1 if options.trial else EPOCHS)
+                numbers.setdefault(strategy, {})[str(seed)] = curve
+                if not options.trial:
+                    record.save("annotation", numbers)
+    if options.trial:
+        record.show(tables(numbers))
+    else:
+        record.publish(tables(numbers))
+        if numbers:
+            plot(numbers)
+
+
+def simulate(data: str, strategy: str, seed: int, rounds: int, epochs: int) -> list[float]:
+    """Return the mean Dice of the lungs' union on the validation list after 0, 1, … rounds."""
+    from lungseg.data import datalist
+
+    cases = {case["name"]: case for case in datalist(data, "train", sets=[AWAY])}
+    pool = sorted(random.Random(seed).sample(sorted(cases), min(POOL, len(cases))))
+    labelled: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        weights = "montgomery"
+        curve = [measure(data, weights, Path(folder, "before"))]
+        for number in range(1, rounds + 1):
+            labelled += choose(strategy, pool, labelled, cases, weights, random.Random(f"{seed} {number}"))
+            weights = Path(folder, f"round-{number}")
+            learn(data, [cases[name] for name in labelled], weights, seed, epochs)
+            curve.append(measure(data, weights, Path(folder, f"measured-{number}")))
+    return curve
+
+
+def choose(strategy: str, pool: list[str], labelled: list[str], cases: dict, weights, rng: random.Random) -> list[str]:
+    """Return the next names to annotate."""
+    free = [name for name in pool if name not in labelled]
+    if strategy == "random":
+        return rng.sample(free, STEP)
+    if strategy == "unsure":
+        from lungseg.predictor import Predictor
+
+        predictor = Predictor(weights)
+        return sorted(free, key=lambda name: (predictor.predict(cases[name]["image"]).quality, name))[:STEP]
+    from lungseg.images import read_radiograph
+    from lungseg.workflows.label.descriptors import descriptor, most_different, thumbnail_bytes
+
+    seen = {name: descriptor(thumbnail_bytes(read_radiograph(cases[name]["image"]).pixels)) for name in pool}
+    chosen: list[str] = []
+    for _ in range(STEP):
+        known = {name: seen[name] for name in free if name not in chosen}
+        chosen.append(most_different(known, [seen[name] for name in labelled + chosen]))
+    return chosen
+
+
+def learn(data: str, cases: list[dict], output: Path, seed: int, epochs: int) -> None:
+    """Train the first weights on some cases, to the end."""
+    from lungseg.training import train
+
+    settings = {
+        "dataset_dir": data,
+        "data_source#sets": [HOME],  # looked at, but not trained on
+        "train#dataset#data": cases,
+        "validate#dataset#data": cases[:2],
+        "epochs": epochs,
+        "val_interval": epochs,
+        "learning_rate": LEARNING_RATE,
+        "seed": seed,
+        "num_workers": 0,
+        "progress": False,
+    }
+    train(output, settings, init="montgomery", say=lambda line: None)
+
+
+def measure(data: str, weights, output: Path) -> float:
+    """Return the mean Dice on the validation list of the other hospital."""
+    from lungseg.evaluation import evaluate
+
+    where = {"dataset_dir": data, "data_source#sets": [AWAY]}
+    summary = evaluate(output, "validation", weights, where, say=lambda line: None)
+    return summary["overall"]["metrics"]["dice"]["mean"]
+
+
+def tables(numbers: dict[str, dict[str, list[float]]]) -> dict[str, str]:
+    """Return name -> Markdown: the mean over the seeds, and the lowest and highest."""
+    if not numbers:
+        return {"annotation": NOT_MEASURED}
+    rounds = max(len(curve) for curves in numbers.values() for curve in curves.values())
+    header = ["Strategy", "Seeds", *(f"{STEP * number} labels" for number in range(rounds))]
+    rows = []
+    for strategy, curves in numbers.items():
+        columns = list(zip(*curves.values(), strict=True))
+        cells = [f"{sum(dice) / len(dice):.4f} ({min(dice):.4f} to {max(dice):.4f})" for dice in columns]
+        rows.append([strategy, str(len(curves)), *cells])
+    return {"annotation": markdown_table(header, rows)}
+
+
+def plot(numbers: dict[str, dict[str, list[float]]]) -> None:
+    """Draw the mean over the seeds against the number of labels, and every seed faintly."""
+    from matplotlib.figure import Figure
+
+    from lungseg.files import atomic_path
+
+    figure = Figure(figsize=(6.4, 4), dpi=130, layout="constrained")
+    axes = figure.subplots()
+    for colour, (strategy, curves) in zip(("C0", "C2", "C1"), numbers.items(), strict=True):
+        labels = [STEP * number for number in range(len(next(iter(curves.values()))))]
+        for curve in curves.values():
+            axes.plot(labels, curve, color=colour, alpha=0.25, linewidth=1)
+        mean = [sum(dice) / len(dice) for dice in zip(*curves.values(), strict=True)]
+        axes.plot(labels, mean, color=colour, marker="o", label=strategy)
+    axes.set(xlabel="labels", ylabel="mean Dice, Shenzhen's validation list")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with atomic_path(PLOT) as path:
+        figure.savefig(path)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drives a headless Chromium through its driver's own protocol (W3C WebDriver)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER) and "LUNGSEG_TEST_EVERYTHING" not in os.environ,
+    reason="chromium and chromium-driver are not installed",
+)
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+
+
+class Browser:
+    """One window.
+
+    Args:
+        profile: an empty folder.
+        port: for the driver.
+    """
+
+    def __init__(self, profile: Path, port: int, size: tuple[int, int] = (1280, 860)) -> None:
+        self._driver = subprocess.Popen([DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL)
+        self._root = f"http://127.0.0.1:{port}"
+        self.wait_for(lambda: self._ask("GET", "/status")["ready"])
+        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        arguments += [f"--user-data-dir={profile}", "--window-size={},{}".format(*size)]
+        options = {"args": arguments, "binary": CHROMIUM}
+        wanted = {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}
+        session = self._ask("POST", "/session", {"capabilities": wanted})
+        self._root += f"/session/{session['sessionId']}"
+
+    def close(self) -> None:
+        """End the browser."""
+        try:
+            self._ask("DELETE", "")
+        finally:
+            self._driver.terminate()
+            self._driver.wait(20)
+
+    def open(self, url: str) -> None:
+        """Go to a page."""
+        self._ask("POST", "/url", {"url": url})
+
+    def run(self, script: str, *arguments):
+        """Run JavaScript, the body of a function, and return what it returns."""
+        return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def click(self, selector: str) -> None:
+        """Click an element."""
+        found = self._ask("POST", "/element", {"using": "css selector", "value": selector})
+        self._ask("POST", f"/element/{found[_ELEMENT]}/click", {})
+
+    def press(self, *keys: str) -> None:
+        """Press keys together, such as Control and z."""
+        named = {"Control": "\ue009", "Shift": "\ue008", "Enter": "\ue007"}
+        keys = [named.get(key, key) for key in keys]
+        steps = [{"type": "keyDown", "value": key} for key in keys]
+        steps += [{"type": "keyUp", "value": key} for key in reversed(keys)]
+        self._ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": steps}]})
+
+    def drag(self, *points: tuple[float, float], button: int = 0) -> None:
+        """Press the mouse at the first point of the window, draw it over the others, and let go."""
+        (x, y), *others = [(round(x), round(y)) for x, y in points]
+        steps = [{"type": "pointerMove", "x": x, "y": y}, {"type": "pointerDown", "button": button}]
+        steps += [{"type": "pointerMove", "x": x, "y": y, "duration": 60} for x, y in others]
+        steps.append({"type": "pointerUp", "button": button})
+        mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": steps}
+        self._ask("POST", "/actions", {"actions": [mouse]})
+
+    def accept(self) -> None:
+        """Answer a question of the page with yes."""
+        self._ask("POST", "/alert/accept", {})
+
+    def screenshot(self) -> bytes:
+        """Return a PNG of the window."""
+        return base64.b64decode(self._ask("GET", "/screenshot"))
+
+    def errors(self) -> list[str]:
+        """Return what the page complained of since the last call."""
+        return [
+            line["message"] for line in self._ask("POST", "/se/log", {"type": "browser"}) if line["level"] == "SEVERE"
+        ]
+
+    def wait_for(self, condition, seconds: float = 60):
+        """Return what `condition` returns as soon as it is true."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if result := condition():
+                    return result
+            except OSError:
+                pass
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.1)
+
+    def _ask(self, method: str, path: str, content: dict | None = None):
+        data = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(self._root + path, data, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(json.load(error)["value"]["message"].splitlines()[0]) from error

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MONAI Label app on an Orthanc: list, segment and save through DICOMweb."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from images_support import write_dicom
+from label_support import COMPLETE, LabelServer, free_port, require_environment
+
+from lungseg.data import phantom
+
+ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
+PLUGIN = next(Path("/usr").glob("share/orthanc/plugins/libOrthancDicomWeb.so*"), None)
+pytestmark = pytest.mark.skipif(
+    not COMPLETE and not (os.path.exists(ORTHANC) and PLUGIN), reason="orthanc and orthanc-dicomweb are not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory):
+    """An Orthanc with a study of two radiographs in one series, and a CT image."""
+    folder = tmp_path_factory.mktemp("orthanc")
+    port = free_port()
+    settings = {
+        "StorageDirectory": str(folder / "storage"),
+        "HttpPort": port,
+        "DicomServerEnabled": False,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "Plugins": [str(PLUGIN)],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    process = subprocess.Popen([ORTHANC, folder / "orthanc.json"], stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/system", timeout=5)
+                break
+            except OSError:
+                assert time.monotonic() < end
+                time.sleep(0.2)
+        series = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "PatientID": "phantom"}
+        for number, changes in enumerate(({}, {}, {"Modality": "CT", "SeriesInstanceUID": "1.2.3.5"})):
+            pixels = phantom((8, number), (150 + 10 * number, 200))[0]
+            file = folder / f"{number}.dcm"
+            write_dicom(file, pixels, **(series | {"SOPInstanceUID": f"1.2.3.9.{number}"} | changes))
+            urllib.request.urlopen(urllib.request.Request(f"{url}/instances", file.read_bytes(), method="POST"))
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(orthanc, tmp_path_factory):
+    require_environment()
+    with LabelServer(f"{orthanc}/dicom-web", "--work", tmp_path_factory.mktemp("work")) as running:
+        yield running
+
+
+def test_every_radiograph_is_a_study(server):
+    names = {study["id"] for study in server.get("/lungseg/studies").json}
+    assert names == {"1.2.3.9.0", "1.2.3.9.1"}
+    assert server.get("/lungseg/studies/1.2.3.9.1/picture").labels.shape == (200, 160)
+
+
+def test_segment_correct_save_and_find_again(server, segment):
+    name = "1.2.3.9.1"
+    labels = server.infer(name).labels
+    np.testing.assert_array_equal(labels, segment(phantom((8, 1), (160, 200))[0]).labels)
+    corrected = labels.copy()
+    corrected[:10, :20] = 1
+    assert server.save(name, corrected).status == 200
+    np.testing.assert_array_equal(server.get("/datastore/label", label=name, tag="final").labels, corrected)
+    np.testing.assert_array_equal(server.get(f"/lungseg/studies/{name}/label").labels, corrected)
+    assert server.get("/info/").json["datastore"]["completed"] == 1
+    assert server.post("/activelearning/unsure").json["id"] == "1.2.3.9.0"
+
+
+def test_what_the_service_does_not_list_is_not_fetched(server):
+    for name in ("1.2.3.9.2", "9.9.9", "../1.2.3.9.0"):
+        assert server.infer(name).status == 404

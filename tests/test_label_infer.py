@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inference through MONAI Label's server: the masks of `lungseg predict`, bit for bit, in every format."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import nibabel
+import numpy as np
+import psutil
+import pytest
+from label_support import MODEL
+from PIL import Image
+
+from lungseg.images import find_radiographs
+from lungseg.workflows.label.listing import split_name
+
+STUDIES = ("phantom-0", "phantom-1", "phantom-2", "photo", "real one (1)", "1.2.3")
+
+
+@pytest.fixture(scope="module")
+def predicted(label_studies, tmp_path_factory) -> dict[str, tuple[np.ndarray, dict]]:
+    """Study -> label map and report row of `lungseg predict`."""
+    from lungseg.segmentation import predict
+
+    folder = tmp_path_factory.mktemp("predicted")
+    files = [path for path, _ in find_radiographs([label_studies], label_studies / "labels").radiographs]
+    rows = predict([path for path in files if path.parent == label_studies], folder, workers=1)
+    return {
+        split_name(row.file.rsplit("/", 1)[-1])[0]: (np.asarray(Image.open(folder / "labels" / f"{row.name}.png")), row)
+        for row in rows
+    }
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_gets_the_mask_of_predict(label_server, predicted, study):
+    expected, row = predicted[study]
+    answer = label_server.infer(study)
+    assert (answer.status, answer.type) == (200, "image/png")
+    assert answer.labels.dtype == np.uint8
+    np.testing.assert_array_equal(answer.labels, expected)
+
+    told = label_server.infer(study, "json").json
+    assert told["quality"] == row.quality
+    assert " ".join(told["flags"]) == row.flags
+    assert told["label_names"] == {"right_lung": 1, "left_lung": 2}
+    assert told["size"] == [expected.shape[1], expected.shape[0]]
+    assert told["version"] == 0
+
+
+def test_nifti_comes_back_as_nifti_and_lies_as_it_lay(label_server, label_studies, predicted, tmp_path):
+    answer = label_server.infer("volume")
+    file = tmp_path / "labels.nii.gz"
+    file.write_bytes(answer.body)
+    image, source = nibabel.load(file), nibabel.load(label_studies / "volume.nii.gz")
+    assert image.shape[:2] == source.shape[:2]
+    np.testing.assert_allclose(image.affine, source.affine)
+    labels, _ = predicted["volume"]
+    assert np.bincount(np.asarray(image.dataobj).ravel().astype(int)).tolist() == np.bincount(labels.ravel()).tolist()
+    np.testing.assert_array_equal(label_server.infer("volume", result_extension=".png").labels, labels)
+
+
+def test_the_default_answer_has_the_label_map_and_the_result(label_server, predicted):
+    parts = label_server.form("POST", f"/infer/{MODEL}", image="photo").parts
+    assert json.loads(parts["params"])["quality"] == predicted["photo"][1].quality
+    assert parts["image"].startswith(b"\x89PNG")
+
+
+def test_an_uploaded_file_is_segmented(label_server, label_studies, predicted):
+    content = (label_studies / "photo.jpg").read_bytes()
+    answer = label_server.form("POST", f"/infer/{MODEL}", files={"file": ("any.jpg", content)}, output="image")
+    np.testing.assert_array_equal(answer.labels, predicted["photo"][0])
+
+
+def test_other_formats_come_back_as_the_same_label_map(label_server, predicted):
+    """As viewers built on ITK want them, and as they send them back."""
+    expected, _ = predicted["phantom-1"]
+    for ending in (".nii.gz", ".nrrd"):
+        answer = label_server.infer("phantom-1", result_extension=ending)
+        assert label_server.save("phantom-1", answer.body, "trial", f"label{ending}").status == 200
+        saved = label_server.get("/datastore/label", label="phantom-1", tag="trial")
+        np.testing.assert_array_equal(saved.labels, expected)
+    refused = label_server.infer("phantom-1", result_extension=".jpg")
+    assert refused.status == 400
+    assert ".png" in refused.detail
+
+
+def test_sixteen_clients_at_a_time_all_get_the_right_mask(label_server, predicted):
+    server = psutil.Process(label_server.process.pid)
+    studies = [name for name in STUDIES if name != "1.2.3"]
+    highest, done = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal highest
+        while not done.wait(0.05):
+            highest = max(highest, server.memory_info().rss)
+
+    watching = threading.Thread(target=watch)
+    before = server.memory_info().rss
+    watching.start()
+    try:
+        with ThreadPoolExecutor(16) as clients:
+            asked = [studies[number % len(studies)] for number in range(48)]
+            answers = list(clients.map(label_server.infer, asked))
+    finally:
+        done.set()
+        watching.join()
+    for study, answer in zip(asked, answers, strict=True):
+        assert answer.status == 200, answer.body
+        np.testing.assert_array_equal(answer.labels, predicted[study][0])
+    assert highest - before < 1.5e9
+
+
+def test_the_server_answers_others_while_it_segments(label_server):
+    with ThreadPoolExecutor(8) as clients:
+        busy = [clients.submit(label_server.infer, "1.2.3") for _ in range(8)]
+        assert label_server.get("/info/").status == 200
+        assert not all(one.done() for one in busy)
+        assert {one.result().status for one in busy} == {200}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MONAI Label app: annotators draw, the model learns from them."""

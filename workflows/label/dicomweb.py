@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The studies of a DICOMweb service, such as Orthanc, fetched when they are needed.
+
+MONAI Label's own class treats a series as a volume, looks for new ones every two hours, and turns labels into DICOM SEG
+of volumes. Here each radiograph is a study of its own, and its labels stay in the work folder.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from dicomweb_client import DICOMwebClient
+from dicomweb_client.session_utils import create_session_from_user_pass
+from monailabel.config import settings
+from monailabel.datastore.dicom import DICOMwebClientX
+from monailabel.datastore.local import DataModel, ImageLabelModel
+from pydicom import Dataset
+
+from lungseg.errors import LungsegError, first_line
+from lungseg.files import atomic_path
+from lungseg.workflows.label.studies import StudyFolder
+
+_MODALITIES = ("CR", "DX")
+# The service is asked for its list at most so often, in seconds.
+_PAUSE = 10.0
+_ENDING = ".dcm"
+
+
+def open_dicomweb(url: str, work: Path, watch: bool) -> DicomWebStudies:
+    """Return the studies of a service; user and password are MONAI Label's settings.
+
+    Args:
+        url: where the service answers, such as http://127.0.0.1:8042/dicom-web.
+        work: the work folder; radiographs and labels lie in `dicomweb/`.
+        watch: see :class:`StudyFolder`.
+    """
+    session = None
+    if settings.MONAI_LABEL_DICOMWEB_USERNAME:
+        session = create_session_from_user_pass(
+            settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
+        )
+    client = DICOMwebClientX(
+        url=url,
+        session=session,
+        qido_url_prefix=settings.MONAI_LABEL_QIDO_PREFIX,
+        wado_url_prefix=settings.MONAI_LABEL_WADO_PREFIX,
+        stow_url_prefix=settings.MONAI_LABEL_STOW_PREFIX,
+    )
+    return DicomWebStudies(client, work / "dicomweb", work / "replaced", watch)
+
+
+class DicomWebStudies(StudyFolder):
+    """Radiographs (CR and DX) by their SOP instance UIDs.
+
+    Args:
+        client: asks the service.
+        folder: gets what is fetched, and the labels.
+        replaced, watch: see :class:`StudyFolder`.
+    """
+
+    def __init__(self, client: DICOMwebClient, folder: Path, replaced: Path, watch: bool) -> None:
+        self._client = client
+        self._asked = 0.0
+        self._series_of: dict[str, tuple[str, str]] = {}
+        super().__init__(str(folder), replaced, watch)
+
+    def list_images(self) -> list[str]:
+        """Ask for the radiographs, and return the UIDs of all that were ever seen."""
+        with self._mutex:
+            if time.monotonic() - self._asked > _PAUSE or not self._asked:
+                self._ask()
+                self._asked = time.monotonic()
+            return list(self._datastore.objects)
+
+    def get_image_uri(self, image_id: str) -> str:
+        """Return the file of a radiograph, fetched if it is not yet.
+
+        Raises:
+            LungsegError: the service does not give it.
+        """
+        if image_id not in self._datastore.objects:
+            return ""
+        file = Path(self._datastore.image_path(), f"{image_id}{_ENDING}")
+        if not file.is_file():
+            self._fetch(image_id, file)
+        return os.path.realpath(file)
+
+    def _ask(self) -> None:
+        try:
+            for modality in _MODALITIES:
+                for found in self._client.search_for_series(search_filters={"Modality": modality}):
+                    series = Dataset.from_json(found)
+                    self._note(str(series.StudyInstanceUID), str(series.SeriesInstanceUID))
+        except Exception as error:  # a service can answer anything, or not at all
+            raise self._unreachable(error) from error
+
+    def _note(self, study: str, series: str) -> None:
+        if (study, series) in self._series_of.values():
+            return
+        for found in self._client.search_for_instances(study_instance_uid=study, series_instance_uid=series):
+            uid = str(Dataset.from_json(found).SOPInstanceUID)
+            self._series_of[uid] = (study, series)
+            model = ImageLabelModel(image=DataModel(info={"name": uid, "ts": int(time.time())}, ext=_ENDING))
+            self._datastore.objects.setdefault(uid, model)
+
+    def _fetch(self, image_id: str, file: Path) -> None:
+        try:
+            if image_id not in self._series_of:
+                self._ask()
+            study, series = self._series_of[image_id]
+            dataset = self._client.retrieve_instance(study, series, image_id)
+            with atomic_path(file) as temporary:
+                dataset.save_as(temporary)
+        except LungsegError:
+            raise
+        except Exception as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> LungsegError:
+        what = f"the DICOMweb service does not answer as it should ({first_line(error)})"
+        return LungsegError(what, self._client.base_url, "check its address, user and password")
+
+    def _remove_non_existing(self) -> int:
+        """Keep what was not fetched yet."""
+        return 0

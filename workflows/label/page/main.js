@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ties the list, the stage and the server together.
+
+import * as api from "./api.js";
+import { decode, encode } from "./png.js";
+import { drawList } from "./studies.js";
+import { Tools } from "./tools.js";
+import { Viewer } from "./viewer.js";
+
+const REFRESH = 4000;
+const find = (id) => document.getElementById(id);
+
+const viewer = new Viewer(find("stage"), showState);
+const tools = new Tools(viewer);
+let studies = [];
+let current = null;
+
+function tell(text, bad = false) {
+  find("told").textContent = text;
+  find("told").classList.toggle("bad", bad);
+}
+
+// Runs one step at a time, and says what went wrong with it.
+let busy = false;
+async function step(what, work) {
+  if (busy) return false;
+  busy = true;
+  document.body.dataset.busy = "true";
+  tell(what);
+  showState();
+  try {
+    tell((await work()) ?? "");
+    return true;
+  } catch (error) {
+    tell(error.message, true);
+    return false;
+  } finally {
+    busy = false;
+    delete document.body.dataset.busy;
+    showState();
+  }
+}
+
+async function refresh() {
+  try {
+    [studies] = [await api.listStudies()];
+    const { active, training } = await api.listVersions();
+    find("model").textContent = `Weights: version ${active}` + (training ? `; version ${training.version} is in training` : "");
+  } catch (error) {
+    tell(error.message, true);
+    return;
+  }
+  const done = studies.filter((study) => study.labelled).length;
+  find("progress").textContent = `${done} of ${studies.length} labelled`;
+  const { scrollTop } = find("studies").parentElement;
+  drawList(find("studies"), studies, current, open);
+  find("studies").parentElement.scrollTop = scrollTop;
+}
+
+async function open(id) {
+  if (viewer.labels?.changed && !window.confirm("Leave this study without saving what you drew?")) return;
+  await step(`Opening ${id} …`, async () => {
+    const bitmap = await createImageBitmap(await api.loadPicture(id));
+    current = id;
+    viewer.drawn = false;
+    viewer.show(bitmap);
+    const study = studies.find((one) => one.id === id);
+    describe(study);
+    let told = "Opened with its final label";
+    if (study?.labelled) await take(await api.loadLabel(id));
+    else told = await segment();
+    viewer.labels.forget();
+    return told;
+  });
+  location.hash = encodeURIComponent(id);
+  await refresh();
+}
+
+function describe(study) {
+  find("study").textContent = current ?? "";
+  find("flags").textContent = Object.values(study?.flags ?? {}).join("; ");
+}
+
+async function take(blob) {
+  const { width, height } = viewer.labels;
+  viewer.redraw(viewer.labels.replace(await decode(blob, width, height)));
+}
+
+async function segment() {
+  const { blob, result } = await api.runModel(current);
+  await take(blob);
+  describe(result);
+  return `Estimated Dice ${result.quality?.toFixed(3) ?? "unknown"}, weights version ${result.version}`;
+}
+
+async function save() {
+  return step("Saving …", async () => {
+    const { values, width, height } = viewer.labels;
+    await api.saveFinal(current, await encode(values, width, height));
+    viewer.labels.markSaved();
+    await refresh();
+    return "Saved as final label";
+  });
+}
+
+async function next() {
+  const other = studies.find((study) => !study.labelled && !study.error && study.id !== current);
+  if (other) await open(other.id);
+  else tell("Every study has a label");
+}
+
+function undo() {
+  if (viewer.labels) viewer.redraw(viewer.labels.undo());
+}
+
+function redo() {
+  if (viewer.labels) viewer.redraw(viewer.labels.redo());
+}
+
+function showState() {
+  const { labels } = viewer;
+  find("undo").disabled = !labels?.steps.length;
+  find("redo").disabled = !labels?.undone.length;
+  for (const id of ["run", "save"]) find(id).disabled = busy || !current;
+  find("next").disabled = busy;
+  document.body.dataset.changed = String(Boolean(labels?.changed));
+}
+
+function press(group, chosen) {
+  for (const button of find(group).querySelectorAll("button")) button.setAttribute("aria-pressed", button === chosen);
+}
+
+function chooseTool(tool) {
+  tools.choose(tool);
+  press("kinds", document.querySelector(`[data-tool="${tool}"]`));
+}
+
+function chooseLabel(label) {
+  tools.label = Number(label);
+  press("labels", document.querySelector(`button[data-label="${label}"]`));
+}
+
+function setRadius(radius) {
+  find("radius").value = radius;
+  tools.radius = Number(find("radius").value);
+}
+
+function showContours(visible) {
+  find("shown").checked = visible;
+  viewer.showContours(visible);
+}
+
+for (const button of find("kinds").children) button.addEventListener("click", () => chooseTool(button.dataset.tool));
+for (const button of find("labels").children) button.addEventListener("click", () => chooseLabel(button.dataset.label));
+find("radius").addEventListener("input", () => setRadius(find("radius").value));
+for (const id of ["black", "white"]) {
+  find(id).addEventListener("input", () => viewer.setWindow(Number(find("black").value), Number(find("white").value)));
+}
+find("shown").addEventListener("change", () => showContours(find("shown").checked));
+const actions = {
+  undo,
+  redo,
+  fit: () => viewer.labels && viewer.fit(),
+  in: () => viewer.zoom(1.25),
+  out: () => viewer.zoom(0.8),
+  run: () => step("Running the model …", segment),
+  save,
+  next,
+};
+for (const [id, action] of Object.entries(actions)) find(id).addEventListener("click", action);
+
+const keys = {
+  1: () => chooseLabel(1),
+  2: () => chooseLabel(2),
+  b: () => chooseTool("brush"),
+  e: () => chooseTool("eraser"),
+  p: () => chooseTool("polygon"),
+  h: () => chooseTool("pan"),
+  v: () => showContours(!find("shown").checked),
+  f: actions.fit,
+  "+": actions.in,
+  "-": actions.out,
+  m: () => find("run").click(),
+  s: () => find("save").click(),
+  n: () => find("next").click(),
+  "[": () => setRadius(tools.radius - 2),
+  "]": () => setRadius(tools.radius + 2),
+  enter: () => tools.close(),
+  escape: () => tools.abandon(),
+};
+window.addEventListener("keydown", (event) => {
+  if (event.target.closest("dialog, input:not([type=range], [type=checkbox])")) return;
+  const key = event.key.toLowerCase();
+  if ((event.ctrlKey || event.metaKey) && key === "z") {
+    event.preventDefault();
+    (event.shiftKey ? redo : undo)();
+  } else if (key === " " && !event.target.closest("button")) {
+    event.preventDefault();
+    tools.hold(true);
+  } else if (!event.ctrlKey && !event.metaKey && !event.altKey && keys[key] && !(key === "enter" && event.target.closest("button"))) {
+    keys[key]();
+  }
+});
+window.addEventListener("keyup", (event) => event.key === " " && tools.hold(false));
+window.addEventListener("beforeunload", (event) => viewer.labels?.changed && event.preventDefault());
+
+chooseTool("brush");
+chooseLabel(1);
+setRadius(14);
+viewer.setWindow(0, 255);
+showState();
+await refresh();
+const named = decodeURIComponent(location.hash.slice(1));
+if (studies.some((study) => study.id === named)) await open(named);
+setInterval(refresh, REFRESH);
+document.body.dataset.ready = "true";

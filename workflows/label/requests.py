@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all routes ask of a request: that its study is there, its names are names, its parameters are known."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, HTTPException
+from monailabel.config import settings
+from monailabel.endpoints.user.auth import RBAC, User
+from monailabel.interfaces.utils.app import app_instance
+
+from lungseg.locate import BUNDLE_NAME
+from lungseg.workflows.label.application import LungsApp
+
+# Who may ask; without authentication everybody is all of them.
+AsUser = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
+AsAnnotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+AsAdmin = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
+# Of files in one folder: no separators, nothing hidden.
+_NAME = re.compile(r"[^\W_][\w .()+@=-]{0,199}")
+
+
+def the_app() -> LungsApp:
+    """Return the app that the server runs."""
+    return app_instance()
+
+
+def known_model(model: str) -> str:
+    """Return the model's name, or answer 404."""
+    if model != BUNDLE_NAME:
+        raise HTTPException(404, f"there is no model {model!r}; there is {BUNDLE_NAME}.")
+    return model
+
+
+def known_study(image: str) -> Path:
+    """Return the file of a study, or answer 404."""
+    file = the_app().datastore().file_of(image)
+    if file is None:
+        raise HTTPException(404, f"there is no study {image!r}; GET /lungseg/studies lists them.")
+    return file
+
+
+def plain_name(name: str, what: str) -> str:
+    """Return a name that can be one of a file, or answer 400."""
+    if not _NAME.fullmatch(name) or name.endswith((".", " ")):
+        raise HTTPException(400, f"{name!r} is no {what}; use letters, digits, blanks and . _ - ( ).")
+    return name
+
+
+def parameters(text: str | None, known: Collection[str]) -> dict:
+    """Return the JSON object of a form's `params`, with the known keys alone, or answer 400."""
+    try:
+        given = json.loads(text or "{}")
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise HTTPException(400, "params is no JSON object; leave it out, or send one.")
+    return {key: value for key, value in given.items() if key in known}

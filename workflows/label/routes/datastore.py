@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Saving labels and adding radiographs, as MONAI Label defines it, with every file looked at before it is taken."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from fastapi import APIRouter, Form, HTTPException, UploadFile
+
+from lungseg.images import read_radiograph, write_png
+from lungseg.workflows.label.labelmaps import decode
+from lungseg.workflows.label.listing import split_name
+from lungseg.workflows.label.requests import AsAnnotator, known_study, parameters, plain_name, the_app
+from lungseg.workflows.label.uploads import saved
+
+router = APIRouter(tags=["Datastore"])
+_LABEL_PARAMETERS = ("label_info", "client_id")
+_IMAGE_PARAMETERS = ("client_id", "patient_id")
+
+
+@router.put("/datastore/label")
+def save_label(
+    user: AsAnnotator,
+    image: str,
+    label: UploadFile,
+    params: str = Form("{}"),
+    tag: str = "final",
+) -> dict:
+    """Take over a label map, whatever its format, as a PNG."""
+    file = known_study(image)
+    tag = plain_name(tag or "final", "tag")
+    info = parameters(params, _LABEL_PARAMETERS) | {"user": user.username}
+    with saved(label) as sent:
+        labels = decode(sent, file)
+    with tempfile.TemporaryDirectory(prefix="lungseg-") as folder:
+        png = Path(folder, "label.png")
+        write_png(png, labels)
+        return {"image": image, "label": the_app().datastore().save_label(image, str(png), tag, info)}
+
+
+@router.put("/datastore/image")
+@router.put("/datastore/", include_in_schema=False)
+def add_image(
+    user: AsAnnotator,
+    file: UploadFile,
+    image: str | None = None,
+    params: str = Form("{}"),
+) -> dict:
+    """Add a radiograph to the studies."""
+    parts = split_name(Path(file.filename or "").name)
+    if parts is None:
+        raise HTTPException(400, "the file's name has no known ending; name it .png, .jpg, .tif, .dcm or .nii.gz.")
+    name = plain_name(image or parts[0], "name of a study")
+    store = the_app().datastore()
+    info = parameters(params, _IMAGE_PARAMETERS) | {"user": user.username}
+    with saved(file) as sent:
+        read_radiograph(sent)
+        if not store.add_new_image(name, sent, info):
+            raise HTTPException(409, f"there is a study {name!r} already; choose another name.")
+    return {"image": name}

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`POST /infer/{model}`, as MONAI Label defines it.
+
+Its own route computes on the server's event loop, so that nothing else is answered meanwhile, and lets the parameters
+name any file of the machine.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Form, HTTPException, UploadFile
+from fastapi.background import BackgroundTasks
+from monailabel.endpoints.infer import ResultType, send_response
+
+from lungseg.workflows.label.requests import AsUser, known_model, known_study, parameters, plain_name, the_app
+from lungseg.workflows.label.uploads import saved
+
+router = APIRouter(tags=["Infer"])
+_PARAMETERS = ("result_extension", "save_label", "label_tag")
+
+
+@router.post("/infer/{model}")
+def infer(
+    user: AsUser,
+    background_tasks: BackgroundTasks,
+    model: str,
+    image: str = "",
+    session_id: str = "",
+    params: str = Form("{}"),
+    file: UploadFile | None = None,
+    label: UploadFile | None = None,
+    output: ResultType | None = None,
+):
+    """Segment a study, or an uploaded file."""
+    known_model(model)
+    if session_id:
+        raise HTTPException(400, "there are no sessions; name a study, or upload a file.")
+    if output == ResultType.dicom_seg:
+        raise HTTPException(400, "DICOM SEG is written by lungseg predict --save dicom-seg; ask for image or json.")
+    request = {"model": model, **parameters(params, _PARAMETERS)}
+    app = the_app()
+    if file is not None:
+        with saved(file) as path:
+            result = app.infer(request | {"image": str(path), "save_label": False})
+    elif image:
+        known_study(image)
+        result = app.infer(request | {"image": image, "label_tag": plain_name(_tag(request), "tag")})
+    else:
+        raise HTTPException(400, "neither a study nor a file was given; add ?image=, or upload a file.")
+    return send_response(app.datastore(), result, output, background_tasks)
+
+
+def _tag(request: dict) -> str:
+    return str(request.get("label_tag") or "original")

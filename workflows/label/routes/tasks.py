@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training and choosing the next study, as MONAI Label defines it, with every parameter looked at.
+
+Its own routes start a process for models that are not there, and put folders that a request names on that process's
+search path.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException
+from monailabel.endpoints.activelearning import sample
+from monailabel.endpoints.train import run_model
+
+from lungseg.workflows.label.requests import AsAdmin, AsUser, known_model, the_app
+from lungseg.workflows.label.train import DEFAULTS
+
+router = APIRouter()
+
+
+@router.post("/train/{model}", tags=["Train"])
+def train(
+    user: AsAdmin,
+    model: str,
+    params: dict | None = None,
+    enqueue: bool = False,
+) -> dict:
+    """Start a training; `GET /train/` tells how far it is."""
+    given = {key: value for key, value in (params or {}).items() if key in DEFAULTS}
+    for key, value in given.items():
+        if type(value) is not type(DEFAULTS[key]) and not (isinstance(value, int) and isinstance(DEFAULTS[key], float)):
+            raise HTTPException(400, f"{key} cannot be {value!r}; give a value such as {DEFAULTS[key]!r}.")
+        if not isinstance(value, bool) and value < 0:
+            raise HTTPException(400, f"{key} cannot be {value!r}; give a value such as {DEFAULTS[key]!r}.")
+    return run_model(known_model(model), given, enqueue=enqueue)
+
+
+@router.post("/train/", tags=["Train"], include_in_schema=False)
+def train_all(user: AsAdmin) -> dict:
+    """Start a training of the one model."""
+    model = next(iter(the_app().info()["trainers"]))
+    return {model: {"result": run_model(model, {}, enqueue=True), "detail": None}}
+
+
+@router.post("/activelearning/{strategy}", tags=["ActiveLearning"])
+def next_study(user: AsUser, strategy: str, params: dict | None = None) -> dict:
+    """Choose the next study to annotate; empty when all have a label."""
+    known = the_app().info()["strategies"]
+    if strategy not in known:
+        raise HTTPException(404, f"there is no strategy {strategy!r}; there are {', '.join(known)}.")
+    client = {key: str(value) for key, value in (params or {}).items() if key == "client_id"}
+    return sample(strategy, client, user.username)

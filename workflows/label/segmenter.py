@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The predictor with the active weights, shared by all that segment in this process."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from lungseg.predictor import Prediction, Predictor
+from lungseg.weights import weights_hash
+from lungseg.workflows.label.versions import Version, Versions
+
+
+class Segmenter:
+    """Segments with the active version; another one that is made active meanwhile is taken from the next image on.
+
+    May be called from several threads.
+
+    Args:
+        versions: tells which one is active.
+    """
+
+    def __init__(self, versions: Versions) -> None:
+        self.versions = versions
+        self._lock = threading.Lock()
+        self._loaded: tuple[Version, Predictor, str] | None = None
+
+    def __call__(self, image: Path) -> tuple[Prediction, Version, str]:
+        """Segment a file.
+
+        Returns:
+            The prediction, the version that made it, and the SHA-256 of its weights in hex.
+
+        Raises:
+            LungsegError: the file is no radiograph that can be read, or the weights are damaged.
+        """
+        version, predictor, sha256 = self.loaded()
+        return predictor.predict(image), version, sha256
+
+    def loaded(self) -> tuple[Version, Predictor, str]:
+        """Return the active version, its predictor and the SHA-256 of its weights, loaded if they are not yet."""
+        with self._lock:
+            active = self.versions.active()
+            if self._loaded is None or self._loaded[0].number != active.number:
+                self._loaded = active, Predictor(active.weights, device="auto"), weights_hash(active.weights)
+            return self._loaded

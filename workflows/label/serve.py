@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server's process, in the environment that has MONAI Label: `python -m lungseg.workflows.label.serve`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Set MONAI Label up for radiographs, and start its server."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--studies", required=True)
+    parser.add_argument("--work", required=True, type=Path)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", required=True, type=int)
+    parser.add_argument("--conf", nargs=2, action="append", default=[])
+    options = parser.parse_args()
+
+    for name, value in _settings(options.host, options.work).items():
+        os.environ.setdefault(name, value)
+
+    from lungseg.workflows.label.torchvision_operators import declare_operators
+
+    declare_operators()
+    from monailabel.main import Main
+
+    conf = [part for pair in options.conf for part in ("--conf", *pair)]
+    server = [
+        "--host",
+        options.host,
+        "--port",
+        str(options.port),
+        "--uvicorn_app",
+        "lungseg.workflows.label.server:app",
+    ]
+    sys.argv = ["monailabel", "start_server", "--app", str(options.work), "--studies", options.studies, *conf, *server]
+    Main().run()
+
+
+def _settings(host: str, work: Path) -> dict[str, str]:
+    """Return MONAI Label's settings; what the user sets in the environment goes first."""
+    from lungseg.parallel import core_count
+    from lungseg.workflows.label.listing import PATTERNS
+    from lungseg.workflows.label.origins import LISTENS_AT
+
+    return {
+        LISTENS_AT: host,
+        "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps(PATTERNS),
+        # A queue: as many images at a time as there are cores, each with one.
+        "MONAI_LABEL_INFER_CONCURRENCY": str(core_count()),
+        # What writes the list of studies from other processes, or unpacks archives.
+        "MONAI_LABEL_TASKS_BATCH_INFER": "false",
+        "MONAI_LABEL_TASKS_SCORING": "false",
+        "MONAI_LABEL_SESSIONS": "false",
+        "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(work / "dicomweb"),
+    }
+
+
+if __name__ == "__main__":
+    main()

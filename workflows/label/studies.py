@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The studies in a folder: MONAI Label's datastore, made safe against threads, kills and odd names."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+from monailabel.datastore.local import DataModel, LocalDatastore
+
+from lungseg.files import atomic_path
+from lungseg.workflows.label.listing import LABELS, PATTERNS, split_name
+
+
+def _locked(method: Callable) -> Callable:
+    """Let one thread at a time into the methods that read and write the list of studies."""
+
+    @wraps(method)
+    def alone(self, *arguments, **named):
+        with self._mutex:
+            return method(self, *arguments, **named)
+
+    return alone
+
+
+class StudyFolder(LocalDatastore):
+    """A folder of radiographs with their labels in `labels/<tag>/` and what is known of them in `datastore_v2.json`.
+
+    MONAI Label's own class loses a label that is saved while its watcher reads the list again, leaves half a list when
+    it is killed, and forgets the label that another one replaces.
+
+    Args:
+        folder: the studies.
+        replaced: folder that gets the labels that others replace.
+        watch: follow what other programs do in the folder.
+    """
+
+    def __init__(self, folder: str, replaced: Path, watch: bool = True) -> None:
+        self._mutex = threading.RLock()
+        self.replaced = Path(replaced)
+        super().__init__(folder, labels_dir=LABELS, extensions=PATTERNS, auto_reload=watch)
+
+    def file_of(self, image_id: str) -> Path | None:
+        """Return the file of a study, or None if there is no such study."""
+        uri = self.get_image_uri(image_id) if image_id in self.list_images() else ""
+        return Path(uri) if uri else None
+
+    def label_file(self, image_id: str, tag: str) -> Path | None:
+        """Return the file of a study's label, or None if there is none."""
+        uri = LocalDatastore.get_label_uri(self, image_id, tag)
+        return Path(uri) if uri and Path(uri).is_file() else None
+
+    @_locked
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict) -> str:
+        """Take over a label's file; one that it replaces is kept beside the studies."""
+        self._keep(image_id, label_tag)
+        obj = self._datastore.objects[image_id]
+        _, ending = self._to_id(os.path.basename(label_filename))
+        target = Path(self._datastore.label_path(label_tag)) / self._filename(image_id, ending)
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(Path(label_filename).read_bytes())
+        obj.labels[label_tag] = DataModel(info={**label_info, "ts": int(time.time()), "name": target.name}, ext=ending)
+        self._update_datastore_file()
+        return image_id
+
+    def _keep(self, image_id: str, tag: str) -> None:
+        before = self.label_file(image_id, tag)
+        if before is None:
+            return
+        folder = self.replaced / tag
+        number = 1 + sum(1 for _ in folder.glob(f"{_escaped(before.stem)}.*")) if folder.is_dir() else 1
+        with atomic_path(folder / f"{before.stem}.{number}{before.suffix}") as temporary:
+            temporary.write_bytes(before.read_bytes())
+
+    @_locked
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        self._keep(label_id, label_tag)
+        super().remove_label(label_id, label_tag)
+        self.refresh()
+
+    @_locked
+    def add_new_image(self, image_id: str, file: Path, info: dict) -> bool:
+        """Add a radiograph under a name that no study has; return whether it was free."""
+        if image_id in self.list_images():
+            return False
+        self.add_image(image_id, str(file), info)
+        return True
+
+    @_locked
+    def add_image(self, image_id: str, image_filename: str, image_info: dict) -> str:
+        return super().add_image(image_id, image_filename, image_info)
+
+    @_locked
+    def remove_image(self, image_id: str) -> None:
+        super().remove_image(image_id)
+        self.refresh()
+
+    @_locked
+    def update_image_info(self, image_id: str, info: dict) -> None:
+        super().update_image_info(image_id, info)
+
+    @_locked
+    def update_label_info(self, label_id: str, label_tag: str, info: dict) -> None:
+        super().update_label_info(label_id, label_tag, info)
+
+    @_locked
+    def datalist(self, full_path: bool = True) -> list[dict]:
+        return super().datalist(full_path)
+
+    @_locked
+    def status(self) -> dict:
+        return super().status()
+
+    @_locked
+    def json(self) -> dict:
+        return super().json()
+
+    @_locked
+    def refresh(self) -> None:
+        super().refresh()
+
+    @_locked
+    def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
+        super()._init_from_datastore_file(throw_exception)
+
+    @_locked
+    def _update_datastore_file(self, lock: bool = True) -> None:
+        """Write the list whole or not at all, so that a killed server starts again."""
+        content = self._datastore.model_dump(exclude={"base_path"})
+        with atomic_path(self._datastore_config_path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, default=str))
+        self._config_ts = os.stat(self._datastore_config_path).st_mtime
+
+    def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
+        """Leave out hidden files: those being written are among them."""
+        return {name: file for name, file in super()._list_files(path, patterns).items() if not name.startswith(".")}
+
+    def _to_id(self, file: str) -> tuple[str, str]:
+        """Take the ending off the end alone: MONAI Label takes every occurrence in a name."""
+        return split_name(file) or super()._to_id(file)
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

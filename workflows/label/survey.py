@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well the active weights do on each study: looked through in the background, remembered between starts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from lungseg.errors import LungsegError, first_line
+from lungseg.predictor import Prediction
+from lungseg.workflows.label.descriptors import descriptor, thumbnail_bytes
+from lungseg.workflows.label.segmenter import Segmenter
+from lungseg.workflows.label.work import read_json, write_json
+
+logger = logging.getLogger(__name__)
+# New studies are looked for so often, in seconds.
+_PAUSE = 5.0
+# The findings are written after so many studies, and when none is left.
+_SAVE_EVERY = 20
+# Interactive requests come first.
+_NICENESS = 10
+
+
+class Survey:
+    """Findings per study: `quality` and `flags` as `lungseg predict` gives them, or `error`, the reason for none.
+
+    Args:
+        file: where they are remembered.
+        studies: the datastore.
+        segmenter: segments.
+    """
+
+    def __init__(self, file: Path, studies, segmenter: Segmenter) -> None:
+        self.file, self.studies, self.segmenter = Path(file), studies, segmenter
+        self._findings: dict[str, dict] = read_json(self.file, {})
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to look through the studies in a thread of its own, for as long as the process lives."""
+        self._thread = threading.Thread(target=self._run, name="survey", daemon=True)
+        self._thread.start()
+
+    def finding(self, image_id: str) -> dict | None:
+        """Return what is known of a study, with the active weights; None where it was not looked at yet."""
+        found = self._findings.get(image_id)
+        return found if found and found["weights"] == self.segmenter.loaded()[2] else None
+
+    def descriptor(self, image_id: str) -> np.ndarray | None:
+        """Return a thumbnail of a study as (256,) float32 with mean 0 and length 1; None where it is not known."""
+        found = self._findings.get(image_id)
+        if not found or "thumbnail" not in found:
+            return None
+        return descriptor(bytes.fromhex(found["thumbnail"]))
+
+    def note(self, image_id: str, prediction: Prediction, weights: str) -> None:
+        """Remember a segmentation that was made for another reason."""
+        finding = {
+            "weights": weights,
+            "quality": prediction.quality,
+            "flags": prediction.flags,
+            "thumbnail": thumbnail_bytes(prediction.radiograph.pixels).hex(),
+        }
+        with self._lock:
+            self._findings[image_id] = finding
+
+    def _run(self) -> None:
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        pause = threading.Event()
+        while True:
+            try:
+                self._look_through()
+            except Exception:  # whatever happens to one round, the next one is tried
+                logger.exception("the survey of the studies was interrupted")
+            pause.wait(_PAUSE)
+
+    def _look_through(self) -> None:
+        unsaved = 0
+        for image_id in self.studies.list_images():
+            if self.finding(image_id) is None:
+                self._look_at(image_id)
+                unsaved += 1
+            if unsaved >= _SAVE_EVERY:
+                self._save()
+                unsaved = 0
+        if unsaved:
+            self._save()
+
+    def _look_at(self, image_id: str) -> None:
+        weights = self.segmenter.loaded()[2]
+        try:
+            prediction, _, weights = self.segmenter(self.studies.file_of(image_id))
+            self.note(image_id, prediction, weights)
+        except Exception as error:  # whatever one picture does to the libraries, the others are still looked at
+            reason = str(error) if isinstance(error, LungsegError) else first_line(error)
+            with self._lock:
+                self._findings[image_id] = {"weights": weights, "error": reason}
+
+    def _save(self) -> None:
+        with self._lock:
+            content = dict(self._findings)
+        write_json(self.file, content)
