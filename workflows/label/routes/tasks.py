@@ -7,14 +7,18 @@ search path.
 
 from __future__ import annotations
 
+import threading
+
 from fastapi import APIRouter, HTTPException
 from monailabel.endpoints.activelearning import sample
 from monailabel.endpoints.train import run_model
+from monailabel.utils.async_tasks.utils import tasks
 
 from lungseg.workflows.label.requests import AsAdmin, AsUser, known_model, the_app
 from lungseg.workflows.label.train import DEFAULTS
 
 router = APIRouter()
+_starting = threading.Lock()
 
 
 @router.post("/train/{model}", tags=["Train"])
@@ -31,7 +35,11 @@ def train(
             raise HTTPException(400, f"{key} cannot be {value!r}; give a value such as {DEFAULTS[key]!r}.")
         if not isinstance(value, bool) and value < 0:
             raise HTTPException(400, f"{key} cannot be {value!r}; give a value such as {DEFAULTS[key]!r}.")
-    return run_model(known_model(model), given, enqueue=enqueue)
+    with _starting:
+        # MONAI Label notices a training once its process runs, and would take a second one until then.
+        if not enqueue and any(task["status"] in ("SUBMITTED", "RUNNING") for task in tasks("train")):
+            raise HTTPException(429, "a training runs already; wait for it, or stop it with DELETE /train/.")
+        return run_model(known_model(model), given, enqueue=enqueue)
 
 
 @router.post("/train/", tags=["Train"], include_in_schema=False)
