@@ -40,6 +40,9 @@ class LungsInfer(InferTask):
             config={"result_extension": list(_CHOICES)},
         )
         self.segmenter = segmenter
+        # MONAI Label removes a result when it is sent, and its client saves it by the same name among the temporary
+        # files: on the server's own machine that must not be the same place.
+        self._results = tempfile.TemporaryDirectory(prefix="lungseg-results-")
 
     def is_valid(self) -> bool:
         """Whether there are weights."""
@@ -71,7 +74,7 @@ class LungsInfer(InferTask):
             content = encode(prediction.labels, prediction.radiograph, image, ending)
         except LungsegError as error:
             raise MONAILabelException(MONAILabelError.INVALID_INPUT, str(error)) from error
-        with tempfile.NamedTemporaryFile(suffix=ending, delete=False) as file:
+        with tempfile.NamedTemporaryFile(suffix=ending, delete=False, dir=self._results.name) as file:
             file.write(content)
         seconds = prediction.seconds | {"total": time.perf_counter() - began}
         height, width = prediction.labels.shape
