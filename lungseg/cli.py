@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import multiprocessing
 import os
 import sys
 import warnings
@@ -46,6 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
         remedy = "if it is no lack of memory or disk, report what LUNGSEG_TRACEBACK=1 prints"
         print(f"lungseg: {LungsegError(f'stopped by {first_line(error)}', remedy=remedy)}", file=sys.stderr)
         return 1
+
+
+def _hush_worker(kind: type[BaseException], error: BaseException, trace) -> None:
+    """Report an exception that nobody caught, unless it is a worker's, which was left while it handed over a batch."""
+    if multiprocessing.parent_process() is None or not isinstance(error, ConnectionError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _settle() -> None:
@@ -297,6 +304,8 @@ def _train(options: argparse.Namespace) -> int:
     if options.epochs is not None:
         overrides["epochs"] = options.epochs
     overrides |= parse_overrides(options.config)
+    if options.own_process:
+        sys.excepthook = _hush_worker
     try:
         train(options.output, overrides, options.init, options.resume)
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lungseg import cli
 from lungseg.data import write_phantoms
 
 EPOCHS = 5
@@ -103,6 +104,16 @@ def test_a_run_stopped_in_its_first_epoch_begins_again(data, uninterrupted, tmp_
     shutil.copy(uninterrupted / "config.json", tmp_path)
     subprocess.run(command(data, tmp_path, "--resume"), env=environment(), check=True, capture_output=True)
     assert same(state(tmp_path), state(uninterrupted))
+
+
+@pytest.mark.parametrize(
+    ("error", "in_worker", "told"),
+    [(ConnectionResetError("gone"), True, False), (ConnectionResetError("gone"), False, True), (OSError(), True, True)],
+)
+def test_a_worker_that_is_left_alone_says_nothing(error, in_worker, told, capsys, monkeypatch):
+    monkeypatch.setattr("multiprocessing.parent_process", lambda: object() if in_worker else None)
+    cli._hush_worker(type(error), error, None)
+    assert bool(capsys.readouterr().err) == told
 
 
 def test_ctrl_c_says_how_to_go_on(data, tmp_path):
