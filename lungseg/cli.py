@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _hush_worker(kind: type[BaseException], error: BaseException, trace) -> None:
     """Report an exception that nobody caught, unless it is a worker's, which was left while it handed over a batch."""
-    if multiprocessing.parent_process() is None or not isinstance(error, ConnectionError):
+    if multiprocessing.parent_process() is None or not isinstance(error, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, trace)
 
 

@@ -108,7 +108,12 @@ def test_a_run_stopped_in_its_first_epoch_begins_again(data, uninterrupted, tmp_
 
 @pytest.mark.parametrize(
     ("error", "in_worker", "told"),
-    [(ConnectionResetError("gone"), True, False), (ConnectionResetError("gone"), False, True), (OSError(), True, True)],
+    [
+        (ConnectionResetError(), True, False),
+        (EOFError(), True, False),
+        (EOFError(), False, True),
+        (OSError(), True, True),
+    ],
 )
 def test_a_worker_that_is_left_alone_says_nothing(error, in_worker, told, capsys, monkeypatch):
     monkeypatch.setattr("multiprocessing.parent_process", lambda: object() if in_worker else None)
