@@ -82,7 +82,8 @@ class WeightAverage(EMAHandler):
 class EarlyStop:
     """End the training when the key metric has not improved for `patience` epochs.
 
-    MONAI's EarlyStopHandler counts for itself and cannot be resumed; the evaluator's best epoch tells the same.
+    MONAI's EarlyStopHandler counts for itself and cannot be resumed; the evaluator's best epoch tells the same. A
+    training ends after a validation alone, however long the interval between two.
 
     Args:
         evaluator: the MONAI Evaluator that validates.
@@ -97,7 +98,8 @@ class EarlyStop:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
-        if engine.state.epoch - max(0, self.evaluator.state.best_metric_epoch) >= self.patience:
+        epoch, validated = engine.state.epoch, self.evaluator.state
+        if validated.epoch == epoch and epoch - validated.best_metric_epoch >= self.patience:
             engine.terminate()
 
 

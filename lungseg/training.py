@@ -81,6 +81,10 @@ def train(
         trainer = workflow.parser.get_parsed_content("train#trainer")
         data = {name: workflow.parser.get_parsed_content(f"{name}#dataset#data") for name in ("train", "validate")}
         evaluator = workflow.parser.get_parsed_content("validate#evaluator")
+        interval = workflow.parser.get_parsed_content("val_interval")
+        if interval > trainer.state.max_epochs:
+            what = f"val_interval={interval} is more than epochs={trainer.state.max_epochs}: none would be validated"
+            raise UsageError(what, remedy="lower val_interval, or give more epochs")
         say(_what_it_trains_on(data, trainer))
         workflow.run()
     workflow.finalize()

@@ -412,6 +412,7 @@ def test_a_moved_run_is_resumed_where_it_lies(command, run_folder, tmp_path):
         ("learning_rate=-1", "Invalid learning rate: -1"),
         ("loss=@los", "did you mean 'loss'?"),
         ("device=cuda:77", "nothing can be built from this config"),
+        ("val_interval=2", "val_interval=2 is more than epochs=1: none would be validated"),
     ],
 )
 def test_a_wrong_override(begin, dataset, tmp_path, override, reason):
@@ -419,6 +420,14 @@ def test_a_wrong_override(begin, dataset, tmp_path, override, reason):
     assert done.status == 2
     assert reason in done.sentence
     assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_an_interval_longer_than_the_patience(begin, dataset, tmp_path):
+    done = begin(dataset, config=("epochs=5", "val_interval=2", "patience=1"))
+    assert (done.status, done.err) == (0, "")
+    epochs = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert "val_mean_iou" in epochs[-1]
+    assert (tmp_path / "run" / "model.pt").is_file()
 
 
 def test_more_workers_than_cores(begin, dataset, tmp_path):
