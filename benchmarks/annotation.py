@@ -3,12 +3,13 @@
 
 Weights that saw Montgomery County alone meet a hospital that they do not know: a pool of Shenzhen's training list. In
 each of five rounds a strategy of the MONAI Label app chooses ten radiographs, their labels are revealed, and the first
-weights are trained on all labels so far. Every version is measured on Shenzhen's validation list. The seed draws the
-pool, and drives random choice and training.
+weights are trained on all labels so far, for as many batches whatever their number. Every version is
+measured on Shenzhen's validation list. The seed draws the pool, and drives random choice and training.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 import tempfile
@@ -20,7 +21,8 @@ from benchmarks.tables import NOT_MEASURED, markdown_table
 
 HOME, AWAY = "montgomery", "shenzhen"
 STRATEGIES = ("unsure", "different", "random")
-ROUNDS, STEP, POOL, EPOCHS, LEARNING_RATE = 5, 10, 120, 10, 3e-4
+ROUNDS, STEP, POOL, LEARNING_RATE = 5, 10, 120, 3e-4
+BATCH, BATCHES = 8, 60  # what each version is trained on
 SEEDS = (0, 1, 2)
 PLOT = record.ROOT / "docs" / "images" / "annotation.png"
 
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
             for strategy in STRATEGIES:
                 if str(seed) in numbers.get(strategy, {}):
                     continue
-                curve = simulate(data, strategy, seed, 1 if options.trial else ROUNDS, 1 if options.trial else EPOCHS)
+                curve = simulate(data, strategy, seed, *((1, 1) if options.trial else (ROUNDS, BATCHES)))
                 numbers.setdefault(strategy, {})[str(seed)] = curve
                 if not options.trial:
                     record.save("annotation", numbers)
@@ -50,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
             plot(numbers)
 
 
-def simulate(data: str, strategy: str, seed: int, rounds: int, epochs: int) -> list[float]:
+def simulate(data: str, strategy: str, seed: int, rounds: int, batches: int) -> list[float]:
     """Return the mean Dice of the lungs' union on the validation list after 0, 1, … rounds."""
     from lungseg.data import datalist
 
@@ -63,7 +65,7 @@ def simulate(data: str, strategy: str, seed: int, rounds: int, epochs: int) -> l
         for number in range(1, rounds + 1):
             labelled += choose(strategy, pool, labelled, cases, weights, random.Random(f"{seed} {number}"))
             weights = Path(folder, f"round-{number}")
-            learn(data, [cases[name] for name in labelled], weights, seed, epochs)
+            learn(data, [cases[name] for name in labelled], weights, seed, batches)
             curve.append(measure(data, weights, Path(folder, f"measured-{number}")))
     return curve
 
@@ -89,10 +91,11 @@ def choose(strategy: str, pool: list[str], labelled: list[str], cases: dict, wei
     return chosen
 
 
-def learn(data: str, cases: list[dict], output: Path, seed: int, epochs: int) -> None:
+def learn(data: str, cases: list[dict], output: Path, seed: int, batches: int) -> None:
     """Train the first weights on some cases, to the end."""
     from lungseg.training import train
 
+    epochs = math.ceil(batches / (len(cases) // BATCH))  # an epoch leaves an incomplete batch out
     settings = {
         "dataset_dir": data,
         "data_source#sets": [HOME],  # looked at, but not trained on
@@ -100,6 +103,7 @@ def learn(data: str, cases: list[dict], output: Path, seed: int, epochs: int) ->
         "validate#dataset#data": cases[:2],
         "epochs": epochs,
         "val_interval": epochs,
+        "batch_size": BATCH,
         "learning_rate": LEARNING_RATE,
         "seed": seed,
         "num_workers": 0,
