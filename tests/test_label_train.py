@@ -63,6 +63,7 @@ def test_a_training_makes_a_version_and_leaves_the_others_as_they_were(server, r
         assert server.save(f"study-{number}", phantom((5, number), (96, 72))[1]).status == 200
     server.post(f"/train/{MODEL}", {"epochs": 3, "learning_rate": 0.003, "original_share": 0.5})
     assert server.post(f"/train/{MODEL}").status == 429  # one at a time
+    assert server.post("/train/other").status == 404
     task = trained(server)
     assert task["status"] == "DONE", task
     assert any("epoch=3" in line for line in task["details"]) or any("Version 1" in line for line in task["details"])

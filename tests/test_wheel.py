@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import lungseg
 from lungseg.data import phantom
 from lungseg.images import write_png
 
@@ -58,10 +59,16 @@ def test_the_wheel_holds_the_bundle_and_the_workflows(wheel):
     assert not [name for name in names if name.startswith(("tests/", "bundle/", "workflows/"))]
 
 
-def test_the_installed_wheel_segments_from_any_folder(wheel, tmp_path):
-    """Installed beside the dependencies that are here; `-P` and the path keep the source tree out."""
-    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
-    call("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", site, wheel)
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory) -> Path:
+    """The wheel, installed beside the dependencies that are here; `-P` and the path keep the source tree out."""
+    folder = tmp_path_factory.mktemp("installed") / "site"
+    call("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", folder, wheel)
+    return folder
+
+
+def test_the_installed_wheel_segments_from_any_folder(site, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
     assert (site / "bin" / "lungseg").is_file() or sys.platform == "win32"
     elsewhere.mkdir()
     image, _ = phantom(3, (120, 90))
@@ -77,3 +84,22 @@ def test_the_installed_wheel_segments_from_any_folder(wheel, tmp_path):
     for kind in ("masks", "labels", "overlays"):
         assert (elsewhere / "out" / kind / "x.png").is_file()
     assert (elsewhere / "out" / "report.csv").is_file()
+
+
+def test_the_installed_package_is_put_into_the_environment_of_monai_label(site, tmp_path):
+    """Whole, and with what tells its version: a training notes it."""
+    environment = tmp_path / "environment"
+    call("-m", "venv", "--without-pip", environment)
+    code = "import sys, lungseg.workflows.label.environment as e; e.put_package_into(e.Path(sys.argv[1]))"
+    paths = os.environ | {"PYTHONPATH": str(site)}
+    call("-P", "-c", code, environment, cwd=tmp_path, env=paths)
+    code = "import lungseg; from importlib.metadata import version; print(version('lungseg'), lungseg.__file__)"
+    python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stderr == ""
+    version, file = done.stdout.split()
+    assert version == lungseg.__version__
+    installed = Path(file).parent
+    assert environment in installed.parents
+    for path in ("bundle/models/model.pt", "workflows/label/page/index.html"):
+        assert (installed / path).read_bytes() == (site / "lungseg" / path).read_bytes()

@@ -9,9 +9,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 
+from lungseg import __version__
 from lungseg.errors import LungsegError, UsageError
 
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
@@ -36,7 +38,7 @@ def python_of(folder: Path) -> Path:
 
 
 def is_current(folder: Path) -> bool:
-    """Whether the environment was built to its end from the constraints that are here."""
+    """Whether the environment was built to its end from what is here."""
     stamp = folder / _STAMP
     return python_of(folder).exists() and stamp.is_file() and stamp.read_text() == _fingerprint()
 
@@ -44,7 +46,7 @@ def is_current(folder: Path) -> bool:
 def ready_python(say: Callable[[str], None]) -> Path:
     """Return an interpreter that has MONAI Label: this one if it does, else that of the second environment.
 
-    The environment is built where it is missing, or was built from other constraints.
+    The environment is built where it is missing, or was built from other constraints or for another version.
 
     Args:
         say: takes a line on each step of building.
@@ -89,7 +91,7 @@ def build(folder: Path, say: Callable[[str], None]) -> None:
     if tree:
         _run("install lungseg", *pip, "--no-deps", "--editable", tree)
     else:
-        _copy_package(folder)
+        put_package_into(folder)
     (folder / _STAMP).write_text(_fingerprint())
 
 
@@ -99,22 +101,21 @@ def _source_tree() -> Path | None:
     return tree if (tree / "setup.cfg").is_file() and (tree / "lungseg").is_dir() else None
 
 
-def _copy_package(folder: Path) -> None:
-    """Put the installed package, which carries the bundle and the workflows, into the other environment."""
-    import lungseg
-
-    site = subprocess.run(
-        [python_of(folder), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    package = Path(lungseg.__file__).resolve().parent
-    shutil.copytree(package, Path(site) / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+def put_package_into(folder: Path) -> None:
+    """Copy the installed package, which carries the bundle and the workflows, into the environment in `folder`."""
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = subprocess.run([python_of(folder), "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    for file in distribution("lungseg").files:
+        if ".." not in file.parts and file.suffix != ".pyc":  # no console script, which is of the other environment
+            target = Path(site, file)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file.locate(), target)
 
 
 def _fingerprint() -> str:
-    return hashlib.sha256(CONSTRAINTS.read_bytes()).hexdigest()
+    # A source tree is installed as it is; of an installed package the environment has a copy, which grows old.
+    copied = "" if _source_tree() else __version__
+    return hashlib.sha256(CONSTRAINTS.read_bytes() + copied.encode()).hexdigest()
 
 
 def _run(what: str, *command: object) -> None:

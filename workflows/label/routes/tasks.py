@@ -29,6 +29,7 @@ def train(
     enqueue: bool = False,
 ) -> dict:
     """Start a training; `GET /train/` tells how far it is."""
+    known_model(model)
     given = {key: value for key, value in (params or {}).items() if key in DEFAULTS}
     for key, value in given.items():
         if type(value) is not type(DEFAULTS[key]) and not (isinstance(value, int) and isinstance(DEFAULTS[key], float)):
@@ -39,7 +40,7 @@ def train(
         # MONAI Label notices a training once its process runs, and would take a second one until then.
         if not enqueue and any(task["status"] in ("SUBMITTED", "RUNNING") for task in tasks("train")):
             raise HTTPException(429, "a training runs already; wait for it, or stop it with DELETE /train/.")
-        return run_model(known_model(model), given, enqueue=enqueue)
+        return run_model(model, given, enqueue=enqueue)
 
 
 @router.post("/train/", tags=["Train"], include_in_schema=False)
