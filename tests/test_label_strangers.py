@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from label_support import MODEL, LabelServer, png, require_environment
+from label_support import MODEL, LabelServer, free_port, png, require_environment
 
 from lungseg.data import phantom
 from lungseg.images.limits import MAX_PIXELS
@@ -176,7 +176,9 @@ def _listening() -> list[str]:
 
 def test_with_authentication_every_door_asks_for_a_token(label_studies, tmp_path):
     require_environment()
-    with LabelServer(label_studies, "--work", tmp_path, environment={"MONAI_LABEL_AUTH_ENABLE": "true"}) as server:
+    realm = f"http://127.0.0.1:{free_port()}/realms/monailabel"
+    variables = {"MONAI_LABEL_AUTH_ENABLE": "true", "MONAI_LABEL_AUTH_REALM_URI": realm}
+    with LabelServer(label_studies, "--work", tmp_path, environment=variables) as server:
         for method, path in (
             ("POST", f"/infer/{MODEL}?image=photo"),
             ("POST", f"/train/{MODEL}"),
@@ -193,3 +195,11 @@ def test_with_authentication_every_door_asks_for_a_token(label_studies, tmp_path
         for path in ("/datastore/label?image=photo", "/datastore/image?image=new"):
             assert server.ask("PUT", path, b"").status in (401, 422)
         assert server.get("/auth/").json["enabled"]
+        # Nothing listens where the realm is looked for.
+        kind = "application/x-www-form-urlencoded"
+        for answer in (
+            server.ask("POST", "/auth/token", b"username=a&password=b", content_type=kind),
+            server.ask("GET", "/lungseg/studies", authorization="Bearer x"),
+        ):
+            assert answer.status == 503
+            assert "does not answer" in answer.detail

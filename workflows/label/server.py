@@ -11,8 +11,10 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse
 from monailabel.app import lifespan
 from monailabel.config import settings
-from monailabel.endpoints import activelearning, info, login, logs, model, train
+from monailabel.endpoints import activelearning, info, logs, model, train
 from monailabel.endpoints import datastore as their_datastore
+from monailabel.endpoints import login as their_login
+from monailabel.endpoints.user.auth import get_current_user
 from monailabel.interfaces.exception import (
     ImageNotFoundException,
     LabelNotFoundException,
@@ -22,7 +24,8 @@ from monailabel.interfaces.exception import (
 
 from lungseg.errors import LungsegError
 from lungseg.workflows.label.origins import OwnPagesAlone
-from lungseg.workflows.label.routes import annotation, datastore, infer, tasks, versions
+from lungseg.workflows.label.routes import annotation, datastore, infer, login, tasks, versions
+from lungseg.workflows.label.signin import current_user
 from lungseg.workflows.label.uploads import LimitUploads
 
 app = FastAPI(title="lungseg", lifespan=lifespan)
@@ -35,7 +38,9 @@ for ours in (infer, datastore, tasks, versions, annotation):
 for theirs in (info, model, train, activelearning, their_datastore, logs):
     app.include_router(theirs.router)
 if settings.MONAI_LABEL_AUTH_ENABLE:
-    app.include_router(login.router)
+    for ask in (login, their_login):
+        app.include_router(ask.router)
+    app.dependency_overrides[get_current_user] = current_user
 app.mount("/lungseg/page", annotation.files())
 
 

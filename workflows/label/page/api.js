@@ -30,13 +30,21 @@ async function sentence(answer) {
   }
 }
 
-async function signIn() {
+// One dialog, however many calls wait for it.
+let signingIn = null;
+function signIn() {
+  signingIn ??= askWhoItIs().finally(() => (signingIn = null));
+  return signingIn;
+}
+
+async function askWhoItIs() {
   const dialog = document.getElementById("login");
   const form = dialog.querySelector("form");
   dialog.showModal();
   await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
   const answer = await fetch("/auth/token", { method: "POST", body: new URLSearchParams(new FormData(form)) });
   form.reset();
+  document.getElementById("refused").textContent = answer.ok ? "" : await sentence(answer);
   token = answer.ok ? (await answer.json()).access_token : "";
 }
 
