@@ -46,12 +46,16 @@ def variants() -> dict[str, dict]:
         t | {"magnitude_range": [0, 0]} if t["_target_"] == "Rand2DElasticd" else t
         for t in plain  # affine, gamma and noise: no elastic warp
     ]
-    without_shadows = [t for t in transforms if not t["_target_"].endswith("RandOpacityd")]
+
+    def without(name: str) -> list[dict]:
+        return [t for t in transforms if not t["_target_"].endswith(name)]
+
     return {
         "as shipped": {},
         "with CLAHE": {"clahe": True},
         "plain augmentation": {"train#random_transforms": plain},
-        "no opacities and gas": {"train#random_transforms": without_shadows},
+        "no mirroring": {"train#random_transforms": without("RandMirrord")},
+        "no opacities and gas": {"train#random_transforms": without("RandOpacityd")},
         "no weight average": {"ema#momentum": 0.999999, "ema#momentum_warmup": 0.999999},
     }
 

@@ -11,10 +11,33 @@ from collections.abc import Hashable, Mapping
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform, RandomizableTransform
+from monai.transforms import MapTransform, RandFlipd, RandomizableTransform
 from PIL import Image, ImageDraw
 
 from lungseg.transforms import clahe
+
+
+class RandMirrord(RandFlipd):
+    """MONAI's RandFlipd along x that keeps a label's meaning, a side of the picture: mirrored lungs are relabelled.
+
+    A network that has seen hearts on one side alone learns the pictures by them.
+
+    Args:
+        keys: the image and the label map.
+        label_key: which of them is the label map.
+        prob: probability of mirroring.
+    """
+
+    def __init__(self, keys: KeysCollection, label_key: str = "label", prob: float = 0.5) -> None:
+        super().__init__(keys, prob=prob, spatial_axis=0)
+        self.label_key = label_key
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor], lazy: bool | None = None) -> dict[Hashable, torch.Tensor]:
+        out = super().__call__(data, lazy)
+        if self._do_transform:
+            labels = out[self.label_key]
+            out[self.label_key] = torch.where((labels == 1) | (labels == 2), 3 - labels, labels)
+        return out
 
 
 class RandCLAHEd(RandomizableTransform, MapTransform):

@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
 
-from lungseg.augmentation import RandDevicesd, RandOpacityd
+from lungseg.augmentation import RandDevicesd, RandMirrord, RandOpacityd
 from lungseg.data import phantom, write_phantoms
 from lungseg.locate import config_file
 from lungseg.transforms import (
@@ -124,6 +124,15 @@ def test_opacity_changes_the_image_alone():
     assert (out["image"] != data["image"]).any()
     torch.testing.assert_close(out["label"], data["label"])
     assert out["image"].dtype == torch.float32
+
+
+def test_a_mirrored_lung_gets_the_label_of_its_side():
+    labels = torch.tensor([[0, 1], [2, 0], [2, 3]])[None]  # (1, W, H)
+    data = {"image": torch.arange(6.0).reshape(1, 3, 2), "label": labels}
+    out = RandMirrord(["image", "label"], prob=1.0)(data)
+    assert out["image"].tolist() == [[[4, 5], [2, 3], [0, 1]]]
+    assert out["label"].tolist() == [[[1, 3], [1, 0], [0, 2]]]
+    assert out["label"].dtype == labels.dtype
 
 
 def test_augmentation_never_swaps_the_sides(tmp_path):
