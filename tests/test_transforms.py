@@ -96,10 +96,19 @@ def test_islands_go_and_lungs_stay():
     labels[5:25, 5:50], labels[35:55, 5:50] = 1, 2
     labels[28:31, 55:58] = 2
     probabilities = torch.nn.functional.one_hot(labels, 3).movedim(-1, 0).float()
-    cleaned = TidyLungs(0.1)(probabilities).argmax(0)
+    cleaned = TidyLungs()(probabilities).argmax(0)
     assert (cleaned[28:31, 55:58] == 0).all()
     labels[28:31, 55:58] = 0
     torch.testing.assert_close(cleaned, labels)
+
+
+@pytest.mark.parametrize(("width", "kept"), [(8, False), (20, True)])
+def test_of_a_lung_in_two_pieces_the_smaller_stays_if_it_is_half_as_large(width, kept):
+    labels = torch.zeros(60, 60, dtype=torch.long)
+    labels[5:35, 5:25], labels[5:35, 30 : 30 + width] = 1, 1
+    tidy = TidyLungs()(torch.nn.functional.one_hot(labels, 3).movedim(-1, 0).float()).argmax(0)
+    assert (tidy[20, 32] == 1) == kept
+    assert tidy[20, 10] == 1
 
 
 def test_holes_are_filled_with_the_lung_around_them():
@@ -108,7 +117,7 @@ def test_holes_are_filled_with_the_lung_around_them():
     expected = labels.clone()
     labels[10:14, 20:25], labels[40:42, 30:33] = 0, 1
     probabilities = torch.nn.functional.one_hot(labels, 3).movedim(-1, 0).float()
-    tidy = TidyLungs(0.1)(probabilities)
+    tidy = TidyLungs()(probabilities)
     torch.testing.assert_close(tidy.argmax(0), expected)
     torch.testing.assert_close(tidy.sum(0), torch.ones(60, 60))
 
