@@ -187,22 +187,24 @@ class CLAHEd(MapTransform):
 class TidyLungs(Transform):
     """Give islands back to the background and fill holes, before probabilities are enlarged.
 
-    A lung is one piece without holes, but for what crosses it. The connected components of each lung are found at the
-    network's resolution, where this is cheap: one smaller than `fraction` of that lung's largest loses its lung
-    probability, and what a lung encloses loses its background probability. A lung that something crosses may be two
-    pieces of some size; smaller ones are air beside the body, stomach or bowel more often than lung.
+    A lung is one piece without holes, but for what crosses it. The connected components of each lung, as `LungLabelsd`
+    will draw it, are found at the network's resolution, where this is cheap: one smaller than `fraction` of that lung's
+    largest loses its lung probability, and what a lung encloses loses its background probability. A lung that something
+    crosses may be two pieces of some size; smaller ones are air beside the body, stomach or bowel more often than lung.
 
     Args:
         fraction: smallest kept area relative to the lung's largest component.
+        threshold: that of `LungLabelsd`.
     """
 
-    def __init__(self, fraction: float = 0.5) -> None:
-        self.fraction = fraction
+    def __init__(self, fraction: float = 0.5, threshold: float = 0.5) -> None:
+        self.fraction, self.threshold = fraction, threshold
 
     def __call__(self, probabilities: torch.Tensor) -> torch.Tensor:
         """Tidy `probabilities`, shape (3, W, H), channels background, right lung, left lung."""
         # NumPy finds it in a sixth of PyTorch's time.
-        labels = probabilities.cpu().numpy().argmax(0)
+        _, right, left = probabilities.cpu().numpy()
+        labels = np.where(right + left > self.threshold, np.where(left > right, 2, 1), 0)
         tidy = probabilities.clone()
         for lung in (1, 2):
             islands, holes = self._faults(labels == lung)
@@ -235,9 +237,9 @@ class TidyLungs(Transform):
 class TidyLungsd(MapTransform):
     """Dictionary version of :class:`TidyLungs`."""
 
-    def __init__(self, keys: KeysCollection, fraction: float = 0.5) -> None:
+    def __init__(self, keys: KeysCollection, fraction: float = 0.5, threshold: float = 0.5) -> None:
         super().__init__(keys)
-        self.tidy = TidyLungs(fraction)
+        self.tidy = TidyLungs(fraction, threshold)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         out = dict(data)

@@ -82,11 +82,7 @@ def test_probabilities_have_sixteen_bits_and_the_inputs_size(command, run_folder
     # The label map is what exceeds the bundle's threshold.
     labels = pixels(tmp_path / "labels" / picture.name)
     assert 0 < (labels > 0).mean() < 1
-    (threshold,) = (
-        step["threshold"]
-        for step in json.loads(config_file("inference").read_text("utf-8"))["postprocessing"]["transforms"]
-        if "threshold" in step
-    )
+    threshold = json.loads(config_file("inference").read_text("utf-8"))["threshold"]
     assert stored[labels > 0].min() >= round(threshold * 65535) >= stored[labels == 0].max()
     side = np.argmax(prediction.probabilities, axis=0) + 1
     assert np.array_equal(labels[labels > 0], side[labels > 0])

@@ -111,6 +111,16 @@ def test_of_a_lung_in_two_pieces_the_smaller_stays_if_it_is_half_as_large(width,
     assert tidy[20, 10] == 1
 
 
+def test_no_speck_is_left_that_the_threshold_would_draw():
+    probabilities = torch.zeros(3, 60, 60)
+    probabilities[0] = 1
+    probabilities[:, 5:35, 5:25] = torch.tensor([0.1, 0.9, 0.0])[:, None, None]
+    probabilities[:, 50:52, 50:52] = torch.tensor([0.53, 0.27, 0.2])[:, None, None]  # less than background, but drawn
+    drawn = LungLabelsd("pred", threshold=0.45)({"pred": TidyLungs(threshold=0.45)(probabilities)[1:]})["pred"][0]
+    assert (drawn[5:35, 5:25] == 1).all()
+    assert (drawn > 0).sum() == 30 * 20
+
+
 def test_holes_are_filled_with_the_lung_around_them():
     labels = torch.zeros(60, 60, dtype=torch.long)
     labels[5:25, 5:50], labels[35:55, 5:50] = 1, 2
