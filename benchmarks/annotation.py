@@ -3,8 +3,8 @@
 
 Weights that saw Montgomery County alone meet a hospital that they do not know: a pool of Shenzhen's training list. In
 each of five rounds a strategy of the MONAI Label app chooses ten radiographs, their labels are revealed, and the first
-weights are trained on all labels so far, for as many batches whatever their number. Every version is
-measured on Shenzhen's validation list. The seed draws the pool, and drives random choice and training.
+weights are trained on all labels so far, for as many batches whatever their number. Every version is measured on
+Shenzhen's validation list. The seed draws the pool, and drives random choice and training.
 """
 
 from __future__ import annotations
