@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import record
 from benchmarks.command import add_trial, hush, parser, run
@@ -31,17 +33,29 @@ STAGES = {
     "finish": "finish",
     "write": "draw and write",
 }
-# Engine and precision of each way, None for the plain one, which the others are compared with.
+
+
+class Way(NamedTuple):
+    """What computes the network, and whether each core has a process of its own instead of threads."""
+
+    engine: str
+    precision: str
+    processes: bool = False
+
+
+# None is the plain one, which the others are compared with.
 WAYS = {
     "plain: PyTorch, fp32, one after the other": None,
-    "PyTorch, fp32 (default)": ("torch", "fp32"),
-    "PyTorch, bf16": ("torch", "bf16"),
-    "OpenVINO, fp32": ("openvino", "fp32"),
-    "OpenVINO, bf16": ("openvino", "bf16"),
+    "PyTorch, fp32 (default)": Way("torch", "fp32"),
+    "PyTorch, bf16": Way("torch", "bf16"),
+    "OpenVINO, fp32": Way("openvino", "fp32"),
+    "OpenVINO, bf16": Way("openvino", "bf16"),
+    "PyTorch, fp32, a process for each core": Way("torch", "fp32", processes=True),
+    "PyTorch, bf16, a process for each core": Way("torch", "bf16", processes=True),
 }
 PLAIN, *_ = WAYS
 # Side in pixels -> number of files.
-SPEED = {512: 60, 2048: 24}
+SPEED = {512: 120, 2048: 32}
 ROUNDS = 3
 MEMORY_SIDE, MEMORY_COUNTS = 1024, (20, 200)
 MANY_SIDE = 512
@@ -103,9 +117,7 @@ def measure(weights: str, speed: dict[int, int], memory_counts: tuple[int, ...],
                 for name, measured in found.items():
                     print(f"{count} files of {side} x {side} pixels, {name}", flush=True)
                     with tempfile.TemporaryDirectory() as output:
-                        work = one_by_one if WAYS[name] is None else overlapped
-                        arguments = (f"{folder}/in", output, weights, *(WAYS[name] or ()))
-                        measured.append(in_a_process(work, *arguments))
+                        measured.append(segment_folder(WAYS[name], f"{folder}/in", output, weights))
         for name, measured in found.items():
             seconds = statistics.median(one["seconds"] for one in measured)
             numbers["speed"].append({"side": side, "way": name, "seconds": seconds})
@@ -124,14 +136,23 @@ def measure_memory(weights: str, side: int, count: int) -> dict:
     return {"side": side, "files": count, "peak_bytes": figures["peak_bytes"]}
 
 
-def can_run(way: tuple[str, str] | None) -> bool:
+def segment_folder(way: Way | None, inputs: str, output: str, weights: str) -> dict:
+    """Return {"seconds"} per image, and what else was measured on the way."""
+    if way is None:
+        return in_a_process(one_by_one, inputs, output, weights)
+    if way.processes:
+        return by_torchrun(inputs, output, weights, way.engine, way.precision)
+    return in_a_process(overlapped, inputs, output, weights, way.engine, way.precision)
+
+
+def can_run(way: Way | None) -> bool:
     """Whether this machine has the engine and the precision."""
     from lungseg.inferers import cpu_is_faster_in_bf16
 
     if way is None:
         return True
-    engine, precision = way
-    return (engine == "torch" or find_spec(engine) is not None) and (precision == "fp32" or cpu_is_faster_in_bf16())
+    installed = way.engine == "torch" or find_spec(way.engine) is not None
+    return installed and (way.precision == "fp32" or cpu_is_faster_in_bf16())
 
 
 def write_inputs(folder: Path, side: int, count: int) -> None:
@@ -199,6 +220,28 @@ def overlapped(inputs: str, output: str, weights: str, engine: str, precision: s
         "seconds": per_image(ends),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
     }
+
+
+def by_torchrun(inputs: str, output: str, weights: str, engine: str, precision: str) -> dict:
+    """Segment a folder as `torchrun -m lungseg predict` does, with as many processes as there are cores.
+
+    Returns:
+        {"seconds": per image}.
+    """
+    from lungseg.parallel import core_count
+
+    launch = [
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(core_count()),
+        "-m",
+        "lungseg",
+        "predict",
+    ]
+    options = ["-o", output, "--weights", weights, "--device", "cpu", "--engine", engine, "--precision", precision]
+    subprocess.run([sys.executable, "-m", *launch, inputs, *options], check=True, capture_output=True)
+    return {"seconds": per_image(sorted(mask.stat().st_mtime for mask in Path(output, "masks").iterdir()))}
 
 
 def per_image(ends: list[float]) -> float:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from lungseg.components import holes, pieces
+
 SHAPE_SIZE = 32
 NAMES = (
     "agreement",  # Dice of the lungs at the probabilities 0.25 and 0.75
@@ -82,8 +84,8 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Ten
         "confusion": float(np.minimum(right, left).sum() / area),
         "area": area / lungs.size,
         "right_share": float(sides["right"].sum() / area),
-        "islands": 1 - sum(_largest(mask) for mask in sides.values()) / area,
-        "holes": float(sum((ndimage.binary_fill_holes(m) & ~m).sum() for m in sides.values()) / area),
+        "islands": float(1 - sum(pieces(mask)[1].max(initial=0) for mask in sides.values()) / area),
+        "holes": float(sum(holes(mask).sum() for mask in sides.values()) / area),
     }
     return found
 
@@ -131,11 +133,6 @@ def _roughness(mask: np.ndarray) -> float:
     area = mask.sum()
     # Steps along a slanted line are a quarter pi longer than the line, on average over all slants.
     return float((_perimeter(mask) * np.pi / 4) ** 2 / (4 * np.pi * area)) if area else 0.0
-
-
-def _largest(mask: np.ndarray) -> int:
-    components, count = ndimage.label(mask)
-    return int(np.bincount(components.ravel())[1:].max()) if count else 0
 
 
 def _extent(lungs: np.ndarray, sides: dict[str, np.ndarray]) -> dict[str, float]:

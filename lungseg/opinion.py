@@ -10,6 +10,7 @@ from __future__ import annotations
 from os import PathLike
 
 import torch
+from monai.utils import convert_to_tensor
 from torch.nn.functional import interpolate
 
 from lungseg.weights import start_from
@@ -31,12 +32,13 @@ class SecondOpinion:
     """
 
     def __init__(self, network: torch.nn.Module, weights: str | PathLike) -> None:
-        self.network = start_from(network, weights).eval()
+        self.network = start_from(network, weights).eval().to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """Return the probabilities (3, w, h) float32 of background, right and left lung of `image`, (1, w, h)."""
-        image = torch.as_tensor(image).cpu().float()
+        # Without its metadata, which each layer would copy.
+        image = convert_to_tensor(image, dtype=torch.float32, device="cpu", track_meta=False)
         factor = SIZE / min(image.shape[1:])
         size = [max(1, round(n * factor / _STEP)) * _STEP for n in image.shape[1:]]
         logits = self.network(interpolate(image[None], size, mode="area"))

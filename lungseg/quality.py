@@ -14,6 +14,7 @@ from os import PathLike
 
 import torch
 from monai.transforms import MapTransform
+from monai.utils import convert_to_tensor
 from torch import nn
 
 from lungseg.features import NAMES, SHAPE_SIZE, SHARES, SKEWED, features, shape
@@ -119,7 +120,9 @@ class Judge:
         Returns:
             The estimated Dice of the lungs' union, 0 to 1, and the flags: short name -> reason in words.
         """
-        measured = features(image, probabilities, self.second(image), image.meta)
+        # Each step would copy the metadata with the pixels.
+        pixels, probabilities = (convert_to_tensor(one, track_meta=False) for one in (image, probabilities))
+        measured = features(pixels, probabilities, self.second(pixels), image.meta)
         outline = torch.from_numpy(shape(probabilities))[None]
         values = torch.tensor([list(measured.values())])
         quality = float(self.network(values, outline)) if measured["area"] else 0.0

@@ -215,23 +215,13 @@ class TidyLungs(Transform):
 
     def _faults(self, lung: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Find islands and holes of the mask `lung` (W, H), as masks of that shape."""
-        from scipy import ndimage
+        # Imported late: the command line must not wait for SciPy.
+        from lungseg.components import holes, pieces
 
-        components, count = ndimage.label(lung)
-        islands = np.zeros(lung.shape, dtype=bool)
-        if count > 1:
-            sizes = np.bincount(components.ravel())
-            sizes[0] = 0
-            small = sizes < self.fraction * sizes.max()
-            small[0] = False
-            islands = small[components]
-        # Ten times as fast as binary_fill_holes: a hole is a part of the outside that does not reach the edge.
-        outside, count = ndimage.label(~lung | islands)
-        open_ = np.zeros(count + 1, dtype=bool)
-        for edge in (outside[0], outside[-1], outside[:, 0], outside[:, -1]):
-            open_[edge] = True
-        open_[0] = True
-        return torch.from_numpy(islands), torch.from_numpy(~open_[outside])
+        numbers, sizes = pieces(lung)
+        small = np.array([False, *(sizes < self.fraction * sizes.max(initial=0))])
+        islands = small[numbers]
+        return torch.from_numpy(islands), torch.from_numpy(holes(lung & ~islands))
 
 
 class TidyLungsd(MapTransform):
