@@ -99,7 +99,8 @@ def inside_borders(image: torch.Tensor, tolerance: float = 0.04, share: float = 
     """Find what lies inside uniform borders: letterboxing, collimator bars, unexposed film.
 
     A border's lines (rows or columns) have one grey value, that of the outermost line, but for a `share` of their
-    pixels, so that burnt-in text does not hide it. For :class:`monai.transforms.CropForegroundd`.
+    length, so that burnt-in text does not hide it. Grey values are means of short pieces of a line, so that noise does
+    not hide it either. For :class:`monai.transforms.CropForegroundd`.
 
     Args:
         image: (C, W, H) of any real dtype; the first channel counts.
@@ -113,7 +114,7 @@ def inside_borders(image: torch.Tensor, tolerance: float = 0.04, share: float = 
     low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 256), :: max(1, pixels.shape[1] // 256)], (1, 99))
     spans = []
     for lines in (pixels, pixels.T):
-        lines = lines[:, :: max(1, lines.shape[1] // 256)].astype(np.float32)
+        lines = _in_pieces(lines)
         margins = []
         for inward in (lines, lines[::-1]):
             differs = np.abs(inward - np.median(inward[0])) > tolerance * (high - low)
@@ -124,6 +125,14 @@ def inside_borders(image: torch.Tensor, tolerance: float = 0.04, share: float = 
     inside = torch.zeros(1, *pixels.shape, dtype=torch.bool)
     inside[0, spans[0], spans[1]] = True
     return inside
+
+
+def _in_pieces(lines: np.ndarray, count: int = 64, length: int = 8) -> np.ndarray:
+    """Return means, (N, about `count`) float32, of pieces of each line (N, L), of about `length` of its pixels each."""
+    lines = lines[:, :: max(1, lines.shape[1] // (count * length))].astype(np.float32)
+    length = max(1, lines.shape[1] // count)
+    whole = lines.shape[1] // length * length
+    return lines[:, :whole].reshape(len(lines), -1, length).mean(axis=2)
 
 
 class ScalePercentilesd(MapTransform):

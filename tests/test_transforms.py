@@ -11,6 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
+from scipy import ndimage
 
 from lungseg.augmentation import RandDevicesd, RandMirrord, RandOpacityd
 from lungseg.data import phantom, write_phantoms
@@ -185,6 +186,18 @@ def test_uniform_borders_are_found_whatever_their_grey_and_the_text_in_them(leve
     framed = np.pad(image, ((12, 0), (31, 17)), constant_values=level)
     framed[40:44, 5:9] = 255 - level
     assert box(framed) == (slice(12, 102), slice(31, 101))
+
+
+@pytest.mark.parametrize("level", [10, 128, 240])
+def test_noise_does_not_hide_a_border(level):
+    """Detectors and scanners leave some in what a collimator covers."""
+    rng = np.random.default_rng(1)
+    blobs = ndimage.gaussian_filter(rng.normal(size=(520, 430)), 20)
+    image = 20 + 215 * (blobs - blobs.min()) / np.ptp(blobs)
+    framed = np.pad(image, ((80, 30), (0, 120)), constant_values=level) + rng.normal(0, 9, (630, 550))
+    rows, columns = box(framed.clip(0, 255).astype(np.float32))
+    found = np.array([rows.start, rows.stop, columns.start, columns.stop])
+    assert np.abs(found - [80, 600, 0, 430]).max() < 15
 
 
 def test_a_picture_without_borders_and_one_of_one_grey_are_kept_whole():
