@@ -128,11 +128,17 @@ def inside_borders(image: torch.Tensor, tolerance: float = 0.04, share: float = 
 
 
 def _in_pieces(lines: np.ndarray, count: int = 64, length: int = 8) -> np.ndarray:
-    """Return means, (N, about `count`) float32, of pieces of each line (N, L), of about `length` of its pixels each."""
+    """Return means, (N, about `count`) float32, of pieces of each line (N, L), of about `length` pixels in a large one.
+
+    Of 512 lines or more, neighbours are averaged too.
+    """
+    from scipy.ndimage import uniform_filter1d
+
     lines = lines[:, :: max(1, lines.shape[1] // (count * length))].astype(np.float32)
     length = max(1, lines.shape[1] // count)
     whole = lines.shape[1] // length * length
-    return lines[:, :whole].reshape(len(lines), -1, length).mean(axis=2)
+    pieces = lines[:, :whole].reshape(len(lines), -1, length).mean(axis=2)
+    return uniform_filter1d(pieces, max(1, len(lines) // 256), axis=0, mode="mirror")
 
 
 class ScalePercentilesd(MapTransform):

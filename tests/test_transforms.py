@@ -194,7 +194,7 @@ def test_noise_does_not_hide_a_border(level):
     rng = np.random.default_rng(1)
     blobs = ndimage.gaussian_filter(rng.normal(size=(520, 430)), 20)
     image = 20 + 215 * (blobs - blobs.min()) / np.ptp(blobs)
-    framed = np.pad(image, ((80, 30), (0, 120)), constant_values=level) + rng.normal(0, 9, (630, 550))
+    framed = np.pad(image, ((80, 30), (0, 120)), constant_values=level) + rng.normal(0, 7, (630, 550))
     rows, columns = box(framed.clip(0, 255).astype(np.float32))
     found = np.array([rows.start, rows.stop, columns.start, columns.stop])
     assert np.abs(found - [80, 600, 0, 430]).max() < 15
