@@ -49,8 +49,8 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
 
     Returns:
         {"section", "weights_sha256", "radiographs": [{"kind", "held_out", "n", "dice", "quality", "poor", "flagged",
-        "spearman", "auc"}] with groups after the kinds, "wrong": [{"source", "held_out", "n", "flagged"}],
-        "flags": {flag: undamaged radiographs that carry it}}.
+        "spearman", "auc", "known": {"spearman", "auc"}}] with groups after the kinds, "wrong": [{"source", "held_out",
+        "n", "flagged"}], "flags": {flag: undamaged radiographs that carry it}}.
     """
     from tqdm import tqdm
 
@@ -61,11 +61,14 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
 
     segment = Segmenter(weights)
     seen = []
-    for case, kind, pixels, labels in tqdm(
+    for case, kind, pixels, labels, moved in tqdm(
         cases(listed, list(KINDS), _COPIES), total=len(listed) * (1 + _COPIES * len(KINDS)), disable=None
     ):
         prediction = segment(pixels)[0]
-        found = (dice(prediction.labels, labels), prediction.quality, tuple(prediction.flags))
+        if kind == "none":
+            undamaged = prediction
+        known = undamaged.quality * dice(prediction.labels, moved(undamaged.labels))
+        found = (dice(prediction.labels, labels), prediction.quality, known, tuple(prediction.flags))
         seen.append((case["name"], kind, *found))
     groups: dict[str, Callable[[str, str], bool]] = {
         **{kind: lambda case, k, kind=kind: k == kind for kind in ("none", *KINDS)},
@@ -78,7 +81,7 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
     for held_out in (False, True):
         for source, _, pixels in wrong_images(held_out):
             wrong.setdefault((source, held_out), []).append(bool(segment(pixels)[0].flags))
-    undamaged = [names for _, kind, _, _, names in seen if kind == "none"]
+    names_undamaged = [names for _, kind, *_, names in seen if kind == "none"]
     return {
         "section": section,
         "weights_sha256": weights_hash(segment.predictor.weights),
@@ -91,23 +94,16 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
             for (source, held_out), flagged in wrong.items()
         ],
         "flags": {
-            name: sum(name in names for names in undamaged)
-            for name in sorted({n for names in undamaged for n in names})
+            name: sum(name in names for names in names_undamaged)
+            for name in sorted({n for names in names_undamaged for n in names})
         },
     }
 
 
 def _summary(seen: list[tuple]) -> dict:
-    from scipy.stats import rankdata, spearmanr
-
-    true, quality, names = zip(*seen, strict=True)
-    true, quality = np.array(true), np.array(quality)
+    true, quality, known, names = zip(*seen, strict=True)
+    true, quality, known = np.array(true), np.array(quality), np.array(known)
     poor = true < POOR
-    auc = None
-    if poor.any() and not poor.all():
-        # The area under the ROC curve is the share of pairs in the right order (Mann and Whitney 1947).
-        ranks, count = rankdata(-quality), poor.sum()
-        auc = float((ranks[poor].sum() - count * (count + 1) / 2) / (count * (len(poor) - count)))
     flagged = np.array([bool(one) for one in names])
     return {
         "n": len(seen),
@@ -116,16 +112,30 @@ def _summary(seen: list[tuple]) -> dict:
         "poor": float(poor.mean()),
         "flagged": float(flagged.mean()),
         "missed": float((poor & ~flagged).mean()),
-        "spearman": float(spearmanr(quality, true).statistic),
-        "auc": auc,
+        **_order(quality, true),
+        "known": _order(known, true),
     }
+
+
+def _order(estimate: np.ndarray, true: np.ndarray) -> dict[str, float | None]:
+    """How well an estimate puts pictures in the order of their true Dice, and finds the poor ones."""
+    from scipy.stats import rankdata, spearmanr
+
+    poor = true < POOR
+    auc = None
+    if poor.any() and not poor.all():
+        # The area under the ROC curve is the share of pairs in the right order (Mann and Whitney 1947).
+        ranks, count = rankdata(-estimate), poor.sum()
+        auc = float((ranks[poor].sum() - count * (count + 1) / 2) / (count * (len(poor) - count)))
+    return {"spearman": float(spearmanr(estimate, true).statistic), "auc": auc}
 
 
 def tables(numbers: dict | None) -> dict[str, str]:
     """Return name -> Markdown of the tables about damage and about wrong images."""
     if numbers is None:
         return {"robustness": NOT_MEASURED, "wrong-images": NOT_MEASURED}
-    header = ["Damage", "Pictures", "Dice", "Quality", "Poor", "Flagged", "Poor, not flagged", "Spearman", "AUC"]
+    header = ["Damage", "Pictures", "Dice", "Quality", "Poor", "Flagged", "Poor, not flagged"]
+    header += [f"{name}{known}" for known in ("", ", change known") for name in ("Spearman", "AUC")]
     rows = [
         [
             row["kind"] + (" (held out)" if row["held_out"] else ""),
@@ -135,15 +145,15 @@ def tables(numbers: dict | None) -> dict[str, str]:
             f"{row['poor']:.1%}",
             f"{row['flagged']:.1%}",
             f"{row['missed']:.1%}",
-            f"{row['spearman']:.2f}",
-            "" if row["auc"] is None else f"{row['auc']:.3f}",
+            *(text for order in (row, row["known"]) for text in _cells(order)),
         ]
         for row in numbers["radiographs"]
     ]
     note = (
         f"Weights `{numbers['weights_sha256'][:12]}`, {numbers['section']} lists. Quality: the estimated Dice. "
         f"Poor: a true Dice under {POOR:.2f}. Spearman: rank correlation of the two. AUC: for finding the poor by the "
-        "quality."
+        "quality. Change known: the same of an estimate that nobody can make from the picture, the quality of the "
+        "undamaged picture times the Dice of both results; what it misses lies in the references."
     )
     wrong = [
         [row["source"] + (" (held out)" if row["held_out"] else ""), str(row["n"]), f"{row['flagged']:.1%}"]
@@ -157,6 +167,10 @@ def tables(numbers: dict | None) -> dict[str, str]:
         "robustness": f"{markdown_table(header, rows)}\n\n{note}",
         "wrong-images": markdown_table(["No frontal chest radiographs", "Pictures", "Flagged"], wrong),
     }
+
+
+def _cells(order: dict[str, float | None]) -> list[str]:
+    return [f"{order['spearman']:.2f}", "" if order["auc"] is None else f"{order['auc']:.3f}"]
 
 
 if __name__ == "__main__":

@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.damage import damaged
+from benchmarks.damage import Pair, damaged
 from lungseg.data import LungLabelReader
 from lungseg.images import read_radiograph, write_png
 from lungseg.predictor import Predictor
 from lungseg.quality import JudgeQualityd
+
+# Two label maps in one: both are below it.
+_SHIFT = 4
 
 
 class Segmenter:
@@ -47,8 +51,13 @@ class Segmenter:
         return self.predictor.finish(prepared, logits), prepared.image, torch.as_tensor(logits).softmax(0)
 
 
-def cases(listed: list[dict], kinds: list[str], copies: int) -> Iterator[tuple[dict, str, np.ndarray, np.ndarray]]:
-    """Yield each case undamaged ("none") and with each kind of damage: (case, kind, pixels, labels).
+Cases = Iterator[tuple[dict, str, np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]]
+
+
+def cases(listed: list[dict], kinds: list[str], copies: int) -> Cases:
+    """Yield each case undamaged ("none") and with each kind of damage: (case, kind, pixels, labels, moved).
+
+    `moved` turns and crops another label map of the undamaged picture as the damage did the labels.
 
     Args:
         listed: as `lungseg.data.datalist` returns them.
@@ -58,11 +67,18 @@ def cases(listed: list[dict], kinds: list[str], copies: int) -> Iterator[tuple[d
     for case in listed:
         pixels = read_radiograph(case["image"]).pixels
         labels = np.asarray(LungLabelReader().get_data(case["label"])[0]).T
-        yield case, "none", pixels, labels
+        yield case, "none", pixels, labels, np.asarray
         for kind in kinds:
             for copy in range(copies):
-                rng = np.random.default_rng(list(f"{case['name']} {kind} {copy}".encode()))
-                yield case, kind, *damaged(kind, pixels, labels, rng)
+                damage = partial(_damage, f"{case['name']} {kind} {copy}", kind, pixels, labels)
+                yield case, kind, *damage(labels), lambda other, damage=damage: damage(other)[1]
+
+
+def _damage(seed: str, kind: str, pixels: np.ndarray, labels: np.ndarray, other: np.ndarray) -> Pair:
+    """Damage the picture; what goes with it is `other` in the place of `labels`, by which the damage is drawn."""
+    both = labels + _SHIFT * other
+    pixels, both = damaged(kind, pixels, both, np.random.default_rng(list(seed.encode())))
+    return pixels, both // _SHIFT
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray) -> float:

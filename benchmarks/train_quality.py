@@ -88,7 +88,7 @@ def _table(segment: Segmenter, listed: list[dict]) -> dict[str, np.ndarray]:
 
     kinds = [kind for kind in KINDS if kind not in HELD_OUT]
     numbers = {case["name"]: number for number, case in enumerate(listed)}
-    for case, kind, pixels, labels in cases(listed, kinds, _COPIES):
+    for case, kind, pixels, labels, _ in cases(listed, kinds, _COPIES):
         add(numbers[case["name"]], kind, pixels, labels)
     for number, (_, _, pixels) in enumerate(wrong_images(False)):
         for turn in range(4):

@@ -40,6 +40,35 @@ class RandMirrord(RandFlipd):
         return out
 
 
+class RandWindowd(RandomizableTransform, MapTransform):
+    """An exposure that the detector, or a window that whoever saved the picture, did not master: ends are saturated.
+
+    Args:
+        keys: images to change.
+        low: the window begins at up to this grey value.
+        width: range of its width; it ends within [0, 1].
+        prob: probability of a change.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, low: float = 0.3, width: tuple[float, float] = (0.4, 1.0), prob: float = 0.1
+    ) -> None:
+        MapTransform.__init__(self, keys)
+        RandomizableTransform.__init__(self, prob)
+        self.low, self.width = low, width
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        self.randomize(None)
+        if not self._do_transform:
+            return out
+        low = self.R.uniform(0, self.low)
+        width = min(self.R.uniform(*self.width), 1 - low)
+        for key in self.key_iterator(out):
+            out[key] = ((out[key] - low) / width).clamp(0, 1)
+        return out
+
+
 class RandCLAHEd(RandomizableTransform, MapTransform):
     """Local contrast as other vendors' processing gives it: CLAHE of random strength.
 

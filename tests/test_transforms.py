@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
 from scipy import ndimage
 
-from lungseg.augmentation import RandDevicesd, RandMirrord, RandOpacityd
+from lungseg.augmentation import RandDevicesd, RandMirrord, RandOpacityd, RandWindowd
 from lungseg.data import phantom, write_phantoms
 from lungseg.locate import config_file
 from lungseg.transforms import (
@@ -211,6 +211,19 @@ def test_little_is_not_taken_for_the_picture():
     image = np.zeros((100, 100), np.float32)
     image[:, 50:60] = np.random.default_rng(0).integers(50, 255, (100, 10))
     assert box(image) == (slice(0, 100), slice(0, 100))
+
+
+def test_a_window_saturates_what_lies_beyond_it():
+    image = torch.tensor([[[0.0, 0.1, 0.25, 0.5, 1.0]]])
+    assert RandWindowd("image", low=0, width=(0.5, 0.5), prob=1.0)({"image": image})["image"].tolist() == [
+        [[0.0, pytest.approx(0.2), 0.5, 1.0, 1.0]]
+    ]
+    narrow = RandWindowd("image", low=0.3, width=(1.0, 1.0), prob=1.0)
+    narrow.set_random_state(0)
+    cut = narrow({"image": image})["image"]
+    assert cut.min() == 0
+    assert cut.max() == pytest.approx(1.0)
+    assert (cut == 0).sum() > 1
 
 
 def test_devices_are_bright_and_leave_the_rest():
