@@ -20,7 +20,7 @@ from lungseg.inferers import cpu_is_faster_in_bf16
 from lungseg.predictor import Predictor
 
 # Width and height of the phantoms that stand in for radiographs: square, broad, tall; one, two and three windows.
-_PHANTOMS = ((512, 512), (700, 500), (400, 900), (1024, 1024))
+_PHANTOMS = ((512, 512), (900, 500), (400, 1000), (1024, 1024))
 
 
 @dataclass(frozen=True)

@@ -18,24 +18,27 @@ from monai.utils import convert_to_tensor
 
 
 class ResizeShorterSide(Resize):
-    """Resize so that the shorter side has `size` pixels and the aspect ratio is kept.
+    """Resize so that the shorter side has `size` pixels, and the longer one as few more as a limited squeeze allows.
 
-    An elongated radiograph therefore takes several windows instead of being squeezed into one.
+    Most radiographs become squares, in which the network sees the whole chest at once: a window that shows a part of
+    it may take dark air beside the body for lung. What is longer than `squeeze` times its width takes several windows.
     The inverse interpolates bilinearly: the forward "area" mode averages when it shrinks but makes
     blocks when it enlarges.
 
     Args:
         size: length of the shorter side in pixels.
+        squeeze: the longer side is shortened by up to this factor more than the shorter one, until they are equal.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, squeeze: float = 1.5) -> None:
         super().__init__(spatial_size=size, mode="area")
+        self.squeeze = squeeze
 
     def __call__(self, img: torch.Tensor, *args, **kwargs) -> torch.Tensor:
         """Resize `img` of shape (C, W, H), any real dtype, to float32 with the shorter side at `size`."""
         img = convert_to_tensor(img, track_meta=True)
-        factor = self.spatial_size / min(img.shape[1:])
-        out_size = tuple(max(1, round(n * factor)) for n in img.shape[1:])
+        relative = (n / min(img.shape[1:]) for n in img.shape[1:])
+        out_size = tuple(round(self.spatial_size * max(1, ratio / self.squeeze)) for ratio in relative)
         return resize(
             img,
             out_size=out_size,

@@ -154,7 +154,7 @@ def test_the_content_of_what_is_no_file_has_no_hash(tmp_path):
 @pytest.mark.parametrize("options", [("--workers", 1), ("--workers", 3), ("--workers", 2, "--batch-size", 3)])
 def test_workers_and_batches_change_no_bit(command, run_folder, source, tmp_path, options):
     # Of other sizes than the rest: three windows, and a single one at another scale.
-    for number, size in ((8, (240, 72)), (9, (64, 64))):
+    for number, size in ((8, (240, 96)), (9, (64, 64))):
         Image.fromarray(phantom(number, size)[0]).save(source / f"other_{number}.png")
     (source / "broken.png").write_bytes(b"\\x89PNG")
     call = ("predict", source, "--weights", run_folder, "-o")

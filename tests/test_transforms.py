@@ -28,8 +28,8 @@ from lungseg.transforms import (
 )
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((200, 300), (64, 96)), ((300, 200), (96, 64)), ((40, 40), (64, 64))])
-def test_the_shorter_side_is_resized_and_comes_back(shape, expected):
+@pytest.mark.parametrize(("shape", "expected"), [((160, 320), (64, 85)), ((300, 100), (128, 64)), ((40, 50), (64, 64))])
+def test_an_image_is_squeezed_a_little_and_comes_back(shape, expected):
     transform = Compose([ResizeShorterSided("image", 64)])
     data = transform({"image": MetaTensor(torch.rand(1, *shape))})
     assert data["image"].shape[1:] == expected
