@@ -40,11 +40,16 @@ def shapes(sizes: dict[str, tuple[int, int]]) -> dict[str, Callable[[str, np.nda
         side = image.shape[1] // 2
         return tuple(np.pad(array, ((0, 0), (side, side))) for array in (image, labels))
 
+    def halved(name: str, image: np.ndarray, labels: np.ndarray) -> Pair:
+        quarter = image.shape[0] // 4
+        return image[quarter:-quarter], labels[quarter:-quarter]
+
     return {
         "as it is": native,
         f"enlarged to {LARGE} x {LARGE}": large,
         "original aspect ratio": proportional,
         "2:1, black at the sides": padded,
+        "2:1, the middle half": halved,
     }
 
 
