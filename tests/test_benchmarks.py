@@ -182,7 +182,7 @@ def test_shapes_keep_image_and_reference_together():
     image, labels = np.zeros((512, 512), np.uint8), np.zeros((512, 512), np.uint8)
     image[100:200, 50:150], labels[100:200, 50:150] = 255, 2
     varied = {title: vary("x", image, labels) for title, vary in shapes({"x": (4892, 4020)}).items()}
-    sizes = [(512, 512), (2048, 2048), (512, 623), (512, 1024)]
+    sizes = [(512, 512), (2048, 2048), (512, 623), (512, 1024), (256, 512)]
     assert [picture.shape for picture, _ in varied.values()] == sizes
     for picture, reference in varied.values():
         assert picture.shape == reference.shape
