@@ -153,7 +153,7 @@ def tables(numbers: dict | None) -> dict[str, str]:
         f"Weights `{numbers['weights_sha256'][:12]}`, {numbers['section']} lists. Quality: the estimated Dice. "
         f"Poor: a true Dice under {POOR:.2f}. Spearman: rank correlation of the two. AUC: for finding the poor by the "
         "quality. Change known: the same of an estimate that nobody can make from the picture, the quality of the "
-        "undamaged picture times the Dice of both results; what it misses lies in the references."
+        "undamaged picture times the Dice of both results."
     )
     wrong = [
         [row["source"] + (" (held out)" if row["held_out"] else ""), str(row["n"]), f"{row['flagged']:.1%}"]
