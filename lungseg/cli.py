@@ -10,7 +10,9 @@ import argparse
 import logging
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import warnings
 
 from lungseg import __version__
@@ -25,8 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.own_process = arguments is None
     _settle()
-    if options.own_process and options.run not in (_deploy_run, _deploy_watch):
-        leave_out_monai_deploy()
+    if options.own_process:
+        sys.unraisablehook = _repeat_ctrl_c
+        if options.run not in (_deploy_run, _deploy_watch):
+            leave_out_monai_deploy()
     try:
         return options.run(options)
     except UsageError as error:
@@ -47,6 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
         remedy = "if it is no lack of memory or disk, report what LUNGSEG_TRACEBACK=1 prints"
         print(f"lungseg: {LungsegError(f'stopped by {first_line(error)}', remedy=remedy)}", file=sys.stderr)
         return 1
+
+
+def _repeat_ctrl_c(ignored: sys.UnraisableHookArgs) -> None:
+    """Interrupt again a moment later where Python could only report a Ctrl-C: in callbacks of a fork and finalizers."""
+    if issubclass(ignored.exc_type, KeyboardInterrupt):
+        threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+    else:
+        sys.__unraisablehook__(ignored)
 
 
 def _hush_worker(kind: type[BaseException], error: BaseException, trace) -> None:

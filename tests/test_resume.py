@@ -131,6 +131,28 @@ def test_ctrl_c_says_how_to_go_on(data, tmp_path):
     assert state(tmp_path / "run")["epoch"] >= 1
 
 
+def test_ctrl_c_counts_even_where_python_ignores_it(data, tmp_path):
+    """What a callback raises while a data worker is forked, KeyboardInterrupt too, Python reports and forgets."""
+    program = f"""if True:
+        import itertools, os, sys
+        from lungseg import cli
+
+        forks = itertools.count()
+
+        def interrupted_at_the_second_fork():
+            if next(forks) == 1:
+                raise KeyboardInterrupt
+
+        os.register_at_fork(after_in_parent=interrupted_at_the_second_fork)
+        sys.argv = {command(data, tmp_path)[2:]!r}
+        sys.exit(cli.main())
+    """
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    assert done.returncode in (130, -signal.SIGINT), done.stderr
+    assert "lungseg train --resume --output" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_resuming_a_finished_run_changes_nothing(data, uninterrupted):
     before = (uninterrupted / "model.pt").read_bytes()
     subprocess.run(command(data, uninterrupted, "--resume"), env=environment(), check=True, capture_output=True)
