@@ -12,13 +12,15 @@ import psutil
 class PeakMemory:
     """Watch this process and its workers while a block runs.
 
-    Workers share the pages of the process that they were forked from, so only what is their own is added to it.
+    Workers share pages with each other and with the process that they were forked from. A worker counts for its part of
+    a shared page, and this process for the whole.
 
     Args:
         interval: seconds between two looks.
 
     Attributes:
-        bytes: the largest sum of this process's resident set and its descendants' unique sets.
+        bytes: the largest sum of this process's resident set and its descendants' proportional sets (unique sets where
+            the system tells no others).
     """
 
     def __init__(self, interval: float = 1.0) -> None:
@@ -40,7 +42,8 @@ class PeakMemory:
             total = process.memory_info().rss
             for worker in process.children(recursive=True):
                 with suppress(psutil.Error):
-                    total += worker.memory_full_info().uss
+                    memory = worker.memory_full_info()
+                    total += getattr(memory, "pss", memory.uss)
             self.bytes = max(self.bytes, total)
             if self._done.wait(self.interval):
                 return

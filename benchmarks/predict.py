@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,11 +34,11 @@ STAGES = {
 
 
 class Way(NamedTuple):
-    """What computes the network, and whether each core has a process of its own instead of threads."""
+    """What computes the network, and whether the workers are processes, as for a folder of hundreds, or threads."""
 
     engine: str
     precision: str
-    processes: bool = False
+    processes: bool = True
 
 
 # None is the plain one, which the others are compared with.
@@ -50,8 +48,7 @@ WAYS = {
     "PyTorch, bf16": Way("torch", "bf16"),
     "OpenVINO, fp32": Way("openvino", "fp32"),
     "OpenVINO, bf16": Way("openvino", "bf16"),
-    "PyTorch, fp32, a process for each core": Way("torch", "fp32", processes=True),
-    "PyTorch, bf16, a process for each core": Way("torch", "bf16", processes=True),
+    "PyTorch, fp32, threads (default for a few files)": Way("torch", "fp32", processes=False),
 }
 PLAIN, *_ = WAYS
 # Side in pixels -> number of files.
@@ -132,17 +129,14 @@ def measure_memory(weights: str, side: int, count: int) -> dict:
     print(f"memory: {count} files of {side} x {side} pixels", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         write_inputs(Path(folder) / "in", side, count)
-        figures = in_a_process(overlapped, f"{folder}/in", f"{folder}/out", weights, "torch", "fp32")
-    return {"side": side, "files": count, "peak_bytes": figures["peak_bytes"]}
+        return {"side": side, "files": count} | in_a_process(watched, f"{folder}/in", f"{folder}/out", weights)
 
 
 def segment_folder(way: Way | None, inputs: str, output: str, weights: str) -> dict:
     """Return {"seconds"} per image, and what else was measured on the way."""
     if way is None:
         return in_a_process(one_by_one, inputs, output, weights)
-    if way.processes:
-        return by_torchrun(inputs, output, weights, way.engine, way.precision)
-    return in_a_process(overlapped, inputs, output, weights, way.engine, way.precision)
+    return in_a_process(overlapped, inputs, output, weights, *way)
 
 
 def can_run(way: Way | None) -> bool:
@@ -195,11 +189,18 @@ def one_by_one(inputs: str, output: str, weights: str) -> dict:
     }
 
 
-def overlapped(inputs: str, output: str, weights: str, engine: str, precision: str) -> dict:
+def overlapped(
+    inputs: str,
+    output: str,
+    weights: str,
+    engine: str = "torch",
+    precision: str = "fp32",
+    processes: bool | None = None,
+) -> dict:
     """Segment a folder as `lungseg predict` does, report and all.
 
     Returns:
-        {"seconds": per image, "peak_bytes": largest resident set of the process}.
+        {"seconds": per image}.
     """
     from lungseg.segmentation import predict
 
@@ -212,36 +213,23 @@ def overlapped(inputs: str, output: str, weights: str, engine: str, precision: s
         lambda index, total, row: ends.append(time.perf_counter()),
         engine=engine,
         precision=precision,
+        processes=processes,
     )
     assert not any(row.status == "failed" for row in rows), rows[0].reason
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return {
-        "seconds": per_image(ends),
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
-    }
+    return {"seconds": per_image(ends)}
 
 
-def by_torchrun(inputs: str, output: str, weights: str, engine: str, precision: str) -> dict:
-    """Segment a folder as `torchrun -m lungseg predict` does, with as many processes as there are cores.
+def watched(inputs: str, output: str, weights: str) -> dict:
+    """Segment a folder by the defaults of `lungseg predict`, watching the memory, which costs time.
 
     Returns:
-        {"seconds": per image}.
+        {"peak_bytes": of this process and its workers, see `benchmarks.memory`}.
     """
-    from lungseg.parallel import core_count
+    from benchmarks.memory import PeakMemory
 
-    launch = [
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        str(core_count()),
-        "-m",
-        "lungseg",
-        "predict",
-    ]
-    options = ["-o", output, "--weights", weights, "--device", "cpu", "--engine", engine, "--precision", precision]
-    subprocess.run([sys.executable, "-m", *launch, inputs, *options], check=True, capture_output=True)
-    return {"seconds": per_image(sorted(mask.stat().st_mtime for mask in Path(output, "masks").iterdir()))}
+    with PeakMemory() as memory:
+        overlapped(inputs, output, weights)
+    return {"peak_bytes": memory.bytes}
 
 
 def per_image(ends: list[float]) -> float:
@@ -261,7 +249,7 @@ def tables(numbers: dict | None) -> dict[str, str]:
         rows = [[str(one["files"]), f"{one['side']} x {one['side']}", _mebibytes(one["peak_bytes"])] for one in memory]
         found["predict-memory"] = (
             f"{markdown_table(['Files', 'Pixels', 'Peak memory'], rows, text_columns=())}\n\n"
-            "The whole process with PyTorch and MONAI, by the defaults of `lungseg predict`."
+            "All processes together, with PyTorch and MONAI, by the defaults of `lungseg predict`."
         )
     return found
 

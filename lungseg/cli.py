@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         "--batch-size", type=_at_least_one, metavar="N", help="files per worker and turn (default: 1, on a GPU 8)"
     )
     predict.add_argument(
-        "--workers", type=_at_least_one, metavar="N", help="threads (default: one more than cores, up to 8)"
+        "--workers", type=_at_least_one, metavar="N", help="files at the same time (default: by cores, up to 8)"
     )
     predict.add_argument("--overwrite", action="store_true", help="segment again what an earlier run finished")
     predict.add_argument(
@@ -298,6 +298,7 @@ def _predict(options: argparse.Namespace) -> int:
             precision=options.precision,
             batch_size=options.batch_size,
             workers=options.workers,
+            processes=None if options.own_process else False,
             overwrite=options.overwrite,
         )
     if not first:

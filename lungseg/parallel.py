@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on many items in threads: overlapped, in order, and stopped cleanly."""
+"""Work on many items at a time: overlapped, in order, and stopped cleanly."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# More workers than this would wait for Python's lock, and each holds a radiograph in memory.
+# More threads than this would wait for Python's lock, and each worker holds a radiograph in memory.
 _MOST_WORKERS = 8
 # One slow item holds up the others no sooner than so many later ones per worker are done.
 _AHEAD = 16
@@ -26,19 +26,24 @@ def core_count() -> int:
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def default_workers() -> int:
-    """Return a number of workers that keeps the cores busy: one more, for one of them always waits for the disk."""
-    return min(core_count() + 1, _MOST_WORKERS)
+def default_workers(processes: bool = False) -> int:
+    """Return a number of workers that keeps the cores busy: of threads one more, for one always waits for the disk."""
+    return min(core_count() + (not processes), _MOST_WORKERS)
 
 
 def work_in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int, finished: Callable[[Result], None]
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    finished: Callable[[Result], None],
+    pool: Executor | None = None,
 ) -> None:
-    """Call `work` with each item, in threads, and `finished` with each result, here and in the items' order.
+    """Call `work` with each item, in `workers` threads, and `finished` with each result, here and in the items' order.
 
     Only a few items are under way at a time, however many there are. When anything is raised, by either function or by
     Ctrl-C, no other item is begun; those under way are brought to their end and handed to `finished` before it is
-    raised here.
+    raised here. With a `pool`, of as many processes, `work` is called there; each has an item more waiting, which is
+    under way, too.
     """
     stop = threading.Event()
 
@@ -58,10 +63,12 @@ def work_in_order(
         pending.popleft()
         finished(result)
 
-    with ThreadPoolExecutor(workers) as pool:
+    # No process knows of the others' errors: there, only what has not been handed out is not begun.
+    call = work if pool else guarded
+    with pool or ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
-                pending.append(pool.submit(guarded, item))
+                pending.append(pool.submit(call, item))
                 if len(pending) > _AHEAD * workers:
                     finish_first()
             while pending:

@@ -65,7 +65,7 @@ def launched_rank() -> int:
 
 
 @contextmanager
-def processes() -> Iterator[Processes]:
+def launched_processes() -> Iterator[Processes]:
     """Join the processes that `torchrun` started, if it did, for the length of a block."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         yield Processes()

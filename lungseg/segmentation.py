@@ -12,22 +12,25 @@ from pathlib import Path
 
 import torch
 
-from lungseg.batch import BatchSegmenter, Outcome
+from lungseg.batch import Outcome
 from lungseg.errors import LungsegError, UsageError
 from lungseg.files import usable_folder
 from lungseg.images import Inputs, find_radiographs
-from lungseg.ledger import Ledger
+from lungseg.locate import weights_file
 from lungseg.outputs import DEFAULT_KINDS, Outputs
 from lungseg.parallel import core_count, default_workers, work_in_order
 from lungseg.predictor import Predictor
-from lungseg.processes import Processes, merged, processes
+from lungseg.processes import Processes, launched_processes, merged
 from lungseg.report.predictions import reporting
 from lungseg.report.rows import CsvReport, Row
 from lungseg.weights import weights_hash
+from lungseg.workers import Job, segment, worker_processes
 
 _NAMES_SHOWN = 3
 # A GPU wants many windows at a time; on a CPU they would only wait for each other.
 _BATCH_SIZE = {"cuda": 8}
+# Processes take seconds to start, which fewer files would not win back.
+_WORTH_PROCESSES = 200
 
 
 def predict(
@@ -43,6 +46,7 @@ def predict(
     precision: str = "fp32",
     batch_size: int | None = None,
     workers: int | None = None,
+    processes: bool | None = False,
     overwrite: bool = False,
 ) -> list[Row]:
     """Segment files and folders; one bad file does not stop the others.
@@ -63,7 +67,10 @@ def predict(
         engine, precision: what computes the network, see :func:`lungseg.engines.make_engine`.
         batch_size: how many files each worker takes at a time; the network gets those of one size together. The
             default is 1 on a CPU, 8 on a GPU.
-        workers: threads that work at the same time; the default is one more than there are cores, up to eight.
+        workers: how many work at the same time; the default is one for each core, and of threads one more, up to eight.
+        processes: whether workers are processes, each with memory of its own, instead of threads; None for where that
+            is faster, which is with hundreds of files on a CPU with several cores. A script that does not say False
+            must start its work under `if __name__ == "__main__"`.
         overwrite: do again what is done.
 
     Returns:
@@ -75,17 +82,17 @@ def predict(
     """
     output, inputs = Path(output), [Path(path) for path in inputs]
     outputs = Outputs(output, kinds)
-    with processes() as group:
+    with launched_processes() as group:
         found = _listed(group, inputs, outputs)
         if found.skipped:
             say(_passed_over(found.skipped))
-        predictor = Predictor(weights, device, engine, precision, keep_probabilities="probabilities" in outputs.kinds)
+        job = Job(output, outputs.kinds, weights_file(weights), device, engine, precision, overwrite)
+        predictor = job.predictor()
         files = group.share(found.radiographs)
         rows: list[Row] = []
         first = group.rank == 0
         usable_folder(output)
         report = CsvReport(output / "report.csv") if first else None
-        ledger = Ledger(output, predictor.identity() | {"kinds": sorted(outputs.kinds)}, group.rank)
         reused = 0
 
         def finished(outcomes: list[Outcome]) -> None:
@@ -101,10 +108,18 @@ def predict(
 
         size = batch_size or _BATCH_SIZE.get(predictor.device.type, 1)
         batches = [files[start : start + size] for start in range(0, len(files), size)]
-        workers = max(1, min(workers or default_workers(), len(batches)))
+        if processes is None:
+            processes = predictor.device.type == "cpu" and core_count() > 1 and len(files) >= _WORTH_PROCESSES
+        workers = max(1, min(workers or default_workers(processes), len(batches)))
         with reporting(output, rows, _facts(predictor, outputs)) if first else nullcontext():
-            with _cores_shared(workers):
-                work_in_order(BatchSegmenter(predictor, outputs, ledger, overwrite), batches, workers, finished)
+            if processes:
+                # Their ledgers' numbers are no other process's, wherever it runs.
+                parts = range(group.rank, group.size * workers, group.size)
+                with worker_processes(job, parts) as pool:
+                    work_in_order(segment, batches, workers, finished, pool)
+            else:
+                with _cores_shared(workers):
+                    work_in_order(job.segmenter(predictor, group.rank), batches, workers, finished)
             if group.size > 1:
                 rows[:] = merged(group.gather(rows))
                 if first:

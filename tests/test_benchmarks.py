@@ -214,7 +214,8 @@ def test_one_resized_pass_takes_one_window_and_gives_the_native_size(run_folder,
 def test_prediction_is_measured_one_by_one_and_overlapped(run_folder, tmp_path):
     predict.write_inputs(tmp_path / "in", 64, 7)
     plain = predict.one_by_one(str(tmp_path / "in"), str(tmp_path / "plain"), str(run_folder))
-    whole = predict.overlapped(str(tmp_path / "in"), str(tmp_path / "whole"), str(run_folder), "torch", "fp32")
+    whole = predict.overlapped(str(tmp_path / "in"), str(tmp_path / "whole"), str(run_folder))
+    whole |= predict.watched(str(tmp_path / "in"), str(tmp_path / "again"), str(run_folder))
     for folder in ("plain", "whole"):
         assert len(list((tmp_path / folder / "overlays").iterdir())) == 7
     assert set(plain["stages"]) == set(predict.STAGES)
