@@ -80,7 +80,7 @@ class SetUpright(InvertibleTransform):
         turns = turns if told["upright"] >= self.confidence else 0
         if inverted >= self.confidence:
             image = image.max() + image.min() - image
-        upright = self._turn(image, -turns)
+        upright = MetaTensor(self._turn(image, -turns), applied_operations=list(image.applied_operations))
         upright.meta = dict(image.meta, quarter_turns=turns, inverted=int(inverted >= self.confidence), **told)
         self.push_transform(upright, extra_info={"turns": turns})
         return upright
@@ -92,6 +92,9 @@ class SetUpright(InvertibleTransform):
     @staticmethod
     def _turn(image: MetaTensor, turns: int) -> MetaTensor:
         """Turn counter-clockwise as seen on a screen, where axis 0 is x and axis 1, y, points down."""
+        if turns % 4 == 0:
+            # Otherwise copied, at the radiograph's own size.
+            return image
         rotate = Rotate90(k=-turns % 4)
         with rotate.trace_transform(False):
             return rotate(image)
