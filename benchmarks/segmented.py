@@ -15,7 +15,6 @@ from benchmarks.damage import Pair, damaged
 from lungseg.data import LungLabelReader
 from lungseg.images import read_radiograph, write_png
 from lungseg.predictor import Predictor
-from lungseg.quality import JudgeQualityd
 
 # Two label maps in one: both are below it.
 _SHIFT = 4
@@ -26,15 +25,10 @@ class Segmenter:
 
     Args:
         weights: see :func:`lungseg.locate.weights_file`.
-
-    Attributes:
-        second: the second opinion that the quality takes into account.
     """
 
     def __init__(self, weights: str) -> None:
         self.predictor = Predictor(weights, device="cpu")
-        finish = self.predictor.postprocessing.transforms
-        self.second = next(t.judge.second for t in finish if isinstance(t, JudgeQualityd))
         self.folder = tempfile.TemporaryDirectory()
 
     def __call__(self, pixels: np.ndarray):

@@ -83,7 +83,8 @@ def _table(segment: Segmenter, listed: list[dict]) -> dict[str, np.ndarray]:
         rows["case"].append(case)
         rows["kind"].append(kind)
         rows["dice"].append(dice(prediction.labels, labels))
-        rows["features"].append(list(features(image, probabilities, segment.second(image), image.meta).values()))
+        measured = features(image, probabilities, segment.predictor.second(image), image.meta)
+        rows["features"].append(list(measured.values()))
         rows["shape"].append(shape(probabilities))
 
     kinds = [kind for kind in KINDS if kind not in HELD_OUT]

@@ -22,8 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = options.parse_args(arguments)
     from lungseg.training import train
 
-    transforms = json.loads(config_file("inference").read_text("utf-8"))["postprocessing"]["transforms"]
-    network = next(t["second"]["network"] for t in transforms if "second" in t)
+    network = json.loads(config_file("inference").read_text("utf-8"))["second_opinion"]["network"]
     settings = {
         "dataset_dir": data_folder(options),
         "network_def#channels": network["channels"],

@@ -95,7 +95,7 @@ class Predictor:
     Args:
         weights: see :func:`lungseg.locate.weights_file`.
         device: see :func:`choose_device`.
-        engine, precision: what computes the network, see :func:`lungseg.engines.make_engine`.
+        engine, precision: what computes the networks, see :func:`lungseg.engines.make_engine`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory.
         bundle: what to run instead of this package's bundle and `weights`, see :func:`lungseg.bundles.open_bundle`.
 
@@ -136,6 +136,9 @@ class Predictor:
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.inferer = parser.get_parsed_content("inferer")
         self.keep_probabilities = keep_probabilities
+        self.second = parser.get_parsed_content("second_opinion", default=None)
+        if self.second and self.device.type == "cpu":
+            self.second.network = make_engine(self.second.network, self.device, engine, precision)
         self.postprocessing = parser.get_parsed_content("postprocessing")
 
     def identity(self) -> dict:

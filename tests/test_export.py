@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ import lungseg
 from lungseg import engines
 from lungseg.export import Parity, export
 from lungseg.inferers import cpu_is_faster_in_bf16
+from lungseg.predictor import Predictor
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
@@ -100,8 +102,18 @@ def test_openvino_segments_as_pytorch_does(command, run_folder, dataset, tmp_pat
     done = command("predict", image, "-o", tmp_path, "--weights", run_folder, "--engine", "openvino")
     assert done.status == 0, done.err
     found = np.asarray(Image.open(tmp_path / "labels" / image.name))
-    expected = lungseg.load(run_folder, device="cpu").predict(image).labels
-    assert (found != expected).mean() < 0.0005
+    expected = lungseg.load(run_folder, device="cpu").predict(image)
+    assert (found != expected.labels).mean() < 0.0005
+    with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["quality"]) == pytest.approx(expected.quality, abs=0.005)
+
+
+def test_the_second_opinion_has_the_same_engine():
+    second = Predictor("shipped", "cpu", "openvino").second
+    image = torch.rand(1, 256, 288, generator=torch.Generator().manual_seed(0))
+    assert isinstance(second.network, engines.OpenVinoEngine)
+    torch.testing.assert_close(second(image), Predictor("shipped", "cpu").second(image), atol=1e-3, rtol=0)
 
 
 # OpenVINO sets the thread's alternate signal stack with each of its cores and frees it with the core. With two of them
