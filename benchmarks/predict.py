@@ -52,7 +52,7 @@ WAYS = {
 }
 PLAIN, *_ = WAYS
 # Side in pixels -> number of files.
-SPEED = {512: 80, 2048: 24}
+SPEED = {512: 120, 2048: 48}
 ROUNDS = 3
 MEMORY_SIDE, MEMORY_COUNTS = 1024, (20, 200)
 MANY_SIDE = 512

@@ -96,7 +96,10 @@ def _parser() -> argparse.ArgumentParser:
         "--batch-size", type=_at_least_one, metavar="N", help="files per worker and turn (default: 1, on a GPU 8)"
     )
     predict.add_argument(
-        "--workers", type=_at_least_one, metavar="N", help="files at the same time (default: by cores, up to 8)"
+        "--workers",
+        type=_at_least_one,
+        metavar="N",
+        help="files at the same time (default: one more than cores, up to 8)",
     )
     predict.add_argument("--overwrite", action="store_true", help="segment again what an earlier run finished")
     predict.add_argument(

@@ -26,9 +26,9 @@ def core_count() -> int:
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def default_workers(processes: bool = False) -> int:
-    """Return a number of workers that keeps the cores busy: of threads one more, for one always waits for the disk."""
-    return min(core_count() + (not processes), _MOST_WORKERS)
+def default_workers() -> int:
+    """Return a number of workers that keeps the cores busy: one more, for one of them always waits for the disk."""
+    return min(core_count() + 1, _MOST_WORKERS)
 
 
 def work_in_order(

@@ -67,7 +67,7 @@ def predict(
         engine, precision: what computes the network, see :func:`lungseg.engines.make_engine`.
         batch_size: how many files each worker takes at a time; the network gets those of one size together. The
             default is 1 on a CPU, 8 on a GPU.
-        workers: how many work at the same time; the default is one for each core, and of threads one more, up to eight.
+        workers: how many work at the same time; the default is one more than there are cores, up to eight.
         processes: whether workers are processes, each with memory of its own, instead of threads; None for where that
             is faster, which is with hundreds of files on a CPU with several cores. A script that does not say False
             must start its work under `if __name__ == "__main__"`.
@@ -110,7 +110,7 @@ def predict(
         batches = [files[start : start + size] for start in range(0, len(files), size)]
         if processes is None:
             processes = predictor.device.type == "cpu" and core_count() > 1 and len(files) >= _WORTH_PROCESSES
-        workers = max(1, min(workers or default_workers(processes), len(batches)))
+        workers = max(1, min(workers or default_workers(), len(batches)))
         with reporting(output, rows, _facts(predictor, outputs)) if first else nullcontext():
             if processes:
                 # Their ledgers' numbers are no other process's, wherever it runs.
