@@ -17,6 +17,8 @@ from benchmarks.tables import NOT_MEASURED, markdown_table
 
 POOR = 0.90
 _COPIES = 2
+# Estimates that nobody can make from the picture, and how the tables call them.
+_ORACLES = {"change": ", change known", "undamaged": ", undamaged known"}
 # References that count the heart as lung, found by looking at the worst results: no estimate can foresee them.
 _WRONG_REFERENCES = frozenset(
     f"CHNCXR_{number}" for number in ("0034_0", "0043_0", "0294_0", "0338_1", "0340_1", "0475_1")
@@ -49,8 +51,8 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
 
     Returns:
         {"section", "weights_sha256", "radiographs": [{"kind", "held_out", "n", "dice", "quality", "poor", "flagged",
-        "spearman", "auc", "known": {"spearman", "auc"}}] with groups after the kinds, "wrong": [{"source", "held_out",
-        "n", "flagged"}], "flags": {flag: undamaged radiographs that carry it}}.
+        "spearman", "auc", "oracles": {name: {"spearman", "auc"}}}] with groups after the kinds, "wrong": [{"source",
+        "held_out", "n", "flagged"}], "flags": {flag: undamaged radiographs that carry it}}.
     """
     from tqdm import tqdm
 
@@ -65,10 +67,14 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
         cases(listed, list(KINDS), _COPIES), total=len(listed) * (1 + _COPIES * len(KINDS)), disable=None
     ):
         prediction = segment(pixels)[0]
+        true = dice(prediction.labels, labels)
         if kind == "none":
-            undamaged = prediction
-        known = undamaged.quality * dice(prediction.labels, moved(undamaged.labels))
-        found = (dice(prediction.labels, labels), prediction.quality, known, tuple(prediction.flags))
+            undamaged, true_undamaged = prediction, true
+        oracles = {
+            "change": undamaged.quality * dice(prediction.labels, moved(undamaged.labels)),
+            "undamaged": true_undamaged * prediction.quality / undamaged.quality,
+        }
+        found = (true, prediction.quality, [oracles[name] for name in _ORACLES], tuple(prediction.flags))
         seen.append((case["name"], kind, *found))
     groups: dict[str, Callable[[str, str], bool]] = {
         **{kind: lambda case, k, kind=kind: k == kind for kind in ("none", *KINDS)},
@@ -101,8 +107,8 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
 
 
 def _summary(seen: list[tuple]) -> dict:
-    true, quality, known, names = zip(*seen, strict=True)
-    true, quality, known = np.array(true), np.array(quality), np.array(known)
+    true, quality, oracles, names = zip(*seen, strict=True)
+    true, quality, oracles = np.array(true), np.array(quality), np.array(oracles)
     poor = true < POOR
     flagged = np.array([bool(one) for one in names])
     return {
@@ -113,7 +119,7 @@ def _summary(seen: list[tuple]) -> dict:
         "flagged": float(flagged.mean()),
         "missed": float((poor & ~flagged).mean()),
         **_order(quality, true),
-        "known": _order(known, true),
+        "oracles": {name: _order(oracle, true) for name, oracle in zip(_ORACLES, oracles.T, strict=True)},
     }
 
 
@@ -133,9 +139,8 @@ def _order(estimate: np.ndarray, true: np.ndarray) -> dict[str, float | None]:
 def tables(numbers: dict | None) -> dict[str, str]:
     """Return name -> Markdown of the tables about damage and about wrong images."""
     if numbers is None:
-        return {"robustness": NOT_MEASURED, "wrong-images": NOT_MEASURED}
-    header = ["Damage", "Pictures", "Dice", "Quality", "Poor", "Flagged", "Poor, not flagged"]
-    header += [f"{name}{known}" for known in ("", ", change known") for name in ("Spearman", "AUC")]
+        return dict.fromkeys(("robustness", "quality-limits", "wrong-images"), NOT_MEASURED)
+    header = ["Damage", "Pictures", "Dice", "Quality", "Poor", "Flagged", "Poor, not flagged", "Spearman", "AUC"]
     rows = [
         [
             row["kind"] + (" (held out)" if row["held_out"] else ""),
@@ -145,15 +150,14 @@ def tables(numbers: dict | None) -> dict[str, str]:
             f"{row['poor']:.1%}",
             f"{row['flagged']:.1%}",
             f"{row['missed']:.1%}",
-            *(text for order in (row, row["known"]) for text in _cells(order)),
+            *_cells(row),
         ]
         for row in numbers["radiographs"]
     ]
     note = (
         f"Weights `{numbers['weights_sha256'][:12]}`, {numbers['section']} lists. Quality: the estimated Dice. "
         f"Poor: a true Dice under {POOR:.2f}. Spearman: rank correlation of the two. AUC: for finding the poor by the "
-        "quality. Change known: the same of an estimate that nobody can make from the picture, the quality of the "
-        "undamaged picture times the Dice of both results."
+        "quality."
     )
     wrong = [
         [row["source"] + (" (held out)" if row["held_out"] else ""), str(row["n"]), f"{row['flagged']:.1%}"]
@@ -165,8 +169,27 @@ def tables(numbers: dict | None) -> dict[str, str]:
         wrong.append([title, str(count), f"{sum(row['n'] * row['flagged'] for row in some) / count:.1%}"])
     return {
         "robustness": f"{markdown_table(header, rows)}\n\n{note}",
+        "quality-limits": _limits_table(numbers["radiographs"]),
         "wrong-images": markdown_table(["No frontal chest radiographs", "Pictures", "Flagged"], wrong),
     }
+
+
+def _limits_table(radiographs: list[dict]) -> str:
+    from benchmarks.damage import KINDS
+
+    header = ["Pictures"]
+    header += [f"{name}{known}" for known in ("", *_ORACLES.values()) for name in ("Spearman", "AUC")]
+    rows = []
+    for row in radiographs:
+        if row["kind"] not in ("none", *KINDS):
+            orders = [row, *(row["oracles"][name] for name in _ORACLES)]
+            rows.append([row["kind"], *(text for order in orders for text in _cells(order))])
+    note = (
+        "What estimates would reach that nobody can make from the picture. Change known: the quality of the undamaged "
+        "picture times the Dice of both results. Undamaged known: the true Dice of the undamaged picture times the "
+        "share of its quality that is left."
+    )
+    return f"{markdown_table(header, rows)}\n\n{note}"
 
 
 def _cells(order: dict[str, float | None]) -> list[str]:
