@@ -298,6 +298,9 @@ def test_threads_and_forked_processes_decode_apart(tmp_path):
         thread.join()
     with multiprocessing.get_context("fork").Pool(2) as pool:
         answers += [radiograph.pixels for radiograph in pool.map(read_radiograph, [path] * 4)]
+        # Ended by themselves: a worker that has only just begun may miss being terminated, and is waited for in vain.
+        pool.close()
+        pool.join()
     assert len(answers) == 8
     for pixels in answers:
         np.testing.assert_array_equal(pixels, GREY16)
