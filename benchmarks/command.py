@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable
 
 from lungseg.errors import LungsegError, UsageError
+from lungseg.startup import hush_libraries
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -37,15 +36,9 @@ def data_folder(options: argparse.Namespace) -> str:
     return options.data
 
 
-def hush() -> None:
-    """Keep the libraries' notices about what is not installed from the terminal."""
-    warnings.filterwarnings("ignore")
-    logging.disable(logging.WARNING)
-
-
 def run(main: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
     """Call a benchmark; tell its expected failures in a sentence. Returns the exit status, as `lungseg` has it."""
-    hush()
+    hush_libraries()
     try:
         main(arguments)
     except LungsegError as error:

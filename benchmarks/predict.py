@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import record
-from benchmarks.command import add_trial, hush, parser, run
+from benchmarks.command import add_trial, parser, run
 from benchmarks.machine import describe
 from benchmarks.tables import NOT_MEASURED, markdown_table
+from lungseg.startup import hush_libraries
 
 STAGES = {
     "read": "decode",
@@ -162,7 +163,7 @@ def write_inputs(folder: Path, side: int, count: int) -> None:
 
 def in_a_process(work: Callable[..., dict], *arguments: object) -> dict:
     """Call `work` in a process started anew, not forked: neither threads nor memory are inherited."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=hush) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=hush_libraries) as pool:
         return pool.submit(work, *arguments).result()
 
 

@@ -7,19 +7,17 @@ Exit status: 0 all well, 1 some inputs failed, 2 wrong use, 130 stopped by Ctrl-
 from __future__ import annotations
 
 import argparse
-import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-import warnings
 
 from lungseg import __version__
 from lungseg.engines import ENGINES, EXPORT_FORMATS, PRECISIONS
 from lungseg.errors import LungsegError, UsageError, first_line
 from lungseg.outputs import DEFAULT_KINDS, KINDS
-from lungseg.startup import leave_out_monai_deploy
+from lungseg.startup import hush_libraries, leave_out_monai_deploy
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,8 +69,7 @@ def _settle() -> None:
     """Keep the libraries' notices from the terminal, and let it show names that it has no characters for."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
-    warnings.filterwarnings("ignore")
-    logging.disable(logging.WARNING)
+    hush_libraries()
 
 
 def _parser() -> argparse.ArgumentParser:

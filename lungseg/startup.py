@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A quick start for a command that segments and ends."""
+"""How a process that segments begins: quick, and quiet."""
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 
 # Imported by MONAI where it is installed, it takes seconds and wants a CUDA library even without a GPU.
 _DEPLOY = ("monai.deploy",)
@@ -39,6 +41,12 @@ def import_monai_alone() -> None:
 def leave_out_monai_deploy() -> None:
     """Let `import monai` pass over MONAI Deploy, whenever it comes: for processes that do not deploy."""
     sys.modules.setdefault("monai.deploy", None)
+
+
+def hush_libraries() -> None:
+    """Keep the libraries' notices, about what is not installed for one, from the terminal."""
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
 
 
 def _import_monai_without(names: tuple[str, ...]) -> None:

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import signal
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +23,7 @@ from lungseg.ledger import Ledger
 from lungseg.outputs import Outputs
 from lungseg.parallel import core_count
 from lungseg.predictor import Predictor
+from lungseg.startup import hush_libraries
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -118,8 +117,7 @@ def _begin(job: Job, numbers: SimpleQueue, count: int) -> None:
     # For systems without such masks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    warnings.filterwarnings("ignore")
-    logging.disable(logging.WARNING)
+    hush_libraries()
     # As under torchrun, whose variable tells how many share the machine's cores.
     os.environ["LOCAL_WORLD_SIZE"] = str(count * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(min(torch.get_num_threads(), core_count()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import subprocess
 
 import numpy as np
@@ -338,6 +339,13 @@ def test_wrong_use(command, arguments, reason, tmp_path):
     assert done.status == 2
     assert reason in done.sentence
     assert "secret" not in done.err
+
+
+def test_it_leaves_no_signal_handler_behind(command, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    done = command("deploy", "watch", "--orthanc", "http://127.0.0.1:1", "--state", tmp_path / "state", "--once")
+    assert done.status == 1
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_what_could_not_be_sent_is_sent_later(tmp_path, catch_up, credentials):

@@ -86,7 +86,8 @@ def watch(
         _foretell(orthanc, _from_where(orthanc, since, read_sequence(folder)), bundle, say)
         return
     held = State(folder)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # As Ctrl-C, so that the state is closed.
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # "Now" is before the application starts, which takes its time.
         sequence = _patiently(lambda: _from_where(orthanc, since, held.load()), once, say)
@@ -103,6 +104,7 @@ def watch(
         else:
             worker.follow()
     finally:
+        signal.signal(signal.SIGTERM, handler)
         held.close()
 
 
