@@ -82,10 +82,17 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise UsageError(f"there is no device called {name!r}", remedy="use auto, cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if device.type == "cpu":
+        return device
+    if device.type != "cuda":
+        raise UsageError(f"{name!r} is no device that is made use of here", remedy="use auto, cpu or cuda")
+    if not torch.cuda.is_available():
         raise UsageError("this PyTorch finds no CUDA device", remedy="use --device cpu")
-    if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+    count = torch.cuda.device_count()
+    if device.index is None:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % count)
+    if device.index >= count:
+        raise UsageError(f"there is no device {name!r}, only {count} of CUDA", remedy="use a lower number")
     return device
 
 
@@ -169,11 +176,12 @@ class Predictor:
         """Read a file and make it what the network sees. May be called from several threads, as `finish` may.
 
         Raises:
+            TypeError: `path` is no path, but an array, for instance.
             LungsegError: the file is no radiograph that can be read.
         """
         clock = [time.perf_counter()]
         try:
-            data = self.preprocessing({"image": str(path)}, end=1)
+            data = self.preprocessing({"image": os.fspath(path)}, end=1)
         except RuntimeError as error:
             raise in_words(error) or LungsegError("the file cannot be read", path, "check it") from error
         stored = data["image"]
@@ -186,6 +194,7 @@ class Predictor:
             spacing=None if np.isnan(spacing).any() else spacing,
             spacing_kind=stored.meta["spacing_kind"],
             view=stored.meta["view"] or None,
+            flipped=stored.meta["flipped"],
         )
         return Prepared(image, radiograph, dict(zip(("read", "prepare"), np.diff(clock).tolist(), strict=True)))
 

@@ -119,12 +119,13 @@ def _view_code(value: str, meaning: str) -> list[Dataset]:
         ({"ViewPosition": "LATERAL"}, "lateral"),
         ({"ViewPosition": "Lat. left"}, "lateral"),
         ({"ViewPosition": "LLD"}, "frontal"),
-        ({"ViewPosition": "LLO"}, None),
+        ({"ViewPosition": "LLO"}, "oblique"),
+        ({"ViewPosition": "RAO"}, "oblique"),
         ({"ViewPosition": "SKULL"}, None),
         ({"ViewCodeSequence": _view_code("399173006", "von links")}, "lateral"),
         ({"ViewCodeSequence": _view_code("272479007", "postero-anterior")}, "frontal"),
         ({"ViewCodeSequence": _view_code("99", "right lateral")}, "lateral"),
-        ({"ViewCodeSequence": _view_code("260427002", "lateral oblique")}, None),
+        ({"ViewCodeSequence": _view_code("260427002", "lateral oblique")}, "oblique"),
         ({"ViewCodeSequence": _view_code("99", "left lateral decubitus")}, "frontal"),
         ({"ViewCodeSequence": []}, None),
         ({"PatientOrientation": ["L", "F"]}, "frontal"),
@@ -141,6 +142,26 @@ def test_view_as_the_file_states_it(tmp_path, attributes, view):
     assert _read(tmp_path / "a.dcm", GREY, **attributes).view == view
     image = LoadImage(reader=RadiographReader())(tmp_path / "a.dcm")
     assert image.meta["view"] == (view or "")
+
+
+@pytest.mark.parametrize(
+    ("orientation", "flipped"),
+    [
+        (["L", "F"], False),
+        (["R", "F"], True),
+        (["RA", "F"], True),
+        # Upside down, by a flip or by half a turn; and on its side.
+        (["L", "H"], True),
+        (["R", "H"], False),
+        (["F", "R"], False),
+        (["F", "L"], True),
+        (["A", "F"], False),
+        ("", False),
+    ],
+    ids=str,
+)
+def test_a_mirrored_picture_is_told_by_the_file(tmp_path, orientation, flipped):
+    assert _read(tmp_path / "a.dcm", GREY, PatientOrientation=orientation).flipped is flipped
 
 
 @pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT", "SIGMOID"])
@@ -164,6 +185,69 @@ def test_a_senseless_window_is_not_believed(tmp_path, center, width):
     np.testing.assert_array_equal(radiograph.pixels, TWELVE)
 
 
+def test_of_several_windows_the_one_that_shows_most_is_used(tmp_path):
+    windows = {"WindowCenter": [3000, 2048.5], "WindowWidth": [1000, 4096], "BitsStored": 12, "HighBit": 11}
+    np.testing.assert_allclose(_read(tmp_path / "a.dcm", TWELVE, **windows).pixels, TWELVE, atol=1)
+
+
+def test_a_sigmoid_that_shows_little_is_not_believed(tmp_path):
+    window = {"WindowCenter": 40, "WindowWidth": 80, "VOILUTFunction": "SIGMOID", "BitsStored": 12, "HighBit": 11}
+    np.testing.assert_array_equal(_read(tmp_path / "a.dcm", TWELVE, **window).pixels, TWELVE)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"WindowCenter": "abc", "WindowWidth": "100"},
+        {"WindowCenter": "2048,5", "WindowWidth": "4096"},
+        {"RescaleSlope": "1,5", "RescaleIntercept": "0"},
+        {"PixelSpacing": "a\\b"},
+    ],
+    ids=str,
+)
+def test_display_attributes_that_are_no_numbers_spoil_nothing(tmp_path, attributes):
+    write_dicom(tmp_path / "a.dcm", TWELVE, BitsStored=12, HighBit=11)
+    with pydicom.config.disable_value_validation():
+        dataset = pydicom.dcmread(tmp_path / "a.dcm")
+        for name, text in attributes.items():
+            tag = pydicom.datadict.tag_for_keyword(name)
+            dataset._dict[pydicom.tag.Tag(tag)] = pydicom.dataelem.RawDataElement(
+                pydicom.tag.Tag(tag), "DS", len(text), text.encode(), 0, False, True
+            )
+        dataset.save_as(tmp_path / "a.dcm")
+    radiograph = read_radiograph(tmp_path / "a.dcm")
+    np.testing.assert_array_equal(radiograph.pixels, TWELVE)
+    assert radiograph.spacing is None
+
+
+def test_bits_at_the_upper_end_of_their_words(tmp_path):
+    radiograph = _read(tmp_path / "a.dcm", TWELVE << 4, BitsStored=12, HighBit=15)
+    np.testing.assert_array_equal(radiograph.pixels, TWELVE)
+
+
+def _table(descriptor: list[int], data: bytes) -> Dataset:
+    item = Dataset()
+    item.LUTDescriptor, item.LUTData = descriptor, data
+    item["LUTDescriptor"].VR, item["LUTData"].VR = "US", "OW"
+    return item
+
+
+@pytest.mark.parametrize("count", [256, 4096])
+def test_a_table_that_does_not_fit_gives_way_to_the_window(tmp_path, count):
+    # One is made for other values; the other is cut short.
+    item = _table([count, 0, 12], np.arange(256, dtype="<u2").tobytes())
+    window = {"WindowCenter": 2048.5, "WindowWidth": 4096, "BitsStored": 12, "HighBit": 11}
+    radiograph = _read(tmp_path / "a.dcm", TWELVE, VOILUTSequence=[item], **window)
+    np.testing.assert_allclose(radiograph.pixels, TWELVE, atol=1)
+
+
+def test_a_table_may_begin_below_zero(tmp_path):
+    item = _table([4096, 2**16 - 1024, 12], np.arange(4096, dtype="<u2").tobytes())
+    rescaled = {"RescaleSlope": 1, "RescaleIntercept": -1024, "BitsStored": 12, "HighBit": 11}
+    radiograph = _read(tmp_path / "a.dcm", TWELVE, VOILUTSequence=[item], **rescaled)
+    np.testing.assert_array_equal(radiograph.pixels, TWELVE)
+
+
 @pytest.mark.parametrize("sequence", ["ModalityLUTSequence", "VOILUTSequence"])
 def test_tables_of_eight_bits_do_not_wrap_around(tmp_path, sequence):
     item = Dataset()
@@ -180,7 +264,9 @@ def test_tables_of_eight_bits_do_not_wrap_around(tmp_path, sequence):
     ("attributes", "spacing", "kind"),
     [
         ({}, None, "unknown"),
-        ({"PixelSpacing": [0.2, 0.1]}, (0.2, 0.1), "patient"),
+        ({"PixelSpacing": [0.2, 0.1]}, (0.2, 0.1), "unknown"),
+        ({"PixelSpacing": [0.2, 0.1], "PixelSpacingCalibrationType": "GEOMETRY"}, (0.2, 0.1), "patient"),
+        ({"PixelSpacing": [0.2, 0.1], "ImagerPixelSpacing": [40, 40]}, (0.2, 0.1), "unknown"),
         ({"PixelSpacing": [0, 0]}, None, "unknown"),
         ({"PixelSpacing": [-0.2, 0.1]}, None, "unknown"),
         ({"PixelSpacing": [400, 400]}, None, "unknown"),
@@ -190,6 +276,8 @@ def test_tables_of_eight_bits_do_not_wrap_around(tmp_path, sequence):
         ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.2, 0.1]}, (0.2, 0.1), "detector"),
         ({"PixelSpacing": [0.18, 0.09], "ImagerPixelSpacing": [0.2, 0.1]}, (0.18, 0.09), "patient"),
         ({"PixelSpacing": [0.2, 0.1], "ImagerPixelSpacing": [0.2, 0.1]}, (0.2, 0.1), "detector"),
+        ({"PixelSpacing": [0.2, 0.1], "ImagerPixelSpacing": [0.2, 0.10000001]}, (0.2, 0.10000001), "detector"),
+        ({"ImagerPixelSpacing": [0, 0], "NominalScannedPixelSpacing": [0.2, 0.1]}, (0.2, 0.1), "detector"),
         (
             {
                 "PixelSpacing": [0.2, 0.1],
@@ -239,6 +327,31 @@ def test_colours_compressed_as_jpeg_become_grey(tmp_path):
     dataset["PixelData"].is_undefined_length = True
     dataset.save_as(tmp_path / "a.dcm", write_like_original=False)
     assert np.abs(read_radiograph(tmp_path / "a.dcm").pixels - GREY).mean() < 2
+
+
+def _jpeg_file(path: Path, change) -> Path:
+    """Write GREY, eight times as large, as JPEG in DICOM, its data changed."""
+    grey = np.kron(GREY, np.ones((8, 8), np.uint8))
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "JPEG", quality=98)
+    dataset = write_dicom(path, grey)
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.PixelData = encapsulate([change(buffer.getvalue())])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(path, write_like_original=False)
+    return path
+
+
+def test_zeros_after_the_end_of_compressed_data_are_no_damage(tmp_path):
+    path = _jpeg_file(tmp_path / "a.dcm", lambda data: data + bytes(40))
+    assert np.abs(read_radiograph(path).pixels[::8, ::8] - GREY).mean() < 2
+
+
+@pytest.mark.parametrize("filling", [0, 1000])
+def test_an_end_after_half_the_data_is_damage(tmp_path, filling):
+    path = _jpeg_file(tmp_path / "a.dcm", lambda data: data[: len(data) // 2] + bytes(filling) + b"\xff\xd9")
+    with pytest.raises(LungsegError, match="damaged or cut short"):
+        read_radiograph(path)
 
 
 def _spoil(path: Path, damage: int) -> None:

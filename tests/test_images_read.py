@@ -9,6 +9,7 @@ import pytest
 from images_support import GREY, GREY16, write_dicom
 from PIL import Image
 
+from lungseg.errors import LungsegError
 from lungseg.images import RadiographReader, read_radiograph
 
 HEIGHT, WIDTH = GREY.shape
@@ -96,6 +97,59 @@ def test_deep_colours_are_read_at_eight_bits(tmp_path):
     np.testing.assert_allclose(read_radiograph(tmp_path / "deep.tif").pixels, GREY16 / 257, atol=1)
 
 
+def test_deep_colours_that_eight_bits_cannot_tell_apart_are_refused(tmp_path):
+    from tifffile import imwrite
+
+    imwrite(tmp_path / "deep.tif", np.stack([GREY16 >> 4] * 3, axis=-1), photometric="rgb")
+    with pytest.raises(LungsegError, match="use little of their range; save it in grey"):
+        read_radiograph(tmp_path / "deep.tif")
+
+
+def test_deep_colours_in_planes_apart_are_refused(tmp_path):
+    from tifffile import imwrite
+
+    imwrite(tmp_path / "deep.tif", np.stack([GREY16] * 3), photometric="rgb", planarconfig="separate")
+    with pytest.raises(LungsegError, match="lie in planes apart; save it in grey"):
+        read_radiograph(tmp_path / "deep.tif")
+
+
+def test_signed_bytes_keep_their_signs(tmp_path):
+    from tifffile import imwrite
+
+    imwrite(tmp_path / "signed.tif", (GREY.astype(int) - 128).astype(np.int8))
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "signed.tif").pixels, GREY.astype(int) - 128)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_preview_in_a_tiff_is_passed_over(tmp_path, first):
+    from tifffile import TiffWriter
+
+    with TiffWriter(tmp_path / "pages.tif") as pages:
+        for preview in (first, not first):
+            picture = GREY16[::2, ::2] if preview else GREY16
+            pages.write(picture, photometric="minisblack", subfiletype=int(preview), contiguous=False)
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "pages.tif").pixels, GREY16)
+
+
+def test_fill_values_are_refused(tmp_path):
+    from tifffile import imwrite
+
+    values = GREY.astype(np.float32)
+    values[:5] = np.finfo(np.float32).min
+    imwrite(tmp_path / "filled.tif", values)
+    with pytest.raises(LungsegError, match="not finite numbers, or too large ones"):
+        read_radiograph(tmp_path / "filled.tif")
+
+
+@pytest.mark.parametrize("filling", [0, 1000])
+def test_a_jpeg_whose_end_comes_too_soon_is_refused(tmp_path, filling):
+    Image.fromarray(np.kron(GREY, np.ones((8, 8), np.uint8))).save(tmp_path / "a.jpg", quality=98)
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2] + bytes(filling) + b"\xff\xd9")
+    with pytest.raises(LungsegError, match="damaged or cut short; copy"):
+        read_radiograph(tmp_path / "a.jpg")
+
+
 def test_what_is_transparent_is_black(tmp_path):
     picture = Image.fromarray(GREY).convert("RGBA")
     alpha = np.full(GREY.shape, 255, dtype=np.uint8)
@@ -143,7 +197,7 @@ def test_monai_reads_x_first(tmp_path):
     image = load({"image": str(tmp_path / "b.dcm")})["image"]
     np.testing.assert_array_equal(image.numpy(), GREY16.T)
     assert image.meta["spacing"].tolist() == [0.2, 0.1]
-    assert image.meta["spacing_kind"] == "patient"
+    assert image.meta["spacing_kind"] == "unknown"
     assert image.meta["filename_or_obj"] == str(tmp_path / "b.dcm")
     np.testing.assert_array_equal(image.affine, np.diag([0.1, 0.2, 1, 1]))
 

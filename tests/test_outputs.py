@@ -105,7 +105,7 @@ def test_nifti_has_the_labels_with_x_first_and_no_invented_millimetres(command, 
 
 @pytest.mark.parametrize(
     ("attributes", "kind"),
-    [({"PixelSpacing": [0.5, 0.25]}, "patient"), ({"ImagerPixelSpacing": [0.5, 0.25]}, "detector")],
+    [({"PixelSpacing": [0.5, 0.25]}, "unknown"), ({"ImagerPixelSpacing": [0.5, 0.25]}, "detector")],
 )
 def test_nifti_keeps_the_spacing_and_says_where_it_holds(command, run_folder, tmp_path, attributes, kind):
     write_dicom(tmp_path / "a.dcm", phantom(1, (96, 72))[0], **attributes)

@@ -85,7 +85,7 @@ def test_the_report_starts_with_file_status_reason_and_counts_pixels(command, ru
 
 def test_square_millimetres_are_told_where_the_spacing_is_known(command, run_folder, tmp_path):
     image, _ = phantom(1, (96, 72))
-    write_dicom(tmp_path / "a.dcm", image, PixelSpacing=[0.5, 0.25])
+    write_dicom(tmp_path / "a.dcm", image, PixelSpacing=[0.5, 0.25], PixelSpacingCalibrationType="FIDUCIAL")
     command("predict", tmp_path / "a.dcm", "-o", tmp_path / "out", "--weights", run_folder)
     (row,) = report(tmp_path / "out")
     assert float(row["lungs_mm2"]) == pytest.approx(int(row["lungs_px"]) * 0.125, abs=0.1)

@@ -26,6 +26,7 @@ from pydicom.uid import (
 
 from lungseg.errors import LungsegError
 from lungseg.images.isolated import CrashError, decode_apart
+from lungseg.images.jpeg import ends_well, is_filled_up
 
 # pydicom's names of the decoders that only ever raise exceptions.
 _SAFE_DECODERS = {
@@ -33,9 +34,10 @@ _SAFE_DECODERS = {
     JPEG2000: "pillow",
     JPEG2000Lossless: "pillow",
 }
+_DAMAGED = "copy or export it again"
 # How pydicom says that what it needs is not installed, or that what is installed cannot do it.
 _NO_DECODER = ("dependencies", "not support")
-_JPEG, _JPEG_2000, _END = b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\xff\xd9"
+_JPEG, _JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
 # A table of offsets and, for JPEG 2000, a file header may come first.
 _SEARCHED = 4096
 # Start-of-frame markers of JPEG, lossless JPEG and JPEG-LS.
@@ -53,17 +55,34 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
     if syntax.is_private or not syntax.is_transfer_syntax:
         what = f"its transfer syntax {syntax} is private or unknown"
         raise LungsegError(what, path, "export it with a standard transfer syntax")
-    if not syntax.is_encapsulated or syntax == RLELossless:
+    if not syntax.is_encapsulated:
+        return _justified(dataset)
+    if syntax == RLELossless:
         return np.squeeze(dataset.pixel_array)
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
         _check_frame(dataset, path)
     try:
-        return np.squeeze(dataset.pixel_array if _choose_safe_decoder(dataset, syntax) else decode_apart(path))
+        pixels = np.squeeze(dataset.pixel_array if _choose_safe_decoder(dataset, syntax) else decode_apart(path))
     except (CrashError, RuntimeError, NotImplementedError) as error:
         if isinstance(error, NotImplementedError) or any(words in str(error) for words in _NO_DECODER):
             what = f"no decoder for its pixel data ({syntax.name}) is installed"
             raise LungsegError(what, path, 'try pip install "lungseg[dicom]", or export it uncompressed') from error
-        raise LungsegError(f"the pixel data ({syntax.name}) are damaged", path, "copy or export it again") from error
+        raise LungsegError(f"the pixel data ({syntax.name}) are damaged", path, _DAMAGED) from error
+    if syntax == JPEGBaseline8Bit and is_filled_up(pixels):
+        raise LungsegError("the pixel data are damaged or cut short", path, _DAMAGED)
+    return pixels
+
+
+def _justified(dataset: Dataset) -> np.ndarray:
+    """Return pixels that are not compressed; old files have the bits in use at the upper end of each word."""
+    bits, spare = int(dataset.BitsStored), int(dataset.HighBit) + 1 - int(dataset.BitsStored)
+    if spare <= 0:
+        return np.squeeze(dataset.pixel_array)
+    # Told of these bits alone, pydicom would take them from the lower end.
+    dataset.BitsStored = bits + spare
+    pixels = np.squeeze(dataset.pixel_array) >> spare
+    dataset.BitsStored = bits
+    return pixels
 
 
 def _choose_safe_decoder(dataset: Dataset, syntax: UID) -> bool:
@@ -85,12 +104,11 @@ def _check_frame(dataset: Dataset, path: Path) -> None:
     """Refuse compressed data of another size than the header states: decoders make room for what the data say."""
     stated = (dataset.Columns, dataset.Rows, dataset.SamplesPerPixel)
     found = _frame_size(dataset.PixelData)
-    # Decoders fill up with grey what is missing at the end; a byte or two may follow it.
-    if found is None or _END not in dataset.PixelData[-16:]:
-        raise LungsegError("the pixel data are damaged or cut short", path, "copy or export it again")
+    if found is None or not ends_well(dataset.PixelData):
+        raise LungsegError("the pixel data are damaged or cut short", path, _DAMAGED)
     if found != stated:
         sizes = " but the pixel data ".join("{} x {} x {}".format(*size) for size in (stated, found))
-        raise LungsegError(f"the header states {sizes} pixels", path, "copy or export it again")
+        raise LungsegError(f"the header states {sizes} pixels", path, _DAMAGED)
 
 
 def _frame_size(data: bytes) -> tuple[int, int, int] | None:

@@ -18,14 +18,17 @@ from pydicom.uid import (
 )
 
 from lungseg.errors import LungsegError
+from lungseg.images.attributes import numbers
 from lungseg.images.colour import luma
 from lungseg.images.decoding import decode
 from lungseg.images.grayscale import display_values
 from lungseg.images.limits import MAX_BYTES, TOO_LARGE, check_size, plausible_spacing
 from lungseg.images.radiograph import Radiograph, SpacingKind
-from lungseg.images.views import view_of
+from lungseg.images.views import is_flipped, view_of
 
 _DAMAGED = "copy or export it again"
+# Spacings that differ by less were written with different numbers of digits.
+_ROUNDED = 1e-3
 
 
 def read_dicom(path: Path) -> Radiograph:
@@ -40,13 +43,13 @@ def read_dicom(path: Path) -> Radiograph:
         _refuse_by_header(dataset, path)
         pixels = _to_grey(decode(dataset, path), dataset, path)
         spacing, kind = spacing_of(dataset)
-        view = view_of(dataset)
+        view, flipped = view_of(dataset), is_flipped(dataset)
     except LungsegError:
         raise
     except Exception as error:  # decoders raise whatever a damaged byte leads them to
         reason = str(error).split(" - ")[0]  # pydicom goes on with guesses
         raise LungsegError(f"the DICOM file is damaged ({reason})", path, _DAMAGED) from error
-    return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32), spacing, kind, view)
+    return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32), spacing, kind, view, flipped)
 
 
 def open_dicom(path: Path, stop_before_pixels: bool = False) -> Dataset:
@@ -84,12 +87,18 @@ def _refuse_inflated(path: Path) -> None:
 def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKind]:
     """Return (row, column) millimetres and in which plane they hold (DICOM PS3.3, 10.7.1.3).
 
-    `PixelSpacing` that repeats `ImagerPixelSpacing` without a calibration is the detector's.
+    `PixelSpacing` that repeats `ImagerPixelSpacing` without a calibration is the detector's; alone, it may be either's.
     """
-    patient = plausible_spacing(dataset.get("PixelSpacing"))
-    detector = plausible_spacing(dataset.get("ImagerPixelSpacing") or dataset.get("NominalScannedPixelSpacing"))
-    if patient and (patient != detector or dataset.get("PixelSpacingCalibrationType")):
+    patient, imager, scanned = (
+        plausible_spacing(numbers(dataset, name))
+        for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+    )
+    detector = imager or scanned
+    differs = patient and detector and not np.allclose(patient, detector, rtol=_ROUNDED)
+    if patient and (differs or dataset.get("PixelSpacingCalibrationType")):
         return patient, "patient"
+    if patient and not detector:
+        return patient, "unknown"
     return (detector, "detector") if detector else (None, "unknown")
 
 

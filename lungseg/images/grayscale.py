@@ -10,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 from pydicom import Dataset
 
-# A window that leaves no more of the picture than this between black and white was not made for it.
-_MIN_SHOWN = 0.2
+from lungseg.images.attributes import first_number, numbers
+
+# A table or a window that leaves less of the picture than this between black and white was not made for it.
+_MIN_SHOWN = 0.4
 
 
 def display_values(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -61,15 +63,14 @@ def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
 
 
 def _modality(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, float, float]:
-    table = _first_table(dataset, "ModalityLUTSequence")
+    table = _first_table(dataset, "ModalityLUTSequence", signed=bool(dataset.PixelRepresentation))
     if table is not None:
         return _look_up(stored, *table)
     bits = int(dataset.BitsStored)
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dataset.PixelRepresentation else (0, 2**bits - 1)
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    if slope is None or intercept is None or (float(slope), float(intercept)) == (1, 0) or not float(slope):
+    slope, intercept = first_number(dataset, "RescaleSlope"), first_number(dataset, "RescaleIntercept")
+    if slope is None or intercept is None or (slope, intercept) == (1, 0) or not slope:
         return stored, low, high
-    slope, intercept = float(slope), float(intercept)
     values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     # A negative slope turns the range around; an inversion needs the sum of its ends alone.
     return values, low * slope + intercept, high * slope + intercept
@@ -78,52 +79,60 @@ def _modality(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, float, 
 def _values_of_interest(
     values: np.ndarray, low: float, high: float, padding: np.ndarray | None, dataset: Dataset
 ) -> tuple[np.ndarray, float, float]:
-    table = _first_table(dataset, "VOILUTSequence")
-    if table is not None:
+    """Apply the table or, of several windows, the one that shows most of the picture: they are alternative views."""
+    picture = values if padding is None else values[~padding]
+    table = _first_table(dataset, "VOILUTSequence", signed=low < 0)
+    if table is not None and _share(picture, table[1] - 1, table[1] + len(table[0])) >= _MIN_SHOWN:
         return _look_up(values, *table)
-    center, width = _first_number(dataset, "WindowCenter"), _first_number(dataset, "WindowWidth")
-    if center is None or width is None:
-        return values, low, high
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
-    if function == "LINEAR":
-        center, width = center - 0.5, width - 1
-    if width <= 0:
+    windows = [
+        (center - 0.5, width - 1) if function == "LINEAR" else (center, width)
+        for center, width in zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False)
+    ]
+    # A sigmoid goes on over twice its width.
+    reach = 1.0 if function == "SIGMOID" else 0.5
+    shown = [_share(picture, center - reach * width, center + reach * width) for center, width in windows]
+    if max(shown, default=0) < _MIN_SHOWN:
         return values, low, high
+    center, width = windows[int(np.argmax(shown))]
+    distance = (values.astype(np.float32) - np.float32(center)) / np.float32(width)
     if function == "SIGMOID":
-        shown = 1 / (1 + np.exp(-4 * (values.astype(np.float32) - np.float32(center)) / np.float32(width)))
+        values = 1 / (1 + np.exp(-4 * distance))
     else:
-        first, last = center - width / 2, center + width / 2
-        picture = values if padding is None else values[~padding]
-        if np.mean((picture > first) & (picture < last)) < _MIN_SHOWN:
-            return values, low, high
-        shown = (np.clip(values, first, last).astype(np.float32) - np.float32(first)) / np.float32(width)
-    return shown * np.float32(high - low) + np.float32(low), low, high
+        values = np.clip(distance, -0.5, 0.5) + np.float32(0.5)
+    return values * np.float32(high - low) + np.float32(low), low, high
 
 
-def _first_number(dataset: Dataset, name: str) -> float | None:
-    """Return the first value of an attribute that may have several (alternative views) or none."""
-    values = dataset.get(name)
-    if values is None or values == "":
-        return None
-    values = [values] if np.isscalar(values) or not hasattr(values, "__len__") else list(values)
-    return float(values[0]) if values else None
+def _share(picture: np.ndarray, first: float, last: float) -> float:
+    """Return how much of the picture lies between two values."""
+    return float(np.mean((picture > first) & (picture < last)))
 
 
-def _first_table(dataset: Dataset, sequence: str) -> tuple[np.ndarray, int, int] | None:
-    """Return the first table of a sequence: its entries, the value of the first one, bits per entry."""
+def _first_table(dataset: Dataset, sequence: str, signed: bool) -> tuple[np.ndarray, int, int] | None:
+    """Return the first table of a sequence: its entries, the value of the first one, bits per entry.
+
+    None where it has fewer entries than it announces.
+
+    Args:
+        signed: whether what is looked up may be negative, so that the value of the first entry may be, too.
+    """
     items = dataset.get(sequence)
     if not items or items[0].get("LUTDescriptor") is None or items[0].get("LUTData") is None:
         return None
     count, first, bits = (int(number) for number in items[0].LUTDescriptor)
+    # None of 65536 can be told in the 16 bits of the descriptor.
+    count = count or 2**16
+    if signed and first >= 2**15:
+        first -= 2**16
     data = items[0].LUTData
     if isinstance(data, bytes):
         order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
         # Eight-bit entries may be packed two to a word.
-        packed = len(data) < 2 * (count or 2**16)
-        entries = np.frombuffer(data, "u1" if packed else f"{order}u2")
+        packed = len(data) < 2 * count and bits <= 8
+        entries = np.frombuffer(data[: len(data) // 2 * 2], "u1" if packed else f"{order}u2")
     else:
         entries = np.asarray(data, dtype=np.int64)
-    return entries[: count or 2**16], first, bits
+    return (entries[:count], first, bits) if len(entries) >= count else None
 
 
 def _look_up(values: np.ndarray, entries: np.ndarray, first: int, bits: int) -> tuple[np.ndarray, float, float]:

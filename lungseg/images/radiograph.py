@@ -18,7 +18,8 @@ from lungseg.images.formats import HEAD_BYTES, format_of
 from lungseg.images.limits import MAX_BYTES, TOO_LARGE
 
 SpacingKind = Literal["patient", "detector", "unknown"]
-View = Literal["frontal", "lateral"]
+_LARGEST = 1e30
+View = Literal["frontal", "lateral", "oblique"]
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,16 @@ class Radiograph:
         pixels: (H, W) float32 in the units of the file; bright is dense, whatever the file's polarity.
         spacing: (row, column) distance between pixel centres in millimetres, or None when it is not known.
         spacing_kind: "patient" (calibrated to the patient), "detector" (as measured at the detector, where
-            the shadow is larger than the patient) or "unknown" (which of them, or any spacing at all).
-        view: "frontal" or "lateral" where the file says so, else None.
+            the shadow is larger than the patient) or "unknown" (which of them, or whether there is any spacing at all).
+        view: "frontal", "lateral" or "oblique" where the file says so, else None.
+        flipped: the file says that the picture shows the patient mirrored.
     """
 
     pixels: np.ndarray
     spacing: tuple[float, float] | None = None
     spacing_kind: SpacingKind = "unknown"
     view: View | None = None
+    flipped: bool = False
 
 
 def read_radiograph(path: str | PathLike) -> Radiograph:
@@ -48,8 +51,9 @@ def read_radiograph(path: str | PathLike) -> Radiograph:
     path = Path(path)
     head = _read_head(path)
     radiograph = _decode(path, head)
-    if not np.isfinite([radiograph.pixels.min(), radiograph.pixels.max()]).all():
-        raise LungsegError("some pixels are not finite numbers", path, "export it with finite ones")
+    # Comparisons with NaN are false. Some programs write the largest number there is where there is no picture.
+    if not -_LARGEST < radiograph.pixels.min() <= radiograph.pixels.max() < _LARGEST:
+        raise LungsegError("some pixels are not finite numbers, or too large ones", path, "export it with finite ones")
     return radiograph
 
 

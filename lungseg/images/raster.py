@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lungseg.errors import LungsegError
+from lungseg.images.jpeg import is_filled_up
 from lungseg.images.limits import TOO_LARGE, check_size
 from lungseg.images.radiograph import Radiograph
 
@@ -17,7 +18,12 @@ _DAMAGED = "copy or export it again"
 _DEEP_MODES = ("I", "F")
 # Tags of TIFF, and their values.
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
-_SAMPLE_FORMAT, _UNSIGNED = 339, (1,)
+_SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 339, (1,), (2,)
+_KIND_OF_PAGE, _DEPTHS = 254, 258
+_PLANES, _APART = 284, 2
+_SAVE_GREY = "save it in grey, of 8 or 16 bits"
+# Fewer grey levels than this left by the cut to 8 bits are too few to see a lung by.
+_LEAST_LEVELS = 64
 
 
 def read_raster(path: Path) -> Radiograph:
@@ -30,15 +36,22 @@ def read_raster(path: Path) -> Radiograph:
         # Given a name, Pillow maps the file into memory: it then turns uncompressed TIFFs the wrong way, and a
         # file that shrinks meanwhile ends the process.
         with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
-            _refuse_by_header(image, path)
+            page = _refuse_by_header(image, path)
             if image.format == "PNG":
                 # Loading alone ignores the check sums of the pixel data.
                 image.verify()
         with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
+            if image.format == "TIFF":
+                image.seek(page)
+            if image.format == "JPEG" and is_filled_up(_last_rows(image)):
+                raise LungsegError("the picture is damaged or cut short", path, _DAMAGED)
+            deep_colours = _has_deep_colours(image)
             ImageOps.exif_transpose(image, in_place=True)
             pixels = _to_grey(image)
-            if image.format == "TIFF" and pixels.dtype != np.uint8:
-                pixels = _deep_tiff(pixels, image.tag_v2)
+            if deep_colours and np.ptp(pixels) < _LEAST_LEVELS:
+                raise LungsegError("the picture's colours of 16 bits use little of their range", path, _SAVE_GREY)
+            if image.format == "TIFF":
+                pixels = _values_of_tiff(pixels, image.tag_v2)
     except LungsegError:
         raise
     except Image.DecompressionBombError as error:
@@ -50,12 +63,35 @@ def read_raster(path: Path) -> Radiograph:
     return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32))
 
 
-def _refuse_by_header(image: Image.Image, path: Path) -> None:
-    check_size(*image.size, path)
-    pages = getattr(image, "n_frames", 1)
+def _refuse_by_header(image: Image.Image, path: Path) -> int:
+    """Return the number of the page that holds the picture."""
     # A camera's JPEG may carry a preview as a second picture (MPO).
-    if pages > 1 and image.format in ("PNG", "TIFF"):
-        raise LungsegError(f"the file holds {pages} pictures", path, "save the radiograph alone in a file")
+    pages = [0] if image.format == "JPEG" else list(range(getattr(image, "n_frames", 1)))
+    if image.format == "TIFF":
+        pages = [page for page in pages if not _is_reduced(image, page)] if len(pages) > 1 else pages
+        image.seek(pages[0] if pages else 0)
+        if image.tag_v2.get(_PLANES) == _APART and max(image.tag_v2.get(_DEPTHS, (8,))) > 8:
+            raise LungsegError("the picture's colours of 16 bits lie in planes apart", path, _SAVE_GREY)
+    if len(pages) != 1:
+        raise LungsegError(f"the file holds {len(pages)} pictures", path, "save the radiograph alone in a file")
+    check_size(*image.size, path)
+    return pages[0]
+
+
+def _is_reduced(image: Image.Image, page: int) -> bool:
+    """Say whether a page is a preview of another one."""
+    image.seek(page)
+    return bool(image.tag_v2.get(_KIND_OF_PAGE, 0) & 1)
+
+
+def _last_rows(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.crop((0, image.height - 8, *image.size)))
+
+
+def _has_deep_colours(image: Image.Image) -> bool:
+    """Say whether Pillow, which has no deep colours, is going to cut the picture's to 8 bits."""
+    modes = [str(tile[3][0] if isinstance(tile[3], tuple) else tile[3]) for tile in image.tile]
+    return image.mode in ("RGB", "RGBA", "LA") and any(";16" in mode for mode in modes)
 
 
 def _to_grey(image: Image.Image) -> np.ndarray:
@@ -73,8 +109,10 @@ def _to_grey(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB").convert("L"))
 
 
-def _deep_tiff(pixels: np.ndarray, tags) -> np.ndarray:
-    """Do for deep grey values what Pillow does for the shallower ones alone."""
+def _values_of_tiff(pixels: np.ndarray, tags) -> np.ndarray:
+    """Obey the signs of values, and do for deep grey values what Pillow does for the shallower ones alone."""
+    if pixels.dtype == np.uint8:
+        return pixels.view(np.int8) if tags.get(_SAMPLE_FORMAT) == _SIGNED else pixels
     if pixels.dtype == np.int32 and tags.get(_SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED:
         pixels = pixels.view(np.uint32)
     if tags.get(_PHOTOMETRIC) != _WHITE_IS_ZERO:

@@ -31,7 +31,8 @@ class RadiographReader(LateReader):
 
     The array is (W, H) float32, axis 0 being x as in MONAI's other readers. The metadata hold
     `filename_or_obj`, `affine` (4 x 4, millimetres per pixel along x and y, 1 when unknown), `spatial_shape`
-    (W, H), `original_channel_dim` ("no_channel"), `spacing` ((row, column) in millimetres, NaN when X
+    (W, H), `original_channel_dim` ("no_channel"), `spacing` ((row, column) in millimetres, NaN when
+    unknown), and `spacing_kind`, `view` ("" when unknown) and `flipped` of :class:`lungseg.images.Radiograph`.
     """
 
     def get_data(self, img: Sequence[PathLike] | PathLike) -> tuple[np.ndarray, dict]:
@@ -58,4 +59,5 @@ class RadiographReader(LateReader):
             "spacing": np.asarray([row, column], dtype=np.float64),
             "spacing_kind": radiograph.spacing_kind,
             "view": radiograph.view or "",
+            "flipped": radiograph.flipped,
         }

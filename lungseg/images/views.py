@@ -13,6 +13,7 @@ from lungseg.images.radiograph import View
 _WORDS: dict[str, View] = {
     **dict.fromkeys(("AP", "PA", "FRONTAL", "ANTEROPOSTERIOR", "POSTEROANTERIOR", "LLD", "RLD"), "frontal"),
     **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT"), "lateral"),
+    **dict.fromkeys(("RAO", "LAO", "RPO", "LPO", "RLO", "LLO", "OBL", "OBLIQUE"), "oblique"),
 }
 # DICOM PS3.16, context group 4010 (DX View), as SNOMED CT and as the older SNOMED RT codes.
 _CODES: dict[str, View] = {
@@ -22,10 +23,7 @@ _CODES: dict[str, View] = {
 
 
 def view_of(dataset: Dataset) -> View | None:
-    """Return the view that the file states, or None: ViewPosition, ViewCodeSequence, then PatientOrientation.
-
-    Oblique views are neither frontal nor lateral.
-    """
+    """Return the view that the file states, or None: ViewPosition, ViewCodeSequence, then PatientOrientation."""
     codes = dataset.get("ViewCodeSequence") or [Dataset()]
     return (
         _by_words(dataset.get("ViewPosition"))
@@ -36,20 +34,31 @@ def view_of(dataset: Dataset) -> View | None:
 
 
 def _by_words(text) -> View | None:
-    """Understand `LL`, `LATERAL`, `Thorax lat.` or `postero-anterior`, and leave obliques alone."""
+    """Understand `LL`, `LATERAL`, `Thorax lat.`, `postero-anterior` or `lateral oblique`."""
     text = str(text or "").upper()
     if "OBLIQ" in text:
-        return None
+        return "oblique"
     views = {_WORDS[word] for word in re.findall(r"[A-Z]+", text.replace("O-", "O")) if word in _WORDS}
     # A lateral decubitus is called by both words.
     return "frontal" if "frontal" in views or "DECUB" in text else next(iter(views), None)
 
 
-def _by_direction(orientation) -> View | None:
-    """Tell from where rows and columns lead to: one to head or feet, the other to a side, or to front or back."""
+def is_flipped(dataset: Dataset) -> bool:
+    """Say whether the file states that the picture, turned upright, has the patient's right on its right."""
+    return _directions(dataset.get("PatientOrientation")) in (("R", "F"), ("L", "H"), ("F", "L"), ("H", "R"))
+
+
+def _directions(orientation) -> tuple[str, str]:
+    """Return where rows and columns mainly lead to (L, R, A, P, H, F), empty where that is not stated."""
     if not orientation or isinstance(orientation, str) or len(orientation) != 2:
-        return None
+        return "", ""
     # The first letter is the main direction; the next ones tell how oblique it is.
     row, column = (str(direction).strip()[:1] for direction in orientation)
+    return row, column
+
+
+def _by_direction(orientation) -> View | None:
+    """Tell from where rows and columns lead to: one to head or feet, the other to a side, or to front or back."""
+    row, column = _directions(orientation)
     across = row if column in ("F", "H") else column if row in ("F", "H") else ""
     return {"L": "frontal", "R": "frontal", "A": "lateral", "P": "lateral"}.get(across)
