@@ -9,11 +9,16 @@
 __version__ = "0.1.0"
 
 
-def load(weights=None, device: str = "auto"):
-    """Return a :class:`lungseg.predictor.Predictor` with the shipped weights, or those of a file or a run's folder."""
+def load(weights=None, device: str = "auto", **options):
+    """Return a :class:`lungseg.predictor.Predictor` with the shipped weights, or those of a file or a run's folder.
+
+    Args:
+        weights, device: see there.
+        options: `engine`, `precision` and `keep_probabilities`, see there.
+    """
     from lungseg.startup import import_monai_alone
 
     import_monai_alone()
     from lungseg.predictor import Predictor
 
-    return Predictor(weights=weights, device=device)
+    return Predictor(weights=weights, device=device, **options)

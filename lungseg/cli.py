@@ -67,7 +67,8 @@ def _hush_worker(kind: type[BaseException], error: BaseException, trace) -> None
 
 def _settle() -> None:
     """Keep the libraries' notices from the terminal, and let it show names that it has no characters for."""
-    for stream in (sys.stdout, sys.stderr):
+    # There is none where the shell closed it.
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors="backslashreplace")
     hush_libraries()
 

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import json
+import re
 from os import PathLike
 from pathlib import Path
 
 from lungseg.errors import LungsegError
 
 BUNDLE_NAME = "lung_cxr_segmentation"
+_MODEL_KEYS = ("network_def", "image_size", "clahe")
+# A name alone is looked up among MONAI's components.
+_NETWORK = re.compile(r"(monai\.networks\.nets\.[\w.]+|\w+)")
 
 
 def bundle_root() -> Path:
@@ -49,16 +53,32 @@ def weights_file(choice: str | PathLike | None = None) -> Path:
 def model_settings(weights: Path) -> dict:
     """Return what a run's own config says about its network and its input, for weights that lie in a run's folder.
 
-    Empty for weights that lie elsewhere: those are of the bundle's network.
+    Empty for weights that lie elsewhere, beside no config or another program's: those are of the bundle's network.
 
     Raises:
-        LungsegError: the run's config is damaged.
+        LungsegError: the run's config is damaged, or would run code.
     """
     stored = weights.parent / "config.json"
     if not stored.is_file():
         return {}
     try:
-        config = json.loads(stored.read_text())
-        return {key: config[key] for key in ("network_def", "image_size", "clahe")}
-    except (ValueError, KeyError) as error:
+        config = json.loads(stored.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise LungsegError("the run's config cannot be read", stored, "train again, or move the weights") from error
+    if not isinstance(config, dict) or not set(_MODEL_KEYS) <= set(config):
+        return {}
+    settings = {key: config[key] for key in _MODEL_KEYS}
+    if not _is_harmless(settings):
+        raise LungsegError("this config would run code of its own", stored, "use weights with a plain network_def")
+    return settings
+
+
+def _is_harmless(value, key: str = "") -> bool:
+    """Say whether a part of a config, which may come from a stranger, is values and MONAI's networks alone."""
+    if isinstance(value, dict):
+        return all(_is_harmless(part, name) for name, part in value.items())
+    if isinstance(value, list):
+        return all(_is_harmless(part) for part in value)
+    if key == "_target_":
+        return isinstance(value, str) and _NETWORK.fullmatch(value) is not None
+    return not (isinstance(value, str) and value.startswith(("$", "@", "%")))

@@ -17,6 +17,7 @@ from conftest import TINY
 from PIL import Image
 
 from lungseg.errors import LungsegError, UsageError
+from lungseg.locate import weights_file
 from lungseg.outputs import Outputs
 from lungseg.training import train
 from lungseg.weights import save_checkpoint
@@ -212,8 +213,33 @@ def test_a_run_whose_settings_are_damaged(command, run_folder, picture, tmp_path
     assert "the run's config cannot be read" in done.sentence
 
 
+def test_a_config_of_another_program_beside_weights_is_none_of_ours(command, picture, tmp_path):
+    shutil.copy(weights_file(), tmp_path / "model.pt")
+    for content in ("[1]", '{"model_type": "vit"}'):
+        (tmp_path / "config.json").write_text(content)
+        assert command("predict", picture, "-o", tmp_path / "out", "--weights", tmp_path).status == 0
+
+
+@pytest.mark.parametrize("network", ["$open('{}', 'w')", {"_target_": "builtins.open", "file": "{}", "mode": "w"}])
+def test_a_config_from_a_stranger_runs_no_code(command, run_folder, picture, tmp_path, network):
+    shutil.copy(run_folder / "model.pt", tmp_path)
+    told = json.dumps({"network_def": network, "image_size": 64, "clahe": False})
+    (tmp_path / "config.json").write_text(told.replace("{}", str(tmp_path / "made")))
+    done = command("predict", picture, "-o", tmp_path / "out", "--weights", tmp_path)
+    assert done.status == 1
+    assert "this config would run code of its own" in done.sentence
+    assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-@pytest.mark.parametrize(("device", "reason"), [("cuda", "finds no CUDA device"), ("tpu9", "no device called 'tpu9'")])
+@pytest.mark.parametrize(
+    ("device", "reason"),
+    [
+        ("cuda", "finds no CUDA device"),
+        ("tpu9", "no device called 'tpu9'"),
+        ("mps", "'mps' is no device that is made use of here"),
+    ],
+)
 def test_a_device_that_is_not_there(command, run_folder, picture, tmp_path, device, reason):
     done = command("predict", picture, "-o", tmp_path / "out", "--weights", run_folder, "--device", device)
     assert done.status == 2
