@@ -90,6 +90,14 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Ten
     return found
 
 
+def contrasts(image: torch.Tensor, probabilities: torch.Tensor) -> dict[str, float]:
+    """Return each lung's contrast, "right_contrast" and "left_contrast", of what :func:`features` is given."""
+    grey = image.detach().cpu().numpy()[0].T
+    sides = _sides(*probabilities.detach().cpu().numpy().transpose(0, 2, 1)[1:])
+    lungs = sides["right"] | sides["left"]
+    return {f"{side}_contrast": _contrast(grey, mask, lungs) for side, mask in sides.items()}
+
+
 def shape(probabilities: torch.Tensor) -> np.ndarray:
     """Return the lungs within their common box: (2 * 32 * 32,) float32 shares of right and left lung, zeros if none."""
     _, right, left = probabilities.detach().cpu()
@@ -152,11 +160,15 @@ def _extent(lungs: np.ndarray, sides: dict[str, np.ndarray]) -> dict[str, float]
 
 
 def _greys(grey: np.ndarray, lungs: np.ndarray) -> dict[str, float]:
-    reach = max(2, min(lungs.shape) // 24)
-    rim = ndimage.maximum_filter(lungs, size=2 * reach + 1) & ~lungs
-    inside = float(grey[lungs].mean())
     return {
-        "inside": inside,
-        "contrast": float(grey[rim].mean()) - inside if rim.any() else 0.0,
+        "inside": float(grey[lungs].mean()),
+        "contrast": _contrast(grey, lungs, lungs),
         "texture": float(grey[lungs].std()),
     }
+
+
+def _contrast(grey: np.ndarray, region: np.ndarray, lungs: np.ndarray) -> float:
+    """Return the mean of a rim around `region`, outside of both lungs, minus the mean of `region`; 0 without either."""
+    reach = max(2, min(lungs.shape) // 24)
+    rim = ndimage.maximum_filter(region, size=2 * reach + 1) & ~lungs
+    return float(grey[rim].mean() - grey[region].mean()) if rim.any() and region.any() else 0.0

@@ -9,6 +9,7 @@ fits it, `benchmarks/robustness.py` measures it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping
 from os import PathLike
 
@@ -17,7 +18,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
 from torch import nn
 
-from lungseg.features import NAMES, SHAPE_SIZE, SHARES, SKEWED, features, shape
+from lungseg.features import NAMES, SHAPE_SIZE, SHARES, SKEWED, contrasts, features, shape
 from lungseg.opinion import SecondOpinion
 from lungseg.weights import start_from
 
@@ -128,6 +129,7 @@ class Judge:
         quality = float(self.network(values, outline)) if measured["area"] else 0.0
         measured["strangeness"], measured["residual"] = self.network.strangeness(outline)[0].tolist()
         measured["handedness"] = float(self.network.handedness(outline))
+        measured |= contrasts(pixels, probabilities)
         return round(quality, 4), flags(measured, image.meta, quality)
 
 
@@ -155,12 +157,23 @@ def flags(measured: dict[str, float], meta: Mapping, quality: float) -> dict[str
     """Return what is doubtful: short name -> reason in words, the gravest first.
 
     Args:
-        measured: as :func:`lungseg.features.features` returns it, with `strangeness`, `residual` and
+        measured: as :func:`lungseg.features.features` and `contrasts` return it, with `strangeness`, `residual` and
             `handedness`.
-        meta: `view`, `quarter_turns`, `inverted` and `mirrored` of the image.
+        meta: `view`, `flipped`, `quarter_turns`, `inverted` and `mirrored` of the image.
         quality: the estimated Dice.
     """
     return {name: reason for name, reason, applies in _RULES if applies(measured, meta, quality)}
+
+
+def _mirrored(measured: Mapping, meta: Mapping) -> float:
+    """Return a logit: what the whole picture says, and half of what the lungs' outline says."""
+    seen = min(max(meta["mirrored"], 1e-4), 1 - 1e-4)
+    return math.log(seen / (1 - seen)) - measured["handedness"] / 2
+
+
+def _is_white(measured: Mapping) -> bool:
+    low, high = sorted((measured["right_contrast"], measured["left_contrast"]))
+    return low < 0.08 and low < 0.45 * high
 
 
 _Rule = Callable[[Mapping, Mapping, float], bool]
@@ -172,11 +185,12 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
         lambda m, meta, q: m["frontal"] < 0 or (m["area"] > 0 and m["strangeness"] > 9),
     ),
     ("lateral", "the file says that this is a lateral view", lambda m, meta, q: meta.get("view") == "lateral"),
+    ("oblique", "the file says that this is an oblique view", lambda m, meta, q: meta.get("view") == "oblique"),
     ("no-lung", "no lung was found", lambda m, meta, q: m["area"] == 0),
     (
         "one-lung",
         "one lung is missing or largely white",
-        lambda m, meta, q: m["area"] > 0 and not 0.22 < m["right_share"] < 0.78,
+        lambda m, meta, q: m["area"] > 0 and (not 0.22 < m["right_share"] < 0.78 or _is_white(m)),
     ),
     (
         "turned",
@@ -186,7 +200,7 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
     (
         "rotated",
         "the patient or the picture is rotated",
-        lambda m, meta, q: m["tilt"] > 20 or m["upright"] < 0.9,
+        lambda m, meta, q: m["area"] > 0 and (m["tilt"] > 20 or m["upright"] < 0.9),
     ),
     (
         "inverted",
@@ -196,7 +210,12 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
     (
         "mirrored",
         "the picture seems to be mirrored, or the heart lies on the right",
-        lambda m, meta, q: meta["mirrored"] > 0.95,
+        lambda m, meta, q: m["area"] > 0 and _mirrored(m, meta) > 2,
+    ),
+    (
+        "flipped",
+        "the file says that the picture is mirrored: right and left may be exchanged",
+        lambda m, meta, q: bool(meta.get("flipped")),
     ),
     ("cropped", "a lung is cut off by the picture's edge", lambda m, meta, q: m["edge"] > 0.45),
     (
@@ -204,7 +223,11 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
         "the lungs have an unusual shape or size",
         lambda m, meta, q: m["area"] > 0 and (m["strangeness"] > 6.5 or m["islands"] > 0.2 or m["area"] < 0.05),
     ),
-    ("contrast", "the lungs hardly differ from what surrounds them", lambda m, meta, q: m["contrast"] < 0.05),
+    (
+        "contrast",
+        "the lungs hardly differ from what surrounds them",
+        lambda m, meta, q: m["area"] > 0 and m["contrast"] < 0.05,
+    ),
     ("unsure", "the borders are unsure", lambda m, meta, q: m["area"] > 0 and m["agreement"] < 0.85),
     ("disputed", "a second network finds other lungs", lambda m, meta, q: m["area"] > 0 and m["second"] < 0.85),
     ("low-quality", "the estimated quality is low", lambda m, meta, q: q < 0.85),

@@ -8,8 +8,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from images_support import write_dicom
+from scipy import ndimage
 
-from lungseg.features import NAMES, features, shape
+import lungseg
+from lungseg.features import NAMES, contrasts, features, shape
 from lungseg.opinion import SecondOpinion
 
 META = {"frontal": 0.99, "upright": 1.0, "mirrored": 0.0, "view": "", "quarter_turns": 0, "inverted": 0}
@@ -117,6 +120,40 @@ def test_wrong_pictures_are_flagged(segment, name):
     prediction = segment(pictures[name])
     assert prediction.flags
     assert all(reason for reason in prediction.flags.values())
+
+
+def test_a_mirrored_chest_is_flagged(radiograph, segment):
+    assert "mirrored" not in segment(radiograph).flags
+    assert "mirrored" in segment(radiograph[:, ::-1]).flags
+
+
+@pytest.mark.parametrize("label", [1, 2])
+def test_a_largely_white_lung_is_flagged(radiograph, segment, label):
+    labels = segment(radiograph).labels
+    soft = ndimage.gaussian_filter((labels == label).astype(np.float32), len(labels) / 70)
+    tissue = np.percentile(radiograph[labels == 0], 70)
+    white = radiograph + soft * 0.8 * (tissue - radiograph)
+    assert "one-lung" not in segment(radiograph).flags
+    assert "one-lung" in segment(white.astype(np.uint8)).flags
+
+
+def test_contrasts_are_each_lungs_own():
+    probabilities = lungs((35, 50, 15, 30), (85, 50, 15, 30))
+    found = contrasts(0.8 - 0.5 * probabilities[1:2] - 0.1 * probabilities[2:], probabilities)
+    assert found["right_contrast"] == pytest.approx(0.5, abs=1e-5)
+    assert found["left_contrast"] == pytest.approx(0.1, abs=1e-5)
+    nothing = torch.zeros(3, 50, 40)
+    assert contrasts(nothing[:1], nothing) == {"right_contrast": 0, "left_contrast": 0}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "flag"),
+    [({"PatientOrientation": ["R", "F"]}, "flipped"), ({"ViewPosition": "RAO"}, "oblique")],
+    ids=str,
+)
+def test_what_the_file_says_is_flagged(radiograph, tmp_path, attributes, flag):
+    write_dicom(tmp_path / "a.dcm", radiograph, **attributes)
+    assert flag in lungseg.load().predict(tmp_path / "a.dcm").flags
 
 
 def test_half_a_chest_is_flagged(radiograph, segment):
