@@ -26,7 +26,7 @@ NAMES = (
     "right_share",  # of both lungs
     "islands",  # share that lies outside each lung's largest component
     "holes",  # share of the filled lungs
-    "edge",  # longest run of lung along an edge of the picture, over the lungs' height
+    "edge",  # lung along that edge of the picture which has most of it, over the lungs' height
     "aspect",  # width over height of the lungs' box
     "height_ratio",  # shorter over longer lung
     "tilt",  # degrees of the line through both lungs' centres off the horizontal

@@ -162,7 +162,8 @@ def flags(measured: dict[str, float], meta: Mapping, quality: float) -> dict[str
         meta: `view`, `flipped`, `quarter_turns`, `inverted` and `mirrored` of the image.
         quality: the estimated Dice.
     """
-    return {name: reason for name, reason, applies in _RULES if applies(measured, meta, quality)}
+    degrees = {"degrees": 90 * meta.get("quarter_turns", 0)}
+    return {name: reason.format_map(degrees) for name, reason, applies in _RULES if applies(measured, meta, quality)}
 
 
 def _mirrored(measured: Mapping, meta: Mapping) -> float:
@@ -194,7 +195,7 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ),
     (
         "turned",
-        "the picture is turned; it was set upright before segmenting",
+        "the picture is turned by {degrees} degrees counter-clockwise; it was set upright before segmenting",
         lambda m, meta, q: meta.get("quarter_turns", 0) != 0,
     ),
     (

@@ -17,6 +17,7 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image
 
 import lungseg
+from benchmarks.orthanc_node import free_port
 from lungseg.data import write_phantoms
 from lungseg.locate import bundle_root, config_file
 from lungseg.pack import pack
@@ -127,7 +128,7 @@ def test_inference_equals_the_python_api_and_the_command_line(phantoms, tmp_path
 def test_check_properties_is_empty(names, kind, phantoms, tmp_path, monkeypatch):
     for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("MASTER_PORT", "29611")
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
     dataset = phantoms / "CXR_png" if kind == "inference" else phantoms
     settings = {"bundle_root": str(bundle_root()), "dataset_dir": str(dataset), "output_dir": str(tmp_path)}
     if kind == "train":
@@ -267,7 +268,8 @@ def test_the_packed_bundle_works_by_itself(phantoms, tmp_path):
 
 def test_two_processes_train_and_evaluate(phantoms, tmp_path):
     settings = {"meta_file": config("metadata"), "bundle_root": bundle_root(), "dataset_dir": phantoms, **SMALL}
-    torchrun = ["--nproc_per_node=2", "--master_addr=127.0.0.1", "--master_port=29612", "-m", "monai.bundle", "run"]
+    torchrun = ["--nproc_per_node=2", "--master_addr=127.0.0.1", f"--master_port={free_port()}"]
+    torchrun += ["-m", "monai.bundle", "run"]
     files = f"['{config('train')}','{config('multi_gpu_train')}']"
     run(*torchrun, *flags({"config_file": files, "output_dir": tmp_path, **settings}), module="torch.distributed.run")
     weights = torch.load(tmp_path / "model.pt", weights_only=True)

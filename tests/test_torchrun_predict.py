@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.orthanc_node import free_port
 from lungseg.predictor import choose_device
 from lungseg.processes import Processes, merged
 
-LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1", "--master_port=29613")
+LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1")
 
 
 def launch(*arguments: object) -> subprocess.CompletedProcess:
-    call = [sys.executable, *LAUNCH, "-m", "lungseg", "predict", *map(str, arguments)]
+    call = [sys.executable, *LAUNCH, f"--master_port={free_port()}", "-m", "lungseg", "predict", *map(str, arguments)]
     return subprocess.run(call, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 

@@ -68,7 +68,8 @@ def _capture(picture: np.ndarray, source: Dataset, algorithm: Algorithm) -> Data
     # Type 2C: of a chest, none.
     capture.Laterality = source.get("Laterality") or ""
     capture.ConversionType = "WSD"
-    capture.BurnedInAnnotation = source.get("BurnedInAnnotation") or "NO"
+    if source.get("BurnedInAnnotation"):
+        capture.BurnedInAnnotation = source.BurnedInAnnotation
     capture.DerivationDescription = f"Lungs by {algorithm.name} {algorithm.version}+{algorithm.weights[:12]}"
     shown = Dataset()
     shown.ReferencedSOPClassUID, shown.ReferencedSOPInstanceUID = source.SOPClassUID, source.SOPInstanceUID
