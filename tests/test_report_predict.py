@@ -307,6 +307,14 @@ def test_bars_count_what_a_click_on_them_shows(values, tmp_path):
     assert sum(told) == len(values)
 
 
+def test_an_axis_tells_how_far_its_outer_bars_reach():
+    usual = [0.96, 0.97, 0.975, 0.98, 0.97, 0.96, 0.98]
+    assert "…" not in histogram("Value", "value", {"ok": usual})
+    chart = histogram("Value", "value", {"ok": usual, "flagged": [0.0]})
+    assert re.search(r'text-anchor="start">0\.0+ …</text>', chart)
+    assert 'text-anchor="end">… ' not in chart
+
+
 # -- in a browser ------------------------------------------------------------------------------------------------------
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -13,6 +13,8 @@ import numpy as np
 _WIDTH, _HEIGHT = 360, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 8, 22
 _BINS = 24
+# About the width of a digit.
+_LETTER = 6
 _STEPS = (1, 2, 2.5, 5, 10)
 # So many times the distance of the quartiles beyond them, values share the first or the last bar: one lung that is
 # fifty times the other would squeeze all others into one bar.
@@ -30,14 +32,14 @@ def histogram(title: str, key: str, values: Mapping[str, Sequence[float]]) -> st
         key: the value's name for the script.
         values: group -> finite values, at least one in all; the group is also the bars' class.
     """
-    edges, step = _edges([value for group in values.values() for value in group])
+    together = [value for group in values.values() for value in group]
+    edges, step = _edges(together)
     digits = len(f"{step:g}".partition(".")[2])
     bars = [dict.fromkeys(values, 0) for _ in edges[1:]]
     for group, members in values.items():
         for value in members:
             bars[min(max(bisect_right(edges, value) - 1, 0), len(bars) - 1)][group] += 1
     highest = max(sum(bar.values()) for bar in bars)
-    every = sum(map(len, values.values()))
     beyond = [-math.inf, *edges[1:-1], math.inf]
     width = (_WIDTH - _LEFT - _RIGHT) / len(bars)
     parts = [f'<path class="axis" d="M{_LEFT} {_HEIGHT - _BOTTOM}H{_WIDTH - _RIGHT}"/>']
@@ -45,10 +47,14 @@ def histogram(title: str, key: str, values: Mapping[str, Sequence[float]]) -> st
         f'<text x="{_LEFT - 5}" y="{y}" text-anchor="end">{count:,}</text>'
         for count, y in ((highest, _TOP + 4), (0, _HEIGHT - _BOTTOM + 4))
     ]
+    ends = _ends(together, edges, digits)
+    ticks = [(_LEFT + place * width, f"{edges[place]:.{digits}f}") for place in _ticks(edges, step)]
     parts += [
-        f'<text x="{_LEFT + place * width:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{edges[place]:.{digits}f}</text>'
-        for place in _ticks(edges, step)
+        f'<text x="{x:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">{text}</text>'
+        for x, text in ticks
+        if all(abs(x - end) > _LETTER * (len(text) / 2 + len(told) + 1) for end, _, told in ends)
     ]
+    parts += [f'<text x="{x}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{text}</text>' for x, anchor, text in ends]
     for number, bar in enumerate(bars):
         if any(bar.values()):
             low, high = beyond[number : number + 2]
@@ -61,7 +67,7 @@ def histogram(title: str, key: str, values: Mapping[str, Sequence[float]]) -> st
             )
     return (
         f'<figure class="chart"><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'role="group" aria-label="{escape(title)}: {every:,} images">{"".join(parts)}</svg></figure>'
+        f'role="group" aria-label="{escape(title)}: {len(together):,} images">{"".join(parts)}</svg></figure>'
     )
 
 
@@ -81,6 +87,16 @@ def _ticks(edges: Sequence[float], step: float) -> list[int]:
     """Return the places of about five inner borders that are multiples of a rounder step: the outer bars are open."""
     every = next(factor for factor in (1, 2, 4, 5, 10, 20) if len(edges) / factor <= 6.5)
     return [place for place in range(1, len(edges) - 1) if round(edges[place] / step) % every == 0]
+
+
+def _ends(values: Sequence[float], edges: Sequence[float], digits: int) -> list[tuple[int, str, str]]:
+    """Return place, anchor and text of how far the outer bars reach, where that is beyond what is drawn."""
+    low, high, found = min(values), max(values), []
+    if low < edges[0]:
+        found.append((_LEFT, "start", f"{low:.{digits}f} …"))
+    if high > edges[-1]:
+        found.append((_WIDTH - _RIGHT, "end", f"… {high:.{digits}f}"))
+    return found
 
 
 def _range(low: float, high: float, digits: int) -> str:
