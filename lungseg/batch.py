@@ -41,6 +41,8 @@ class _Task:
     path: Path
     stem: Path
     content: str | None = None
+    # What an earlier run wrote, see `Ledger.kinds`.
+    kinds: Sequence[str] | None = ()
     prepared: Prepared | None = None
     logits: torch.Tensor | None = None
     outcome: Outcome | None = None
@@ -61,7 +63,7 @@ class BatchSegmenter:
         self._disk_failed = False
 
     def __call__(self, files: Sequence[tuple[Path, Path]]) -> list[Outcome]:
-        """Segment (path, stem) pairs; of each file all pictures are written, or none.
+        """Segment (path, stem) pairs; of each file all that can be made is written, or nothing is there of it.
 
         Nothing is begun, and nothing returned, once the disk has failed.
         """
@@ -76,8 +78,9 @@ class BatchSegmenter:
         for task in tasks:
             # Before it is read: if the file changes in between, the next run sees that.
             task.content = content_hash(task.path)
+            task.kinds = self.ledger.kinds(task.stem)
             row = None if self.overwrite else self.ledger.find(task.stem, task.content)
-            if row and all(file.is_file() for file in self.outputs.targets(task.stem).values()):
+            if row and all(file.is_file() for file in self.outputs.targets(task.stem, task.kinds).values()):
                 task.outcome = Outcome(replace(row, file=str(task.path)), reused=True)
 
     def _prepare(self, tasks: Sequence[_Task]) -> None:
@@ -85,15 +88,20 @@ class BatchSegmenter:
             try:
                 task.prepared = self.predictor.prepare(task.path)
             except Exception as error:  # whatever one picture does to the libraries, the others are still segmented
-                task.outcome = Outcome(_failed(task.path, error))
+                self._fail(task, error)
 
     def _run(self, tasks: Sequence[_Task]) -> None:
         began = time.perf_counter()
+        all_logits = None
         try:
             all_logits = self.predictor.run([task.prepared for task in tasks])
         except Exception as error:
+            if len(tasks) == 1:
+                return self._fail(tasks[0], error)
+        # One by one where they were too much together; not above, where the error still holds their memory.
+        if all_logits is None:
             for task in tasks:
-                task.outcome = Outcome(_failed(task.path, error))
+                self._run([task])
             return
         for task, logits in zip(tasks, all_logits, strict=True):
             task.logits = logits
@@ -105,24 +113,37 @@ class BatchSegmenter:
             try:
                 prediction = self.predictor.finish(task.prepared, task.logits)
                 self.ledger.forget(task.stem)
-                self.outputs.write(prediction, task.path, task.stem)
+                left_out = self.outputs.write(prediction, task.path, task.stem)
                 seconds = sum(task.prepared.seconds.values()) + time.perf_counter() - began
-                row = _row(task, prediction, seconds)
+                row = _row(task, prediction, left_out, seconds)
                 if task.content:
-                    self.ledger.add(task.stem, task.content, row)
+                    kinds = [kind for kind, file in self.outputs.targets(task.stem).items() if file.is_file()]
+                    self.ledger.add(task.stem, task.content, row, kinds)
                 task.outcome = Outcome(row)
             except Exception as error:
-                fatal = error if isinstance(error, LungsegError) and disk_is_to_blame(error) else None
-                self._disk_failed |= fatal is not None
-                task.outcome = Outcome(_failed(task.path, error), fatal=fatal)
+                self._fail(task, error, isinstance(error, LungsegError) and disk_is_to_blame(error))
             task.prepared = task.logits = None
 
+    def _fail(self, task: _Task, error: Exception, fatal: bool = False) -> None:
+        """Note the failure, and remove what an earlier run wrote: it was of another content, or is no longer whole.
 
-def _row(task: _Task, prediction: Prediction, seconds: float) -> Row:
+        Nothing is removed because of a file that is not there or cannot be read.
+        """
+        try:
+            if task.content:
+                self.outputs.remove(task.stem, task.kinds)
+                self.ledger.forget(task.stem)
+        except LungsegError as stuck:
+            error, fatal = stuck, fatal or disk_is_to_blame(stuck)
+        self._disk_failed |= fatal
+        task.outcome = Outcome(_failed(task.path, error), fatal=error if fatal else None)
+
+
+def _row(task: _Task, prediction: Prediction, left_out: str, seconds: float) -> Row:
     return Row(
         file=str(task.path),
         status="flagged" if prediction.flags else "ok",
-        reason="; ".join(prediction.flags.values()),
+        reason="; ".join(filter(None, (*prediction.flags.values(), left_out))),
         name=str(task.stem),
         **measures(prediction.labels, prediction.radiograph.spacing),
         spacing_kind=prediction.radiograph.spacing_kind,

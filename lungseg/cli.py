@@ -242,7 +242,12 @@ def _add_data(parser: argparse.ArgumentParser, positional: bool = False) -> None
     parser.add_argument("--mask-suffix", help="what a mask's name has after its image's (default: _mask, or nothing)")
     if not positional:
         parser.add_argument("--sets", nargs="+", help="use only these sets, such as montgomery")
-        parser.add_argument("--splits", metavar="FILE", help="JSON file with the split; written if it is not there")
+        parser.add_argument(
+            "--splits",
+            metavar="FILE",
+            help="JSON file with the split; written if it is not there (default: a seeded split, which images that are "
+            "added change; weights of a run are measured by the run's splits.json)",
+        )
         parser.add_argument("--patients", help="regular expression or CSV file that tells an image's patient")
 
 
@@ -282,8 +287,9 @@ def _predict(options: argparse.Namespace) -> int:
     def done(index: int, total: int, row) -> None:
         bar.total = total
         bar.update()
-        if row.status != "ok":
-            text = row.reason if row.status == "failed" else f"{row.file}: {row.reason}; {look}."
+        if row.reason:
+            hint = f"; {look}" if row.status == "flagged" else ""
+            text = row.reason if row.status == "failed" else f"{row.file}: {row.reason}{hint}."
             tqdm.write(f"lungseg: {row.status}: {text}", file=sys.stderr)
 
     with bar:
@@ -350,6 +356,7 @@ def _check_data(options: argparse.Namespace) -> int:
     print(result)
     contact_sheet(result, options.sheet)
     print(f"Contact sheet: {options.sheet}")
+    result.refuse_unusable()
     return 1 if options.strict and result.problems else 0
 
 

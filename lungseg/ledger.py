@@ -8,13 +8,15 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from lungseg.files import writing_failed
 from lungseg.report.rows import Row
+
+_KEYS = ("name", "content", "settings", "time", "row")
 
 
 def content_hash(path: Path) -> str | None:
@@ -29,11 +31,24 @@ def content_hash(path: Path) -> str | None:
         return None
 
 
+def sources(folder: Path) -> dict[str, tuple[str, str]]:
+    """Return, for the names of the results in a folder, the real path and the content's hash of what they are of.
+
+    Earlier versions noted a file as it was named: from which folder, and so which file it is, may not be known.
+    """
+    entries = _latest(folder)
+    files = {name: entry["source"] or entry["row"]["file"] for name, entry in entries.items()}
+    return {
+        name: (os.path.realpath(file), entries[name]["content"]) for name, file in files.items() if os.path.isabs(file)
+    }
+
+
 class Ledger:
     """`done.jsonl`: a line for each finished file, with its content's hash, what it was done with, and its row.
 
-    Lines are only ever appended, and a damaged one, as a power cut leaves it, counts for nothing; of several lines
-    about a file the latest counts. Processes that share a folder have a file each. Methods may be called from threads.
+    A line also tells where the file lies and of which kinds its results are. Lines are only appended, and a damaged
+    one, as a power cut leaves it, counts for nothing; of several lines about a file the latest counts. Processes that
+    share a folder have a file each. Methods may be called from threads.
 
     Args:
         folder: the results' folder.
@@ -45,8 +60,7 @@ class Ledger:
         self.path = folder / ("done.jsonl" if part == 0 else f"done.{part}.jsonl")
         self._settings = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         self._lock = threading.Lock()
-        entries = [entry for file in folder.glob("done*.jsonl") for entry in _entries(file)]
-        self._latest = {entry["name"]: entry for entry in sorted(entries, key=lambda entry: entry["time"])}
+        self._latest = _latest(folder)
 
     def find(self, stem: Path, content: str | None) -> Row | None:
         """Return the row of the results called `stem` if they were made from this content with these settings."""
@@ -54,6 +68,11 @@ class Ledger:
         if entry is None or content is None or (entry["content"], entry["settings"]) != (content, self._settings):
             return None
         return Row(**entry["row"])
+
+    def kinds(self, stem: Path) -> Sequence[str] | None:
+        """Return the kinds of output that are there of `stem`; None where an earlier version did not note them."""
+        entry = self._latest.get(str(stem))
+        return entry["kinds"] if entry else ()
 
     def forget(self, stem: Path) -> None:
         """Note, before anything is written, that what is there of `stem` is no longer what it was.
@@ -64,17 +83,17 @@ class Ledger:
         if self._latest.pop(str(stem), None):
             self._append(stem, None, None)
 
-    def add(self, stem: Path, content: str, row: Row) -> None:
-        """Note that the results called `stem` are written, from this content.
+    def add(self, stem: Path, content: str, row: Row, kinds: Sequence[str] | None = None) -> None:
+        """Note that the results called `stem`, of these kinds, are written, from this content.
 
         Raises:
             LungsegError: the disk is full, or the like.
         """
-        self._append(stem, content, asdict(row))
+        self._append(stem, content, asdict(row), source=os.path.realpath(row.file), kinds=kinds)
 
-    def _append(self, stem: Path, content: str | None, row: dict | None) -> None:
+    def _append(self, stem: Path, content: str | None, row: dict | None, **more) -> None:
         entry = {"name": str(stem), "content": content, "settings": self._settings, "time": time.time_ns(), "row": row}
-        line = json.dumps(entry).encode() + b"\n"
+        line = json.dumps(entry | more).encode() + b"\n"
         try:
             with self._lock, self.path.open("ab+") as file:
                 if file.tell():
@@ -86,6 +105,13 @@ class Ledger:
             raise writing_failed(error, self.path) from error
 
 
+def _latest(folder: Path) -> dict[str, dict]:
+    """Return name -> entry of what is there."""
+    entries = (entry for file in folder.glob("done*.jsonl") for entry in _entries(file))
+    latest = {entry["name"]: entry for entry in sorted(entries, key=lambda entry: entry["time"])}
+    return {name: entry for name, entry in latest.items() if entry["row"] is not None}
+
+
 def _entries(file: Path) -> Iterator[dict]:
     with file.open("rb") as lines:
         for line in lines:
@@ -94,4 +120,5 @@ def _entries(file: Path) -> Iterator[dict]:
                 entry = json.loads(line)
                 if entry["row"] is not None:
                     Row(**entry["row"])
-                yield {key: entry[key] for key in ("name", "content", "settings", "time", "row")}
+                # Earlier versions did not note the last two.
+                yield {key: entry[key] for key in _KEYS} | {key: entry.get(key) for key in ("source", "kinds")}

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lungseg.errors import UsageError
-from lungseg.files import atomic_path
+from lungseg.errors import LungsegError, UsageError
+from lungseg.files import atomic_path, writing_failed
 
 # The command line names the kinds: nothing that takes long to import stands above.
 if TYPE_CHECKING:
@@ -90,18 +90,18 @@ DEFAULT_KINDS = ("masks", "labels", "overlays", "thumbnails")
 
 
 class Outputs:
-    """The files of each radiograph: all of them are written, or none.
+    """The files of each radiograph: all that can be made of it are written, or none.
 
     Args:
         folder: where the kinds' folders are made.
-        kinds: names among `KINDS`.
+        kinds: names among `KINDS`; blanks around them do not count.
 
     Raises:
         UsageError: there is no such kind, or a package that it needs is missing.
     """
 
     def __init__(self, folder: Path, kinds: Iterable[str] = DEFAULT_KINDS) -> None:
-        self.folder, self.kinds = Path(folder), tuple(dict.fromkeys(kinds))
+        self.folder, self.kinds = Path(folder), tuple(dict.fromkeys(kind.strip() for kind in kinds))
         for kind in self.kinds:
             if kind not in KINDS:
                 raise UsageError(
@@ -112,20 +112,55 @@ class Outputs:
                 "DICOM SEG needs the package highdicom", remedy='install it with pip install "lungseg[dicom]"'
             )
 
-    def targets(self, stem: Path) -> dict[str, Path]:
-        """Return kind -> file for an input whose results are called `stem` (which may have sub-folders)."""
-        return {kind: self.folder / kind / f"{stem}{KINDS[kind][0]}" for kind in self.kinds}
+    def targets(self, stem: Path, kinds: Iterable[str] | None = None) -> dict[str, Path]:
+        """Return kind -> file for an input whose results are called `stem` (which may have sub-folders).
 
-    def write(self, prediction: Prediction, source: Path, stem: Path) -> None:
-        """Write all kinds for the input file `source`.
+        Args:
+            stem: what they are called.
+            kinds: which ones; None for all that are written here.
+        """
+        kinds = self.kinds if kinds is None else kinds
+        return {kind: self.folder / kind / f"{stem}{KINDS[kind][0]}" for kind in kinds if kind in KINDS}
+
+    def write(self, prediction: Prediction, source: Path, stem: Path) -> str:
+        """Write all kinds that can be made of the input file `source`; the others are not there afterwards.
+
+        Returns:
+            Which kinds were left out, and why; empty if none was.
 
         Raises:
-            LungsegError: a kind cannot be made of this file, or a file cannot be written.
+            LungsegError: nothing can be made of this file, or a file cannot be written.
         """
-        contents = {kind: KINDS[kind][1](prediction, source) for kind in self.kinds}
+        contents: dict[str, bytes] = {}
+        refused: dict[str, LungsegError] = {}
+        for kind in self.kinds:
+            try:
+                contents[kind] = KINDS[kind][1](prediction, source)
+            except LungsegError as error:
+                refused[kind] = error
+        if refused and not contents:
+            raise next(iter(refused.values()))
+        self.remove(stem, refused)
+        self._write(self.targets(stem, contents), contents)
+        return "; ".join(_left_out(kind, error) for kind, error in refused.items())
+
+    def remove(self, stem: Path, kinds: Iterable[str] | None) -> None:
+        """Remove the files of these kinds, where they are; see `targets`.
+
+        Raises:
+            LungsegError: the disk does not let go of one.
+        """
+        for file in self.targets(stem, kinds).values():
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise writing_failed(error, file) from error
+
+    @staticmethod
+    def _write(targets: dict[str, Path], contents: dict[str, bytes]) -> None:
         written: list[Path] = []
         try:
-            for kind, target in self.targets(stem).items():
+            for kind, target in targets.items():
                 with atomic_path(target) as temporary:
                     temporary.write_bytes(contents[kind])
                 written.append(target)
@@ -133,3 +168,8 @@ class Outputs:
             for file in written:
                 file.unlink(missing_ok=True)
             raise
+
+
+def _left_out(kind: str, error: LungsegError) -> str:
+    # A sentence in which a file's name or header cannot command the terminal, as a part of another one.
+    return str(LungsegError(f"{kind} was left out, for {error.what}")).removesuffix(".")

@@ -16,6 +16,7 @@ from lungseg.batch import Outcome
 from lungseg.errors import LungsegError, UsageError
 from lungseg.files import usable_folder
 from lungseg.images import Inputs, find_radiographs
+from lungseg.ledger import content_hash, sources
 from lungseg.locate import weights_file
 from lungseg.outputs import DEFAULT_KINDS, Outputs
 from lungseg.parallel import core_count, default_workers, work_in_order
@@ -71,19 +72,20 @@ def predict(
         processes: whether workers are processes, each with memory of its own, instead of threads; None for where that
             is faster, which is with hundreds of files on a CPU with several cores. A script that does not say False
             must start its work under `if __name__ == "__main__"`.
-        overwrite: do again what is done.
+        overwrite: do again what is done, and let results take the place of another file's.
 
     Returns:
         The rows of the report, in the order of the inputs; of all processes, in each of them.
 
     Raises:
-        UsageError: there is nothing to segment, or the output folder cannot be written to or is among the inputs.
+        UsageError: there is nothing to segment, or the output folder cannot be written to, is among the inputs, or has
+            results of the same name of another file.
         LungsegError: the weights cannot be used, or the disk is full: what was finished until then stays.
     """
     output, inputs = Path(output), [Path(path) for path in inputs]
     outputs = Outputs(output, kinds)
     with launched_processes() as group:
-        found = _listed(group, inputs, outputs)
+        found = _listed(group, inputs, outputs, overwrite)
         if found.skipped:
             say(_passed_over(found.skipped))
         job = Job(output, outputs.kinds, weights_file(weights), device, engine, precision, overwrite)
@@ -129,13 +131,15 @@ def predict(
     return rows
 
 
-def _listed(group: Processes, inputs: list[Path], outputs: Outputs) -> Inputs:
+def _listed(group: Processes, inputs: list[Path], outputs: Outputs, overwrite: bool) -> Inputs:
     """Find the inputs once for all processes, for a folder may change in between."""
     found, error = None, None
     if group.rank == 0:
         try:
             found = find_radiographs(inputs, exclude=outputs.folder)
             _keep_apart(inputs, found.radiographs, outputs)
+            if not overwrite:
+                _keep_others(found.radiographs, outputs)
         except LungsegError as refused:
             error = refused
     found, error = group.told_by_first((found, error))
@@ -167,10 +171,21 @@ def _keep_apart(inputs: list[Path], radiographs: list[tuple[Path, Path]], output
         )
 
 
+def _keep_others(radiographs: list[tuple[Path, Path]], outputs: Outputs) -> None:
+    """Refuse what would take the place of the results of another file, where that is still there and no copy."""
+    owners = sources(outputs.folder)
+    for path, stem in radiographs:
+        owner, content = owners.get(str(stem), (None, None))
+        moved = owner and owner != os.path.realpath(path) and os.path.exists(owner)
+        if moved and content != content_hash(path):
+            what = f"{outputs.folder} has results called {stem} already, of {owner}"
+            raise UsageError(what, path, "choose another output folder, or replace them with --overwrite")
+
+
 def _passed_over(skipped: list[Path]) -> str:
     names = ", ".join(path.name for path in skipped[:_NAMES_SHOWN])
     more = f" and {len(skipped) - _NAMES_SHOWN} more" if len(skipped) > _NAMES_SHOWN else ""
-    return f"Passed over, as hidden, linked folders or no pictures: {names}{more}"
+    return f"Passed over, as hidden, linked folders, earlier results or no pictures: {names}{more}"
 
 
 @contextmanager

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import configparser
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
-from lungseg import __version__
+from lungseg import __version__, cli
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "workflows" / "deploy"
@@ -34,3 +36,15 @@ def test_the_requirements_are_the_packages():
     wanted = {line.partition(">=")[0] for line in lines if not line.startswith("#")}
     assert wanted
     assert wanted <= known
+
+
+@pytest.mark.parametrize("words", [["-i", "here"], ["-ihere"], ["--input", "here"], ["--input=here"]])
+def test_the_command_line_counts_more_than_the_variables(words, monkeypatch):
+    for name in ("INPUT", "OUTPUT", "MODEL"):
+        monkeypatch.setenv(f"HOLOSCAN_{name}_PATH", f"-there/{name}")
+    monkeypatch.setattr(sys, "argv", ["deploy", *words])
+    monkeypatch.setattr(cli, "main", lambda: cli._parser().parse_args())
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(DEPLOY), run_name="__main__")
+    options = stop.value.code
+    assert (options.input, options.output, options.model) == ("here", "-there/OUTPUT", "-there/MODEL")

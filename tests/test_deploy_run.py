@@ -233,6 +233,26 @@ def test_an_input_without_files_is_wrong_use(tmp_path, command, source):
     assert not (tmp_path / "out" / "summary.json").exists()
 
 
+def test_results_do_not_go_among_the_inputs(studies, tmp_path, command):
+    write_study_file(tmp_path / "in" / "a.dcm", "a")
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    for output in ("in", "link"):
+        done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / output)
+        assert done.status == 2
+        assert f"{tmp_path / output}: the results would lie among the inputs; choose another folder" in done.sentence
+    assert [path.name for path in (tmp_path / "in").rglob("*")] == ["a.dcm"]
+
+
+def test_a_name_that_is_no_text_is_still_reported(tmp_path, command):
+    write_study_file(tmp_path / "in" / "a.dcm", "a")
+    (tmp_path / "in" / "a.dcm").rename(tmp_path / "in" / os.fsdecode(b"caf\xe9.dcm"))
+    done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out")
+    assert done.status == 0, done.err
+    ((name, entry),) = by_name(tmp_path / "out").items()
+    assert (name, entry["status"]) == ("caf\udce9", "ok")
+    assert "caf\\udce9.dcm" in (tmp_path / "out" / "summary.json").read_text(encoding="utf-8")
+
+
 def test_a_second_run_makes_the_same_objects(studies, processed, tmp_path, command):
     output, _ = processed
     source = dcmread(studies / "a" / "pa.dcm")

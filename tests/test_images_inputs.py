@@ -44,6 +44,22 @@ def test_names_that_clash_are_told_apart(tmp_path):
     assert _stems(inputs) == stems
 
 
+def test_named_files_that_clash_are_told_apart_by_their_folders(tmp_path, monkeypatch):
+    _touch(tmp_path, "p1/IM0001", "p2/IM0001", "p2/im0001.png", "q/p1/IM0001", "p1/b.png", "p3/c.png", "p3/c.dcm")
+    names = ["p1/IM0001", "p2/im0001.png", "p1/b.png"]
+    for order in (names, names[::-1]):
+        stems = dict(zip(order, _stems([tmp_path / name for name in order]), strict=True))
+        assert stems == {"p1/IM0001": "p1/IM0001", "p2/im0001.png": "p2/im0001", "p1/b.png": "b"}
+    assert _stems([tmp_path / "p1" / "IM0001", tmp_path / "q" / "p1" / "IM0001"]) == ["p1/IM0001", "p1/IM0001_2"]
+    # Their folder does not tell these apart.
+    assert _stems([tmp_path / "p3" / name for name in ("c.png", "c.dcm")]) == ["c_png", "c_dcm"]
+    # As the folder above them would have it.
+    files = [path for path, _ in find_radiographs([tmp_path / "p2", tmp_path / "p3"]).radiographs]
+    monkeypatch.chdir(tmp_path / "p2")
+    assert _stems(["IM0001", "../p1/IM0001", *files]) == ["p2/IM0001", "p1/IM0001", "p2/im0001_png", "c_dcm", "c_png"]
+    assert _stems([tmp_path / "p1", "IM0001"]) == ["IM0001", "b", "p2/IM0001"]
+
+
 def test_a_file_named_twice_is_taken_once(tmp_path):
     _touch(tmp_path, "a.png")
     assert _stems([tmp_path, tmp_path / "a.png", tmp_path / "." / "a.png"]) == ["a"]
@@ -61,6 +77,21 @@ def test_links_do_not_lead_round_in_a_circle(tmp_path):
 def test_results_of_an_earlier_run_are_left_out(tmp_path):
     _touch(tmp_path, "a.png", "out/masks/a.png")
     assert _stems([tmp_path], exclude=tmp_path / "out") == ["a"]
+
+
+def test_results_are_left_out_by_whatever_way_they_are_named(tmp_path):
+    _touch(tmp_path, "real/data/a.png", "real/data/out/masks/a.png")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for root, out in (("link", "real"), ("real", "link")):
+        assert _stems([tmp_path / root / "data"], exclude=tmp_path / out / "data" / "out") == ["a"]
+
+
+def test_results_of_other_runs_are_passed_over_unless_they_are_named(tmp_path):
+    _touch(tmp_path, "a.png", "b/old/masks/c.png", "b/old/done.jsonl", "b/d.png", "b/e.jsonl")
+    found = find_radiographs([tmp_path])
+    assert [str(stem) for _, stem in found.radiographs] == ["a", "b/d"]
+    assert found.skipped == [tmp_path / "b" / "e.jsonl", tmp_path / "b" / "old"]
+    assert _stems([tmp_path / "b" / "old"]) == ["masks/c"]
 
 
 def test_nothing_to_do_is_wrong_use(tmp_path):

@@ -42,7 +42,7 @@ def picture(dataset) -> Path:
         ([], set(DEFAULT_KINDS)),
         (["--no-overlays", "--no-thumbnails"], {"masks", "labels"}),
         (["--save", "nifti"], {*DEFAULT_KINDS, "nifti"}),
-        (["--save", "nifti,probabilities", "--no-masks"], {*DEFAULT_KINDS, "nifti", "probabilities"} - {"masks"}),
+        (["--save", "nifti, probabilities ", "--no-masks"], {*DEFAULT_KINDS, "nifti", "probabilities"} - {"masks"}),
         (["--save", "masks", "--save", "nifti", "--save", "nifti"], {*DEFAULT_KINDS, "nifti"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -61,7 +61,7 @@ def test_the_help_names_every_kind(command):
     assert all(kind in done.out for kind in KINDS)
 
 
-@pytest.mark.parametrize("kinds", ["mask", "nifti, probabilities", "", "nifti,,masks"])
+@pytest.mark.parametrize("kinds", ["mask", "nifti, probability", "", "nifti, ,masks"])
 def test_an_unknown_kind_is_wrong_use(command, run_folder, picture, tmp_path, kinds):
     done = command("predict", picture, "-o", tmp_path / "out", "--weights", run_folder, "--save", kinds)
     assert done.status == 2
@@ -162,19 +162,52 @@ def test_the_same_labels_make_the_same_nifti_file(command, run_folder, picture, 
     assert first == second
 
 
-def test_what_is_no_dicom_fails_alone_where_a_dicom_seg_is_wanted(command, run_folder, picture, tmp_path):
+@pytest.fixture
+def mixed(picture, tmp_path) -> Path:
+    """A folder with a PNG, a DICOM file, and one that no other can refer to."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(picture.read_bytes())
     uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
     write_dicom(tmp_path / "in" / "b.dcm", phantom(1, (96, 72))[0], **uids)
     write_dicom(tmp_path / "in" / "c.dcm", phantom(1, (96, 72))[0])
-    done = command("predict", tmp_path / "in", "-o", tmp_path / "out", "--weights", run_folder, "--save", "dicom-seg")
+    return tmp_path / "in"
+
+
+LEFT_OUT = "dicom-seg was left out, for {}, so that no DICOM SEG can refer to it"
+
+
+def test_what_cannot_be_made_of_a_file_is_left_out_for_it(command, run_folder, mixed, tmp_path):
+    out = tmp_path / "out"
+    call = ("predict", mixed, "-o", out, "--weights", run_folder, "--save", "dicom-seg")
+    for done_before in ("", "Done before, with the same weights and options: 3"):
+        done = command(*call)
+        assert done.status == 0, done.err
+        assert done_before in done.out
+        for kind in DEFAULT_KINDS:
+            assert sorted(path.stem for path in (out / kind).iterdir()) == ["a", "b", "c"]
+        assert [path.stem for path in (out / "dicom-seg").iterdir()] == ["b"]
+        with (out / "report.csv").open(newline="") as file:
+            no_dicom, good, no_study = csv.DictReader(file)
+        assert {row["status"] for row in (no_dicom, good, no_study)} <= {"ok", "flagged"}
+        assert no_dicom["reason"].split("; ")[-1] == LEFT_OUT.format("this is no DICOM file")
+        assert "left out" not in good["reason"]
+        assert no_study["reason"].split("; ")[-1] == LEFT_OUT.format("the DICOM file has no StudyInstanceUID")
+    # Of what it was before, nothing stays.
+    (mixed / "b.dcm").write_bytes((mixed / "c.dcm").read_bytes())
+    assert command(*call).status == 0
+    assert not list((out / "dicom-seg").iterdir())
+    assert "c" in {path.stem for path in (out / "masks").iterdir()}
+
+
+def test_what_nothing_can_be_made_of_fails_alone(command, run_folder, mixed, tmp_path):
+    leave_out = [f"--no-{kind}" for kind in DEFAULT_KINDS]
+    call = ("predict", mixed, "-o", tmp_path / "out", "--weights", run_folder, "--save", "dicom-seg", *leave_out)
+    done = command(*call)
     assert done.status == 1
     no_dicom, no_study = done.failures
     assert "a.png: this is no DICOM file, so that no DICOM SEG can refer to it; leave out dicom-seg" in no_dicom
     assert "c.dcm: the DICOM file has no StudyInstanceUID" in no_study
-    for kind in (*DEFAULT_KINDS, "dicom-seg"):
-        assert [path.stem for path in (tmp_path / "out" / kind).iterdir()] == ["b"]
+    assert [path.stem for path in (tmp_path / "out" / "dicom-seg").iterdir()] == ["b"]
     with (tmp_path / "out" / "report.csv").open(newline="") as file:
         assert [row["status"] == "failed" for row in csv.DictReader(file)] == [True, False, True]
 

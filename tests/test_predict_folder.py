@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,10 @@ import pytest
 from PIL import Image
 
 from lungseg.data import phantom
-from lungseg.ledger import Ledger, content_hash
+from lungseg.ledger import Ledger, content_hash, sources
 from lungseg.outputs import Outputs
 from lungseg.parallel import work_in_order
+from lungseg.predictor import Predictor
 from lungseg.report.rows import Row
 
 
@@ -42,7 +45,7 @@ def segment(command, run_folder, source, tmp_path, monkeypatch):
 
     def noted(self, prediction, path, stem):
         written.append(path.name)
-        write(self, prediction, path, stem)
+        return write(self, prediction, path, stem)
 
     monkeypatch.setattr(Outputs, "write", noted)
 
@@ -89,6 +92,23 @@ def test_other_weights_do_it_again(segment, run_folder, tmp_path):
     assert segment("--weights", other) == NAMES
 
 
+def test_a_copy_in_another_folder_is_not_done_again(command, run_folder, source, tmp_path):
+    call = ("-o", tmp_path / "out", "--weights", run_folder)
+    command("predict", source, *call)
+    done = command("predict", shutil.copytree(source, tmp_path / "copied"), *call)
+    assert done.status == 0
+    assert "options: 4;" in done.out
+
+
+def test_a_file_that_is_gone_loses_no_results(command, run_folder, source, tmp_path):
+    call = ("-o", tmp_path / "out", "--weights", run_folder)
+    command("predict", source, *call)
+    before = results(tmp_path / "out")
+    (source / NAMES[0]).rename(tmp_path / "elsewhere.png")
+    assert command("predict", source / NAMES[0], *call).status == 1
+    assert results(tmp_path / "out") == before
+
+
 def test_a_file_that_failed_is_tried_again(command, run_folder, source, tmp_path):
     good = (source / NAMES[0]).read_bytes()
     (source / NAMES[0]).write_bytes(good[:200])
@@ -109,6 +129,130 @@ def test_a_moved_input_folder_is_not_done_again(command, run_folder, source, tmp
     done = command("predict", moved, *call)
     assert "options: 4;" in done.out
     assert [row["file"] for row in report(tmp_path / "out")] == [str(moved / name) for name in NAMES]
+
+
+def results(folder: Path) -> set[str]:
+    """What there is of each radiograph, with its folder."""
+    return {file.relative_to(folder).as_posix() for file in folder.glob("*/**/*") if file.is_file()}
+
+
+@pytest.fixture
+def two(dataset, tmp_path) -> list[Path]:
+    """Two radiographs of the same name, in two folders."""
+    for folder, source in (("A", NAMES[0]), ("B", NAMES[1])):
+        (tmp_path / folder).mkdir()
+        shutil.copy(dataset / "CXR_png" / source, tmp_path / folder / "x.png")
+    return [tmp_path / folder / "x.png" for folder in "AB"]
+
+
+def test_results_do_not_take_the_place_of_another_files(command, run_folder, two, tmp_path, monkeypatch):
+    call = ("-o", tmp_path / "ab", "--weights", run_folder)
+    monkeypatch.chdir(tmp_path / "A")
+    assert command("predict", "x.png", *call).status == 0
+    monkeypatch.chdir(tmp_path / "B")
+    before = {file: (tmp_path / "ab" / file).read_bytes() for file in results(tmp_path / "ab")}
+    for source in ("x.png", tmp_path / "B"):
+        done = command("predict", source, *call)
+        assert done.status == 2
+        assert all(word in done.sentence for word in ("x.png: ", str(two[0]), "another output folder", "--overwrite"))
+    assert {file: (tmp_path / "ab" / file).read_bytes() for file in results(tmp_path / "ab")} == before
+    assert report(tmp_path / "ab")[0]["file"] == "x.png"
+    # By whatever way it is named, a file may renew its own results.
+    (tmp_path / "link").symlink_to(tmp_path / "A")
+    assert command("predict", tmp_path / "link", *call).status == 0
+    assert command("predict", "x.png", *call, "--overwrite").status == 0
+    assert (tmp_path / "ab" / "masks" / "x.png").read_bytes() != before["masks/x.png"]
+    assert command("predict", two[0], *call).status == 2
+    two[1].unlink()
+    assert command("predict", two[0], *call).status == 0
+
+
+def test_the_ledger_of_an_earlier_version_tells_whose_results_these_are_where_it_can(tmp_path):
+    """It notes neither the kinds nor the folder that a file was named in."""
+    entry = {"content": "c", "settings": Ledger(tmp_path, {})._settings, "time": 1}
+    named = {"a": str(tmp_path / "in" / "a.png"), "b": "in/b.png"}
+    rows = {name: Row(file=file, status="ok") for name, file in named.items()}
+    lines = [json.dumps(entry | {"name": name, "row": asdict(row)}) for name, row in rows.items()]
+    (tmp_path / "done.jsonl").write_text("\n".join(lines))
+    ledger = Ledger(tmp_path, {})
+    assert ledger.find(Path("b"), "c") == rows["b"]
+    assert ledger.kinds(Path("b")) is None
+    assert sources(tmp_path) == {"a": (os.path.realpath(named["a"]), "c")}
+
+
+def test_a_file_that_fails_loses_the_results_it_had(command, run_folder, source, tmp_path):
+    out = tmp_path / "out"
+    call = ("predict", source, "-o", out, "--weights", run_folder, "--save", "nifti")
+    assert command(*call).status == 0
+    # None of this ledger's results.
+    (out / "probabilities").mkdir()
+    (out / "probabilities" / NAMES[0]).write_text("mine")
+    good = (source / NAMES[0]).read_bytes()
+    (source / NAMES[0]).write_bytes(good[:200])
+    for options in ((), ("--no-labels",)):
+        done = command(*call, *options)
+        assert (done.status, len(done.failures)) == (1, 1)
+        assert {file for file in results(out) if "0001" in file} == {f"probabilities/{NAMES[0]}"}
+    assert len(results(out)) == 1 + 3 * 5
+    lines = (out / "done.jsonl").read_bytes()
+    command(*call, "--no-labels")
+    assert (out / "done.jsonl").read_bytes() == lines
+    (source / NAMES[0]).write_bytes(good)
+    assert command(*call).status == 0
+    assert len(results(out)) == 1 + 4 * 5
+
+
+def test_a_file_whose_results_cannot_be_written_has_none(command, run_folder, source, tmp_path, monkeypatch):
+    call = ("predict", source / NAMES[0], "-o", tmp_path / "out", "--weights", run_folder)
+    assert command(*call).status == 0
+    write = Path.write_bytes
+
+    def broken(self, data):
+        if self.parent.name == "overlays":
+            raise ValueError("no ink")
+        return write(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", broken)
+    assert command(*call, "--overwrite").status == 1
+    assert results(tmp_path / "out") == set()
+
+
+def test_results_that_cannot_be_removed_stop_one_file_only(command, run_folder, source, tmp_path):
+    call = ("predict", source, "-o", tmp_path / "out", "--weights", run_folder)
+    assert command(*call).status == 0
+    (source / NAMES[0]).write_bytes(b"")
+    (tmp_path / "out" / "masks" / NAMES[0]).unlink()
+    (tmp_path / "out" / "masks" / NAMES[0]).mkdir()
+    done = command(*call)
+    (failure,) = done.failures
+    assert f"the file {NAMES[0]} cannot be written" in failure
+    assert [row["status"] == "failed" for row in report(tmp_path / "out")] == [True, False, False, False]
+
+
+def test_what_fails_together_is_tried_one_by_one(command, run_folder, source, tmp_path, monkeypatch):
+    run = Predictor.run
+
+    def too_large(self, batch):
+        if len(batch) > 1 or batch[0].radiograph.pixels.shape == (64, 64):
+            raise RuntimeError("out of memory")
+        return run(self, batch)
+
+    monkeypatch.setattr(Predictor, "run", too_large)
+    Image.fromarray(phantom(9, (64, 64))[0]).save(source / "large.png")
+    done = command("predict", source, "-o", tmp_path / "out", "--weights", run_folder, "--batch-size", 5)
+    assert done.status == 1
+    (failure,) = done.failures
+    assert "large.png: it could not be segmented (RuntimeError: out of memory)" in failure
+    assert sorted(path.name for path in (tmp_path / "out" / "masks").iterdir()) == NAMES
+
+
+def test_older_results_under_the_input_are_no_radiographs(command, run_folder, source, tmp_path, monkeypatch):
+    monkeypatch.chdir(source)
+    for number in (1, 2):
+        done = command("predict", ".", "-o", f"out{number}", "--weights", run_folder)
+        assert done.status == 0
+        assert [row["file"] for row in report(source / f"out{number}")] == NAMES
+    assert "Passed over, as hidden, linked folders, earlier results or no pictures: out1" in done.out
 
 
 def test_a_ledger_that_was_cut_off_is_read_as_far_as_it_goes(segment, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -16,10 +16,12 @@ from lungseg.errors import LungsegError, UsageError
 # Taken off to name the output; any other ending may be a part of the name, as in a DICOM UID.
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii.gz", ".nii", ".bmp", ".gif")
 _NO_PICTURES = re.compile(
-    r"\.(bib|cfg|csv|db|docx?|html?|ini|ipynb|json|log|md|odt|onnx|pdf|pth?|py|rst|sh|tar|tgz|toml|tsv|txt"
+    r"\.(bib|cfg|csv|db|docx?|html?|ini|ipynb|jsonl?|log|md|odt|onnx|pdf|pth?|py|rst|sh|tar|tgz|toml|tsv|txt"
     r"|xlsx?|xml|ya?ml|zip)$|^(\.|(dicomdir|license|makefile|readme)$)",
     re.IGNORECASE,
 )
+# It lies in the output folders of `lungseg predict`, whose masks and overlays are no radiographs.
+_LEDGER = "done.jsonl"
 
 
 class Inputs(NamedTuple):
@@ -29,7 +31,8 @@ class Inputs(NamedTuple):
         radiographs: (path, stem) of each file: `stem` is the relative path, without an ending, that its results
             are written to; no two are alike, not even where upper and lower case are the same. Append an
             ending to it (``f"{stem}.png"``), for what follows a dot in it belongs to the name.
-        skipped: what was passed over in the folders: hidden files, known non-pictures, links to folders.
+        skipped: what was passed over in the folders: hidden files, known non-pictures, links to folders, and the output
+            folders of earlier runs.
     """
 
     radiographs: list[tuple[Path, Path]]
@@ -42,18 +45,22 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
     Args:
         inputs: files and folders; folders are searched to the bottom, in the order of their names. A file that
             is not there is listed all the same, for reading it to say so.
-        exclude: a folder to leave out, such as the one that the results of an earlier run lie in.
+        exclude: a folder to leave out without a word, such as the one that the results are to be written to.
 
     Raises:
         UsageError: nothing was named, or a folder holds no picture.
         LungsegError: a folder cannot be listed.
     """
     found: dict[str, tuple[Path, Path]] = {}
+    named: set[str] = set()
     skipped: list[Path] = []
     for name in inputs:
         path = Path(name)
         if not path.is_dir():
-            found.setdefault(os.path.abspath(path), (path, Path(path.name)))
+            absolute = os.path.abspath(path)
+            if absolute not in found:
+                named.add(absolute)
+                found[absolute] = path, Path(path.name)
             continue
         inside = [file for file in _walk(path, exclude, skipped) if _is_picture(file) or skipped.append(file)]
         if not inside:
@@ -63,7 +70,7 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
             found.setdefault(os.path.abspath(file), (file, file.relative_to(path)))
     if not found:
         raise UsageError("no radiograph was named", remedy="name files or folders")
-    return Inputs(_with_own_stems(list(found.values())), skipped)
+    return Inputs(_with_own_stems(_by_folder(found, named)), skipped)
 
 
 def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> Iterator[Path]:
@@ -72,14 +79,18 @@ def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> It
     def refuse(error: OSError):
         raise LungsegError(f"the folder cannot be listed ({error.strerror})", error.filename, "ask for permission")
 
-    excluded = None if exclude is None else os.path.abspath(exclude)
+    excluded = None if exclude is None else os.path.realpath(exclude)
     for folder, folders, files in os.walk(root, onerror=refuse):
+        if _LEDGER in files and Path(folder) != root:
+            skipped.append(Path(folder))
+            folders.clear()
+            continue
         for name in sorted(folders):
             path = Path(folder, name)
             if name.startswith(".") or path.is_symlink():
                 skipped.append(path)
                 folders.remove(name)
-            elif os.path.abspath(path) == excluded:
+            elif os.path.realpath(path) == excluded:
                 folders.remove(name)
         folders.sort()
         yield from (Path(folder, name) for name in sorted(files))
@@ -87,6 +98,19 @@ def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> It
 
 def _is_picture(file: Path) -> bool:
     return not _NO_PICTURES.search(file.name)
+
+
+def _by_folder(found: dict[str, tuple[Path, Path]], named: set[str]) -> list[tuple[Path, Path]]:
+    """Tell apart files of one name that were named one by one as if the folder above theirs had been named."""
+    folders: dict[str, set[str]] = defaultdict(set)
+    for absolute, (_, relative) in found.items():
+        folders[_key(_split(relative)[0])].add(os.path.dirname(absolute))
+    files = []
+    for absolute, (path, relative) in found.items():
+        if absolute in named and len(folders[_key(_split(relative)[0])]) > 1:
+            relative = Path(absolute).parent.name / relative
+        files.append((path, relative))
+    return files
 
 
 def _with_own_stems(files: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:

@@ -9,13 +9,10 @@ import sys
 from lungseg.cli import main
 
 # The SDK's options and environment variables, which its packages set, become those of `lungseg deploy run`.
-_OPTIONS = {"-i": "HOLOSCAN_INPUT_PATH", "-o": "HOLOSCAN_OUTPUT_PATH", "-m": "HOLOSCAN_MODEL_PATH"}
-_LONG = {"--input": "-i", "--output": "-o", "--model": "-m"}
+_OPTIONS = {"--input": "HOLOSCAN_INPUT_PATH", "--output": "HOLOSCAN_OUTPUT_PATH", "--model": "HOLOSCAN_MODEL_PATH"}
 
 if __name__ == "__main__":
-    given = [_LONG.get(word.partition("=")[0], word) if word in _LONG else word for word in sys.argv[1:]]
-    for option, variable in _OPTIONS.items():
-        if option not in given and os.environ.get(variable):
-            given += [option, os.environ[variable]]
-    sys.argv[1:] = ["deploy", "run", *given]
+    preset = [f"{option}={os.environ[variable]}" for option, variable in _OPTIONS.items() if os.environ.get(variable)]
+    # Of an option that is given twice, the last one counts: that of the command line.
+    sys.argv[1:] = ["deploy", "run", *preset, *sys.argv[1:]]
     sys.exit(main())

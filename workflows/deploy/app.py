@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from os import PathLike
 from pathlib import Path
 
@@ -81,9 +82,11 @@ class LungsApplication(Application):
             output: folder for `summary.json` and a folder per study.
 
         Raises:
-            UsageError: there is no such folder, nothing in it, or the output cannot be written to.
+            UsageError: there is no such folder, nothing in it, or the output is the same or cannot be written to.
             LungsegError: the disk is full, or the run did not come to its end.
         """
+        if os.path.realpath(source) == os.path.realpath(output):
+            raise UsageError("the results would lie among the inputs", output, "choose another folder for them")
         self.input, self.output, self.stopped_by = Path(source), usable_folder(output), None
         if not self.input.is_dir():
             raise UsageError("there is no such folder", source, "give the folder that holds the studies")

@@ -8,7 +8,7 @@ import json
 import os
 from os import PathLike
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from lungseg.errors import LungsegError, UsageError
 from lungseg.files import atomic_path, usable_folder
@@ -18,7 +18,11 @@ def default_folder(url: str) -> Path:
     """Return the folder for the worker beside the Orthanc at `url`, the same for every worker of this user."""
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     parts = urlsplit(url)
-    return Path(home) / "lungseg" / f"{parts.hostname}_{parts.port or parts.scheme}"
+    names = [parts.hostname, str(parts.port or parts.scheme)]
+    # Several may lie behind one proxy.
+    if path := parts.path.strip("/"):
+        names.append(quote(path, safe=""))
+    return Path(home) / "lungseg" / "_".join(names)
 
 
 class State:

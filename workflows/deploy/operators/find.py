@@ -41,5 +41,5 @@ class FindRadiographsOperator(Operator):
     def _find(self) -> Iterator[Case]:
         found = find_radiographs([self.fragment.input], exclude=self.fragment.output)
         for path in found.skipped:
-            yield Case(path, status="skipped", reason="it is hidden, or no picture by its name")
+            yield Case(path, status="skipped", reason="it is hidden, a link, earlier results or no picture by its name")
         yield from (look_at(path) for path, _ in found.radiographs)

@@ -74,5 +74,7 @@ class SummarizeOperator(Operator):
             "counts": {status: counts[status] for status in ("ok", "flagged", "skipped", "failed")},
             "files": self.entries,
         }
+        text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
         with atomic_path(self.fragment.output / SUMMARY) as temporary:
-            temporary.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            # A file name may hold bytes that are no UTF-8; written as \udcXX, they are JSON's own escapes.
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
