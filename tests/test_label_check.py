@@ -3,18 +3,26 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
+import threading
+from base64 import b64encode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
-from label_support import require_environment
+from label_support import free_port, require_environment
 
 from lungseg.data import phantom
 from lungseg.images import write_png
 from lungseg.workflows.label import environment
+from lungseg.workflows.label.check import check
 from lungseg.workflows.label.lessons import assign
+from lungseg.workflows.label.survey import Survey
 from lungseg.workflows.label.versions import Versions
+from lungseg.workflows.label.work import default_work_folder
 
 
 @pytest.fixture
@@ -39,16 +47,91 @@ def test_each_fault_is_told(command, studies, tmp_path, monkeypatch):
     monkeypatch.setenv(environment.VARIABLE, str(broken))
     (studies / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     (studies / "one.jpg").write_bytes((studies / "one.png").read_bytes())
-    (studies / "deep").mkdir()
-    write_png(studies / "deep" / "two.png", phantom(2, (96, 96))[0])
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         outcome = command("label", "check", "--studies", studies, "--port", port, "--weights", tmp_path / "none.pt")
     assert outcome.status == 1
-    for word in (str(broken), "cannot listen", "none.pt", "broken.png", "same name", "sub-folder", "Faults: 6."):
+    for word in (str(broken), "cannot listen", "none.pt", "broken.png", "same name", "Faults: 5."):
         assert word in outcome.out, word
+
+
+@pytest.fixture
+def looked_at(tmp_path, monkeypatch):
+    """Return what `lungseg label check` says of one thing, and spare the look into the environment."""
+    monkeypatch.setenv(environment.VARIABLE, str(tmp_path / "never"))
+
+    def call(what: str, studies=None, **options) -> list[str]:
+        said = []
+        check(studies and str(studies), port=free_port(), say=said.append, **options)
+        return [line for line in said if line[7:].startswith(what)]
+
+    return call
+
+
+def test_files_in_sub_folders_are_told_and_no_fault(looked_at, studies):
+    for number in range(12):
+        write_png(studies / "deep" / f"{number}.png", phantom(2, (96, 96))[0])
+    said = looked_at("studies", studies)
+    assert said[:2] == [
+        "       studies: deep/0.png: it lies in a sub-folder; only the files of the folder itself are listed",
+        "       studies: deep/1.png: it lies in a sub-folder; only the files of the folder itself are listed",
+    ]
+    assert said[10:] == ["       studies: 2 more", "well   studies"]
+
+
+@pytest.fixture
+def service():
+    """A DICOMweb service that wants a password, at another place than its root."""
+
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.headers["Authorization"] == f"Basic {b64encode(b'user:secret:word').decode()}"
+            self.send_response(200 if known and self.path.startswith("/web/qido/series?") else 401)
+            self.end_headers()
+
+        def log_message(self, *_) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/web/"
+        server.shutdown()
+
+
+def test_a_service_is_asked_as_the_server_will_ask_it(looked_at, service, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("MONAI_LABEL_QIDO_PREFIX", "qido")
+    monkeypatch.setenv("MONAI_LABEL_DICOMWEB_USERNAME", "user")
+    for password, line in (("secret:word", "well   studies"), ("other", "fault  studies")):
+        monkeypatch.setenv("MONAI_LABEL_DICOMWEB_PASSWORD", password)
+        (said,) = looked_at("studies", service)
+        assert said.startswith(line)
+
+
+def test_original_data_are_well_only_if_a_training_takes_them(looked_at, tmp_path):
+    folder = tmp_path / "original"
+    for number in range(8):
+        image, labels = phantom(number, (96, 96))
+        write_png(folder / "images" / f"{number}.png", image)
+        write_png(folder / "labels" / f"{number}.png", labels)
+    assert looked_at("original data", original_data=folder) == ["well   original data"]
+    for file in (folder / "labels").iterdir():
+        write_png(file, np.zeros((96, 96), np.uint8))
+    *told, fault = looked_at("original data", original_data=folder)
+    assert all(line.startswith("       original data: Not used: ") for line in told)
+    assert fault.startswith("fault  original data")
+    assert "section validation" in fault
+
+
+def test_the_work_folder_of_a_service_lies_where_the_system_keeps_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    usual = default_work_folder("http://127.0.0.1:8042/dicom-web")
+    assert usual.parent == tmp_path / ".local" / "state" / "lungseg"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert default_work_folder("http://127.0.0.1:8042/dicom-web/") == tmp_path / "state" / "lungseg" / usual.name
 
 
 @pytest.mark.parametrize(
@@ -109,6 +192,22 @@ def test_a_section_is_kept_for_good():
     for section, members in first.items():
         assert set(members) <= set(later[section])
     assert {name: len(members) for name, members in later.items()} == {"train": 24, "validation": 8, "test": 8}
+
+
+def test_the_active_weights_are_asked_for_once_a_listing(tmp_path):
+    class Active:
+        asked = 0
+
+        def loaded(self) -> tuple:
+            self.asked += 1
+            return None, None, "new"
+
+    known = {str(number): {"weights": "new" if number else "old", "quality": 0.9} for number in range(50)}
+    (tmp_path / "survey.json").write_text(json.dumps(known))
+    active = Active()
+    survey = Survey(tmp_path / "survey.json", None, active)
+    assert set(survey.findings()) == set(known) - {"0"}
+    assert active.asked == 1
 
 
 def test_a_version_without_a_record_is_none(tmp_path):

@@ -51,16 +51,21 @@ def orthanc(tmp_path_factory):
             except OSError:
                 assert time.monotonic() < end
                 time.sleep(0.2)
-        series = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "PatientID": "phantom"}
         for number, changes in enumerate(({}, {}, {"Modality": "CT", "SeriesInstanceUID": "1.2.3.5"})):
-            pixels = phantom((8, number), (150 + 10 * number, 200))[0]
-            file = folder / f"{number}.dcm"
-            write_dicom(file, pixels, **(series | {"SOPInstanceUID": f"1.2.3.9.{number}"} | changes))
-            urllib.request.urlopen(urllib.request.Request(f"{url}/instances", file.read_bytes(), method="POST"))
+            send(url, folder, number, **changes)
         yield url
     finally:
         process.terminate()
         process.wait(30)
+
+
+def send(url: str, folder: Path, number: int, **changes: str) -> None:
+    """Put a radiograph of the one series into Orthanc."""
+    series = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "PatientID": "phantom"}
+    file = folder / f"{number}.dcm"
+    pixels = phantom((8, number), (150 + 10 * number, 200))[0]
+    write_dicom(file, pixels, **(series | {"SOPInstanceUID": f"1.2.3.9.{number}"} | changes))
+    urllib.request.urlopen(urllib.request.Request(f"{url}/instances", file.read_bytes(), method="POST"))
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +97,10 @@ def test_segment_correct_save_and_find_again(server, segment):
 def test_what_the_service_does_not_list_is_not_fetched(server):
     for name in ("1.2.3.9.2", "9.9.9", "../1.2.3.9.0"):
         assert server.infer(name).status == 404
+
+
+def test_a_radiograph_that_arrives_later_in_a_known_series_is_listed(server, orthanc, tmp_path):
+    assert len(server.get("/lungseg/studies").json) == 2
+    send(orthanc, tmp_path, 7)
+    server.wait(lambda: "1.2.3.9.7" in {study["id"] for study in server.get("/lungseg/studies").json}, 60)
+    assert server.infer("1.2.3.9.7").labels.shape == (200, 220)

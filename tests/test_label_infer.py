@@ -87,6 +87,17 @@ def test_other_formats_come_back_as_the_same_label_map(label_server, predicted):
     assert ".png" in refused.detail
 
 
+@pytest.mark.parametrize("ending", [".png", ".nii.gz", ".nrrd"])
+@pytest.mark.parametrize("study", ["phantom-2", "volume"])
+def test_a_result_is_saved_as_a_png_whatever_format_is_sent(label_server, label_studies, predicted, study, ending):
+    told = label_server.infer(study, "json", result_extension=ending, save_label=True, label_tag="drawn")
+    assert told.status == 200
+    assert [file.name for file in (label_studies / "labels" / "drawn").glob(f"{study}.*")] == [f"{study}.png"]
+    saved = label_server.get(f"/lungseg/studies/{study}/label", tag="drawn")
+    np.testing.assert_array_equal(saved.labels, predicted[study][0])
+    label_server.ask("DELETE", f"/datastore/label?id={study}&tag=drawn")
+
+
 def test_sixteen_clients_at_a_time_all_get_the_right_mask(label_server, predicted):
     server = psutil.Process(label_server.process.pid)
     studies = [name for name in STUDIES if name != "1.2.3"]

@@ -57,6 +57,16 @@ def test_too_few_labels_are_refused_in_words(server):
     }
 
 
+def test_labels_that_cannot_be_used_are_refused_in_words(server):
+    for number in range(COUNT):
+        assert server.save(f"study-{number}", np.zeros((72, 96), np.uint8)).status == 200
+    server.post(f"/train/{MODEL}")
+    task = trained(server)
+    assert task["status"] == "ERROR"
+    assert any("MONAILabelException" in line and "can be used" in line for line in task["details"]), task["details"]
+    assert server.get("/lungseg/versions").json["training"] is None
+
+
 def test_a_training_makes_a_version_and_leaves_the_others_as_they_were(server, run_folder):
     before = digest(run_folder / "model.pt")
     for number in range(COUNT):

@@ -82,7 +82,7 @@ class LungsApp(MONAILabelApp):
         if file and request.get("save_label"):
             result["tag"] = request["label_tag"]
             info = {"model": request["model"], "params": result["params"]}
-            result["label"] = store.save_label(image, result["file"], result["tag"], info)
+            result["label"] = store.save_label_map(image, Path(result["file"]), result["tag"], info)
         return result
 
     def on_init_complete(self) -> None:

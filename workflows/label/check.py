@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -55,10 +56,7 @@ def check(
         except LungsegError as error:
             found = [str(error)]
         faults += len(found)
-        for sentence in found[:_SHOWN]:
-            say(f"fault  {what}: {sentence}")
-        if len(found) > _SHOWN:
-            say(f"fault  {what}: {len(found) - _SHOWN} more")
+        _tell(say, f"fault  {what}", found)
         if not found:
             say(f"well   {what}")
 
@@ -66,14 +64,21 @@ def check(
     looked_at("port", _port(host, port))
     looked_at("weights", _weights(weights))
     if original_data:
-        looked_at("original data", _original(Path(original_data)))
+        looked_at("original data", _original(Path(original_data), say))
     if studies:
-        looked_at("studies", _service(studies) if is_url(studies) else _studies(Path(studies)))
+        looked_at("studies", _service(studies) if is_url(studies) else _studies(Path(studies), say))
         folder = Path(work) if work else default_work_folder(studies)
         if is_url(studies) or Path(studies).is_dir():
             looked_at("work folder", _work(folder, weights_file(weights)))
     say("All is well." if not faults else f"Faults: {faults}.")
     return faults
+
+
+def _tell(say: Callable[[str], None], what: str, sentences: list[str]) -> None:
+    for sentence in sentences[:_SHOWN]:
+        say(f"{what}: {sentence}")
+    if len(sentences) > _SHOWN:
+        say(f"{what}: {len(sentences) - _SHOWN} more")
 
 
 def _environment(say: Callable[[str], None]) -> Iterator[str]:
@@ -115,19 +120,19 @@ def _weights(weights: str | None) -> Iterator[str]:
     yield from ()
 
 
-def _original(folder: Path) -> Iterator[str]:
-    from lungseg.data import datalist
+def _original(folder: Path, say: Callable[[str], None]) -> Iterator[str]:
+    from lungseg.workflows.label.lessons import original_cases
 
-    for section in ("train", "validation"):
-        datalist(folder, section)
+    original_cases(folder, lambda line: say(f"       original data: {line}"))
     yield from ()
 
 
-def _studies(folder: Path) -> Iterator[str]:
+def _studies(folder: Path, say: Callable[[str], None]) -> Iterator[str]:
     if not folder.is_dir():
         yield f"{folder}: there is no such folder of studies; name another."
         return
-    studies, told = look_into(folder)
+    studies, told, below = look_into(folder)
+    _tell(say, "       studies", below)
     yield from told
     if not studies:
         yield f"{folder}: none of its files is listed as a study."
@@ -139,12 +144,21 @@ def _studies(folder: Path) -> Iterator[str]:
 
 
 def _service(url: str) -> Iterator[str]:
+    from base64 import b64encode
     from urllib.error import URLError
     from urllib.request import Request, urlopen
 
-    asked = f"{url.rstrip('/')}/series?limit=1"
+    # MONAI Label's settings, by which the server asks.
+    prefix, user, password = (
+        os.environ.get(f"MONAI_LABEL_{name}", "") for name in ("QIDO_PREFIX", "DICOMWEB_USERNAME", "DICOMWEB_PASSWORD")
+    )
+    asked = "/".join(filter(None, (url.rstrip("/"), prefix, "series?limit=1")))
     try:
-        with urlopen(Request(asked, headers={"Accept": "application/dicom+json"}), timeout=10):
+        request = Request(asked, headers={"Accept": "application/dicom+json"})
+        if user:
+            credentials = b64encode(f"{user}:{password}".encode("latin-1")).decode()
+            request.add_unredirected_header("Authorization", f"Basic {credentials}")
+        with urlopen(request, timeout=10):
             pass
     except (URLError, OSError, ValueError) as error:
         yield f"{asked}: the DICOMweb service does not answer ({error}); check its address, user and password."

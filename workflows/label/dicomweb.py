@@ -64,6 +64,7 @@ class DicomWebStudies(StudyFolder):
         self._client = client
         self._asked = 0.0
         self._series_of: dict[str, tuple[str, str]] = {}
+        self._listed: dict[tuple[str, str], int] = {}
         super().__init__(str(folder), replaced, watch)
 
     def list_images(self) -> list[str]:
@@ -91,19 +92,23 @@ class DicomWebStudies(StudyFolder):
         try:
             for modality in _MODALITIES:
                 for found in self._client.search_for_series(search_filters={"Modality": modality}):
-                    series = Dataset.from_json(found)
-                    self._note(str(series.StudyInstanceUID), str(series.SeriesInstanceUID))
+                    self._note(Dataset.from_json(found))
         except Exception as error:  # a service can answer anything, or not at all
             raise self._unreachable(error) from error
 
-    def _note(self, study: str, series: str) -> None:
-        if (study, series) in self._series_of.values():
+    def _note(self, found: Dataset) -> None:
+        """List the radiographs of a series, unless these are as many as the service says that there are."""
+        study, series = str(found.StudyInstanceUID), str(found.SeriesInstanceUID)
+        stated = found.get("NumberOfSeriesRelatedInstances")
+        if stated is not None and self._listed.get((study, series)) == stated:
             return
-        for found in self._client.search_for_instances(study_instance_uid=study, series_instance_uid=series):
-            uid = str(Dataset.from_json(found).SOPInstanceUID)
+        instances = self._client.search_for_instances(study_instance_uid=study, series_instance_uid=series)
+        for instance in instances:
+            uid = str(Dataset.from_json(instance).SOPInstanceUID)
             self._series_of[uid] = (study, series)
             model = ImageLabelModel(image=DataModel(info={"name": uid, "ts": int(time.time())}, ext=_ENDING))
             self._datastore.objects.setdefault(uid, model)
+        self._listed[study, series] = len(instances)
 
     def _fetch(self, image_id: str, file: Path) -> None:
         try:

@@ -7,15 +7,19 @@ import hashlib
 import os
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from lungseg.data import datalist
+from lungseg.data import datalist, read_label, unfit_cases
+from lungseg.data.labels import MaskError
 from lungseg.data.splits import SECTIONS, read_split, write_split
 from lungseg.errors import LungsegError
+from lungseg.images import write_png
 
 _SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 # Fewer would leave a section with hardly any.
 FEWEST = 5
+_SHOWN = 5
 
 
 def assign(names: list[str], known: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -57,11 +61,13 @@ def freeze(
         Section -> {"labels": number of labelled studies, "original": number of original cases}.
 
     Raises:
-        LungsegError: there are too few labels, or the original data cannot be used.
+        LungsegError: there are too few labels, or none in a section that can be used, or the original data cannot be
+            used.
     """
     if len(labels) < FEWEST:
         remedy = f"annotate at least {FEWEST} studies first"
         raise LungsegError(f"there are {len(labels)} final labels, too few to train and to judge by", remedy=remedy)
+    originals = original_cases(original) if original is not None else {}
     known = read_split(sections_file) if sections_file.is_file() else {}
     assigned = assign([case["name"] for case in labels], known)
     write_split(sections_file, assigned, seed)
@@ -73,26 +79,59 @@ def freeze(
         section = of[case["name"]]
         splits[section].append(_place(folder, "labelled", case))
         counts[section]["labels"] += 1
-    if original is not None and share > 0:
-        for section in ("train", "validation"):
-            cases = datalist(original, section)
-            wanted = min(len(cases), round(share * counts[section]["labels"]))
-            for case in random.Random(seed).sample(cases, wanted):
+    for section, cases in originals.items():
+        wanted = min(len(cases), round(share * counts[section]["labels"]))
+        for case in random.Random(seed).sample(cases, wanted):
+            try:
                 splits[section].append(_place(folder, "original", case))
-            counts[section]["original"] = wanted
+                counts[section]["original"] += 1
+            except MaskError as error:
+                print(f"Not used: {error}", flush=True)
     write_split(folder / "splits.json", splits, seed)
+    _refuse_unfit(folder, splits)
     return counts
 
 
+def original_cases(folder: Path, say: Callable[[str], None] = print) -> dict[str, list[dict]]:
+    """Return the cases of a data set that a training may take: those of "train" and "validation", as `datalist` does.
+
+    Args:
+        folder: of the data set.
+        say: takes a line about each file of "validation" that is not used.
+
+    Raises:
+        LungsegError: there is no data set, or a section is empty, or nothing of "validation", which versions are
+            compared on, can be used.
+    """
+    unfit = unfit_cases(["validation"], say, dataset_dir=folder)
+    return {section: datalist(folder, section, exclude=unfit) for section in ("train", "validation")}
+
+
+def _refuse_unfit(folder: Path, splits: dict[str, list[str]]) -> None:
+    """Refuse a section in which nothing can be used now, for the last one is not read before all epochs are over."""
+    filled = [section for section in SECTIONS if splits[section]]
+    unfit = set(unfit_cases(filled, dataset_dir=folder, splits_file=folder / "splits.json"))
+    for section, names in splits.items():
+        if unfit.issuperset(names):
+            told = ", ".join(names[:_SHOWN]) or "it is empty"
+            remedy = "correct the labels and save them again, or annotate more studies"
+            raise LungsegError(f"nothing of the section {section} can be used ({told})", remedy=remedy)
+
+
 def _place(folder: Path, group: str, case: dict) -> str:
-    """Put a case into the data set, and return its name there."""
+    """Put a case into the data set, the masks of two lungs as one label map, and return its name there.
+
+    Raises:
+        MaskError: the masks of two lungs cannot be merged.
+    """
     name = f"{group}/{case['name']}"
     # Pairing goes by the endings of pictures, reading by the content: so a link to a NIfTI file may be called PNG.
     image, label = folder / "images" / f"{name}.png", folder / "labels" / f"{name}.png"
     for file in (image, label):
         file.parent.mkdir(parents=True, exist_ok=True)
-    if not isinstance(case["label"], str):
-        raise LungsegError("the original data have a mask per lung", case["image"], "give label maps or single masks")
+    if isinstance(case["label"], str):
+        shutil.copyfile(case["label"], label)
+    else:
+        write_png(label, read_label(case["label"]).labels)
     os.symlink(Path(case["image"]).resolve(), image)
-    shutil.copyfile(case["label"], label)
     return name

@@ -20,18 +20,18 @@ def split_name(name: str) -> tuple[str, str] | None:
     return None
 
 
-def look_into(folder: Path) -> tuple[list[Path], list[str]]:
-    """Return a folder's studies, and why others of its files are none: one sentence each.
+def look_into(folder: Path) -> tuple[list[Path], list[str], list[str]]:
+    """Return a folder's studies, and why others of its files and those in its sub-folders are none: a sentence each.
 
     Raises:
         UsageError: there is no picture in it.
         LungsegError: it cannot be listed.
     """
-    studies, told, seen = [], [], {}
+    studies, told, below, seen = [], [], [], {}
     for path, _ in find_radiographs([folder], exclude=folder / LABELS).radiographs:
         inside, parts = path.relative_to(folder), split_name(path.name)
         if len(inside.parts) > 1:
-            told.append(f"{inside}: it lies in a sub-folder; only the files of the folder itself are listed")
+            below.append(f"{inside}: it lies in a sub-folder; only the files of the folder itself are listed")
         elif parts is None:
             told.append(f"{inside}: its name has none of the endings {' '.join(ENDINGS)}")
         elif parts[0] in seen:
@@ -39,4 +39,4 @@ def look_into(folder: Path) -> tuple[list[Path], list[str]]:
         else:
             seen[parts[0]] = path.name
             studies.append(path)
-    return studies, told
+    return studies, told, below

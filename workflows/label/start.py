@@ -88,7 +88,8 @@ def _checked_studies(folder: Path, say: Callable[[str], None]) -> Path:
         raise UsageError(
             "there is no such folder of studies", folder, "name a folder, or the URL of a DICOMweb service"
         )
-    studies, told = look_into(folder)
+    studies, told, below = look_into(folder)
+    told += below
     if not studies:
         raise LungsegError("no file of this folder is listed as a study", folder, f"for one, {told[0]}")
     for sentence in told[:_SHOWN]:

@@ -37,8 +37,8 @@ class Unsure(Strategy):
 
     def __call__(self, request: dict, datastore: Datastore) -> dict | None:
         """Return {"id": study}, or None when all are labelled."""
-        names = _candidates(request, datastore)
-        return {"id": min(names, key=lambda name: (_quality(self.app, name), name))} if names else None
+        names, findings = _candidates(request, datastore), self.app.survey.findings()
+        return {"id": min(names, key=lambda name: (_quality(findings.get(name)), name))} if names else None
 
 
 class Different(Strategy):
@@ -66,9 +66,8 @@ class Different(Strategy):
         return {"id": most_different(known, labelled)}
 
 
-def _quality(app: LungsApp, name: str) -> float:
+def _quality(finding: dict | None) -> float:
     """Return the estimated Dice; above all where a study was not looked at or cannot be segmented."""
-    finding = app.survey.finding(name)
     return 2.0 if finding is None or finding.get("quality") is None else finding["quality"]
 
 

@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from monailabel.datastore.local import DataModel, LocalDatastore
 
 from lungseg.files import atomic_path
+from lungseg.images import write_png
+from lungseg.workflows.label.labelmaps import decode
 from lungseg.workflows.label.listing import LABELS, PATTERNS, split_name
 
 
@@ -54,6 +57,18 @@ class StudyFolder(LocalDatastore):
         """Return the file of a study's label, or None if there is none."""
         uri = LocalDatastore.get_label_uri(self, image_id, tag)
         return Path(uri) if uri and Path(uri).is_file() else None
+
+    def save_label_map(self, image_id: str, file: Path, tag: str, info: dict) -> str:
+        """Take over a label map, whatever its format, as a PNG.
+
+        Raises:
+            LungsegError: it is no label map, or not of this study.
+        """
+        labels = decode(file, self.file_of(image_id))
+        with TemporaryDirectory(prefix="lungseg-") as folder:
+            png = Path(folder, "label.png")
+            write_png(png, labels)
+            return self.save_label(image_id, str(png), tag, info)
 
     @_locked
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict) -> str:

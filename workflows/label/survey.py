@@ -45,10 +45,11 @@ class Survey:
         self._thread = threading.Thread(target=self._run, name="survey", daemon=True)
         self._thread.start()
 
-    def finding(self, image_id: str) -> dict | None:
-        """Return what is known of a study, with the active weights; None where it was not looked at yet."""
-        found = self._findings.get(image_id)
-        return found if found and found["weights"] == self.segmenter.loaded()[2] else None
+    def findings(self) -> dict[str, dict]:
+        """Return what is known of each study with the active weights, without those that were not looked at yet."""
+        weights = self.segmenter.loaded()[2]
+        with self._lock:
+            return {image_id: found for image_id, found in self._findings.items() if found["weights"] == weights}
 
     def descriptor(self, image_id: str) -> np.ndarray | None:
         """Return a thumbnail of a study as (256,) float32 with mean 0 and length 1; None where it is not known."""
@@ -80,9 +81,9 @@ class Survey:
             pause.wait(_PAUSE)
 
     def _look_through(self) -> None:
-        unsaved = 0
+        unsaved, known = 0, self.findings()
         for image_id in self.studies.list_images():
-            if self.finding(image_id) is None:
+            if image_id not in known:
                 self._look_at(image_id)
                 unsaved += 1
             if unsaved >= _SAVE_EVERY:

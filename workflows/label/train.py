@@ -7,6 +7,7 @@ are, and `resume` goes on after the last epoch that was finished.
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -89,10 +90,10 @@ class LungsTrain(TrainTask):
         sections = self.work / "sections.json"
         try:
             counts = freeze(labels, run / "data", sections, self.original, share, seed=number)
-        except LungsegError:
-            run.rmdir()
+            write_json(run / "lessons.json", {"from": self.versions.active().number, "counts": counts, **settings})
+        except BaseException:
+            shutil.rmtree(run, ignore_errors=True)
             raise
-        write_json(run / "lessons.json", {"from": self.versions.active().number, "counts": counts, **settings})
         return run
 
     def _finish(self, run: Path) -> dict:

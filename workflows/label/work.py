@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from lungseg.errors import LungsegError
@@ -27,10 +28,11 @@ def is_url(studies: str) -> bool:
 
 
 def default_work_folder(studies: str) -> Path:
-    """Return the work folder of some studies: in their folder, or for a DICOMweb service in the user's home."""
+    """Return the work folder of some studies: in their folder, or for a DICOMweb service where the user keeps state."""
     if is_url(studies):
         name = hashlib.sha256(studies.rstrip("/").encode()).hexdigest()[:12]
-        return Path.home() / ".local" / "state" / "lungseg" / f"label-{name}"
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return Path(home) / "lungseg" / f"label-{name}"
     return Path(studies) / ".lungseg-label"
 
 

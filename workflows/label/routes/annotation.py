@@ -39,9 +39,9 @@ def studies(user: AsUser) -> list[dict]:
     """List the studies, the worst first: `id`, `labelled`, `quality` and `flags`, or `error`; null while unknown."""
     app = the_app()
     labelled = set(app.datastore().get_labeled_images())
-    listed = []
+    findings, listed = app.survey.findings(), []
     for name in app.datastore().list_images():
-        finding = app.survey.finding(name) or {}
+        finding = findings.get(name, {})
         told = {key: finding.get(key) for key in ("quality", "flags", "error")}
         listed.append({"id": name, "labelled": name in labelled, **told})
     return sorted(listed, key=_worst_first)

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from fastapi import APIRouter, Form, HTTPException, UploadFile
 
-from lungseg.images import read_radiograph, write_png
-from lungseg.workflows.label.labelmaps import decode
+from lungseg.images import read_radiograph
 from lungseg.workflows.label.listing import split_name
 from lungseg.workflows.label.requests import AsAnnotator, known_study, parameters, plain_name, the_app
 from lungseg.workflows.label.uploads import saved
@@ -28,15 +26,11 @@ def save_label(
     tag: str = "final",
 ) -> dict:
     """Take over a label map, whatever its format, as a PNG."""
-    file = known_study(image)
+    known_study(image)
     tag = plain_name(tag or "final", "tag")
     info = parameters(params, _LABEL_PARAMETERS) | {"user": user.username}
     with saved(label) as sent:
-        labels = decode(sent, file)
-    with tempfile.TemporaryDirectory(prefix="lungseg-") as folder:
-        png = Path(folder, "label.png")
-        write_png(png, labels)
-        return {"image": image, "label": the_app().datastore().save_label(image, str(png), tag, info)}
+        return {"image": image, "label": the_app().datastore().save_label_map(image, sent, tag, info)}
 
 
 @router.put("/datastore/image")
