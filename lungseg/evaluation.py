@@ -8,6 +8,8 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
+from lungseg.data import datalist
+from lungseg.data.splits import RUN_SPLITS, trained_on
 from lungseg.files import usable_folder
 from lungseg.locate import config_file, model_settings, weights_file
 from lungseg.weights import load_weights
@@ -23,12 +25,16 @@ def evaluate(
 ) -> dict:
     """Measure weights on a section of a data set.
 
+    With weights that lie in a run's folder, the data set's cases are in the lists that the run had them in, unless the
+    overrides name a splits file.
+
     Args:
         output: folder for `cases.csv`, `summary.json`, pictures and `index.html`.
         split: "train", "validation", "test" or "all".
         weights: see :func:`lungseg.locate.weights_file`.
         overrides: items of the config and their values, such as {"dataset_dir": "/data"}.
-        say: takes a line about each file of the section that is not used.
+        say: takes a line about each file of the section that is not used, about what is measured, and about cases that
+            the weights were trained on.
 
     Returns:
         What `summary.json` holds.
@@ -41,11 +47,24 @@ def evaluate(
     settings = model_settings(file) | (overrides or {})
     settings |= {"output_dir": str(output), "split": split, "weights": str(file)}
     load_weights(file)
+    if trained_on(file):
+        settings["data_source#run_splits"] = str(file.parent / RUN_SPLITS)
     files = [config_file("train"), config_file("evaluate")]
     settings["data_source#exclude"] = left_out(read_config(files, settings), [split], say)
     usable_folder(output)
     workflow = start(files, settings, "validate#evaluator")
     with errors_in_words():
+        cases = workflow.parser.get_parsed_content("validate#dataset#data")
+        say(_what_it_measures(split, len(cases), workflow.parser.get_parsed_content("data_source")))
         workflow.run()
     workflow.finalize()
-    return json.loads((Path(output) / "summary.json").read_text())
+    summary = json.loads((Path(output) / "summary.json").read_text())
+    if summary["warning"]:
+        say(f"Warning: {summary['warning']}")
+    return summary
+
+
+def _what_it_measures(split: str, count: int, source: dict) -> str:
+    total = len(datalist(section="all", **source | {"exclude": []}))
+    told = f"{count} of {total} pairs of image and mask"
+    return f"Measuring {told}." if split == "all" else f"Measuring the {split} list, {told}; --split all takes all."

@@ -107,7 +107,8 @@ class RunCheckpoint:
     """Keep a run's best weights (`model.pt`) and all that it needs to go on (`last.pt`), each written atomically.
 
     MONAI's CheckpointSaver does not write atomically and does not keep the best metric, so it cannot bring a killed
-    run back bit for bit. Attach it after the handlers that validate, schedule and stop: it stores their state.
+    run back bit for bit. Attach it after the handlers that validate, schedule and stop: it stores their state. The
+    scaler of a trainer's mixed precision is stored, too.
 
     Args:
         output_dir: folder of the run.
@@ -148,6 +149,9 @@ class RunCheckpoint:
         except Exception as error:
             raise LungsegError("the checkpoint cannot be read", path, "start the run anew without --resume") from error
         Checkpoint.load_objects(to_load=self.state, checkpoint=stored["state"])
+        # Empty where the run had no mixed precision.
+        if _scaler(engine) is not None and stored.get("scaler"):
+            _scaler(engine).load_state_dict(stored["scaler"])
         self.history = stored["history"]
         engine.state.epoch, engine.state.iteration = stored["epoch"], stored["iteration"]
         if self.evaluator is not None:
@@ -173,6 +177,7 @@ class RunCheckpoint:
             save_checkpoint(self.best.state_dict(), self.output_dir / "model.pt")
         stored = {
             "state": {name: _unwrapped(item).state_dict() for name, item in self.state.items()},
+            "scaler": _scaler(engine).state_dict() if _scaler(engine) is not None else {},
             "history": self.history,
             "epoch": engine.state.epoch,
             "iteration": engine.state.iteration,
@@ -188,6 +193,10 @@ class RunCheckpoint:
 def _unwrapped(item):
     """The module within DistributedDataParallel, whose names a run on one device shares."""
     return item.module if isinstance(item, torch.nn.parallel.DistributedDataParallel) else item
+
+
+def _scaler(engine: Engine) -> torch.amp.GradScaler | None:
+    return getattr(engine, "scaler", None)
 
 
 def _number(value) -> float | list[float]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import platform
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 
 import torch
 
-from lungseg.errors import UsageError
+from lungseg.data import datalist
+from lungseg.data.splits import RUN_SPLITS, write_split
+from lungseg.errors import LungsegError, UsageError
 from lungseg.files import atomic_path, usable_folder
 from lungseg.locate import bundle_root, config_file, weights_file
 from lungseg.report.curves import learning_curves
@@ -23,6 +28,7 @@ from lungseg.weights import load_weights
 from lungseg.workflow import errors_in_words, left_out, read_config, start
 
 _PACKAGES = ("lungseg", "monai", "torch", "pytorch-ignite", "numpy")
+_PATHS = ("images", "masks", "splits_file", "run_splits")
 
 
 def train(
@@ -35,8 +41,9 @@ def train(
     """Train the bundle's network, or go on with a run that was stopped.
 
     Args:
-        output: folder of the run; it gets `config.json`, `model.pt` (best weights), `last.pt` (to resume from),
-            `history.json`, `curves.png`, `run.json` and TensorBoard's files.
+        output: folder of the run; it gets `config.json`, `splits.json` (the cases that train, validate and are left
+            to test), `model.pt` (best weights), `last.pt` (to resume from), `history.json`, `curves.png`, `run.json`
+            and TensorBoard's files.
         overrides: items of `train.json` and their values. A resumed run keeps those that it was started with.
         init: weights to start from; see :func:`lungseg.locate.weights_file`.
         resume: go on from `last.pt`, or from the beginning if the first epoch was not over.
@@ -65,6 +72,7 @@ def train(
             settings["init"] = str(weights_file(init))
             load_weights(settings["init"])
         config = read_config([config_file("train")], settings)
+        _refuse_size(config["image_size"], config["network_def"])
         config["data_source"]["exclude"] = left_out(config, ("train", "validation"), say)
         _make_absolute(config)
         usable_folder(output)
@@ -74,6 +82,10 @@ def train(
     # A run may have been moved; one that goes on needs its first weights no more; one that was stopped before its
     # first epoch was over begins again.
     settings = {"output_dir": str(output)}
+    if resume and (output / RUN_SPLITS).is_file():
+        # Earlier versions' configs have no such item.
+        source = read_config([stored], {})["data_source"]
+        settings["data_source"] = source | {"run_splits": str(output / RUN_SPLITS)}
     if resume and (output / "last.pt").is_file():
         settings |= {"resume": True, "init": None}
     workflow = start([stored], settings, "train#trainer")
@@ -85,6 +97,7 @@ def train(
         if interval > trainer.state.max_epochs:
             what = f"val_interval={interval} is more than epochs={trainer.state.max_epochs}: none would be validated"
             raise UsageError(what, remedy="lower val_interval, or give more epochs")
+        _write_lists(output / RUN_SPLITS, data, workflow.parser.get_parsed_content("data_source"))
         say(_what_it_trains_on(data, trainer))
         workflow.run()
     workflow.finalize()
@@ -113,12 +126,41 @@ def train(
     return record
 
 
+def _refuse_size(size: object, network: object) -> None:
+    """Refuse, in words, a size that the network's strides do not divide; what an expression gives is not known."""
+    strides = network.get("strides") if isinstance(network, dict) else None
+    if isinstance(size, str) or not isinstance(strides, list) or not all(isinstance(one, int) for one in strides):
+        return
+    step = math.prod(strides)
+    if not (isinstance(size, int) and size > 0 and size % step == 0):
+        raise UsageError(f"image_size={size} is no multiple of {step}", remedy=f"give one, such as {16 * step}")
+
+
 def _make_absolute(config: dict) -> None:
-    """Make the paths of the data absolute, so that the run can be resumed from any folder."""
+    """Make the paths absolute, so that the run can be resumed from any folder."""
     source = config["data_source"]
-    for owner, key in ((config, "dataset_dir"), (source, "images"), (source, "masks"), (source, "splits_file")):
+    paths = [(config, "dataset_dir"), (config, "init"), *((source, key) for key in _PATHS)]
+    if str(source["patients"]).lower().endswith(".csv"):  # else it is a regular expression
+        paths.append((source, "patients"))
+    for owner, key in paths:
         if owner[key] is not None and not owner[key].startswith(("$", "@")):
             owner[key] = str(Path(owner[key]).absolute())
+
+
+def _write_lists(path: Path, data: dict[str, list[dict]], source: dict) -> None:
+    """Write the names of the cases that the run uses, and of those that it does not."""
+    lists = {"train": _names(data["train"])}
+    lists["validation"] = _names(data["validate"]) - lists["train"]
+    lists["test"] = set()
+    with suppress(LungsegError):  # a few pairs have no test list
+        lists["test"] = _names(datalist(section="test", **source)) - lists["train"] - lists["validation"]
+    everything = _names(datalist(section="all", **source | {"sets": None, "exclude": []}))
+    lists["left_out"] = everything.difference(*lists.values())
+    write_split(path, {name: sorted(members) for name, members in lists.items()}, source["seed"])
+
+
+def _names(cases: list[dict]) -> set[str]:
+    return {case["name"] for case in cases}
 
 
 def _what_it_trains_on(data: dict[str, list[dict]], trainer) -> str:
@@ -138,5 +180,5 @@ def data_hash(cases: list[dict]) -> str:
     for case in cases:
         labels = [case["label"]] if isinstance(case["label"], str) else case["label"]
         for file in (case["image"], *labels):
-            digest.update(Path(file).name.encode() + b"\0" + hashlib.sha256(Path(file).read_bytes()).digest())
+            digest.update(os.fsencode(Path(file).name) + b"\0" + hashlib.sha256(Path(file).read_bytes()).digest())
     return digest.hexdigest()

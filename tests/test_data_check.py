@@ -107,6 +107,41 @@ def test_no_image(tmp_path):
         check_data(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("masks", "words"),
+    [
+        ({}, "no image has a mask; name each mask as its image"),
+        ({"a_seg": mask_of(), "b_seg": mask_of()}, "no image has a mask; give --mask-suffix _seg"),
+        ({"a": 0 * mask_of(), "b": image_of()}, "none of the 2 pairs of image and mask can be used; mend"),
+    ],
+)
+def test_nothing_usable_is_an_error(command, tmp_path, masks, words):
+    for name in "ab":
+        save(tmp_path / "data/images" / f"{name}.png", image_of())
+    (tmp_path / "data/masks").mkdir()
+    for name, mask in masks.items():
+        save(tmp_path / "data/masks" / f"{name}.png", mask)
+    done = command("check-data", tmp_path / "data", "--sheet", tmp_path / "sheet.png")
+    assert done.status == 1
+    assert words in done.sentence
+    assert (tmp_path / "sheet.png").exists()
+
+
+def test_what_is_unusable_comes_with_a_remedy(tmp_path):
+    folder = kaggle(tmp_path, *"abcdef")
+    replace_mask(folder, "a", np.pad(mask_of(), 2))
+    replace_mask(folder, "b", image_of())
+    replace_mask(folder, "c", np.stack([mask_of(), image_of(), image_of(1)], axis=2))
+    cut(folder / "masks/d.png")
+    cut(folder / "CXR_png/e.png")
+    lines = [line for line in str(check_data(folder)).splitlines() if "[unusable]" in line]
+    assert len(lines) == 5
+    for line in lines:
+        assert "; " in line
+        assert line.count("label map") <= 2
+        assert line.count("neither") <= 1
+
+
 def test_contact_sheet_shows_problems_first(tmp_path):
     folder = kaggle(tmp_path / "data", *"abcdefghijklm")
     replace_mask(folder, "m", 0 * mask_of())

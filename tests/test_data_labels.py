@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from data_support import LOPSIDED, REAL, image_of, labels_of, mask_of, needs_real_data, save
 from monai.transforms import LoadImage
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from lungseg.data import LungLabelReader, datalist, read_label
+from lungseg.data import LungLabelReader, datalist, phantom, read_label
 from lungseg.data.labels import LOPSIDED as LOPSIDED_REASON
-from lungseg.data.labels import SWAPPED, TOUCHING, MaskError, from_lungs, from_values
+from lungseg.data.labels import SWAPPED, TOUCHING, MaskError, from_lungs, from_values, read_values
 from lungseg.data.problems import EMPTY_MASK, NOT_A_MASK, ONE_LUNG, SIDE_UNKNOWN, UNREADABLE
 from lungseg.errors import LungsegError, UsageError
+from lungseg.images import read_radiograph
+from lungseg.images.nifti_writer import encode_nifti
 
 
 def boxes(*rows_columns_values, shape=(100, 120)):
@@ -79,7 +81,10 @@ def test_only_the_union_is_believed(values, reason):
         (boxes((*LEFT, 2)), ONE_LUNG, "one lung only"),
         (boxes(((5, 45), (30, 90), 255), ((55, 95), (35, 90), 255)), SIDE_UNKNOWN, "side by side"),
         (boxes((*RIGHT, 100), (*LEFT, 200)), NOT_A_MASK, r"values \(0, 100, 200\)"),
-        (np.arange(100, dtype=np.uint8).reshape(10, 10), NOT_A_MASK, r"\(0, 1, 2, 3, 4, ...\)"),
+        (np.arange(256, dtype=np.uint8).reshape(16, 16), NOT_A_MASK, r"\(0, 1, 2, 3, 4, ...\)"),
+        (boxes((*RIGHT, 1), (*LEFT, 255)), NOT_A_MASK, r"values \(0, 1, 255\)"),
+        (boxes((*RIGHT, 128), (*LEFT, 255)), NOT_A_MASK, r"values \(0, 128, 255\)"),
+        (boxes((*RIGHT, 255))[:12], UNREADABLE, "too small"),
     ],
 )
 def test_what_is_refused(tmp_path, values, kind, words):
@@ -115,9 +120,76 @@ def test_pixel_formats_of_a_mask(tmp_path, mode):
     assert np.array_equal(read_label(tmp_path / "mask.png").labels, labels_of())
 
 
+def large_mask():
+    """A mask of 512 x 410 pixels, 0/255, and its label map."""
+    labels = phantom(4, (512, 410))[1]
+    return (labels > 0).astype(np.uint8) * 255, labels
+
+
+def test_masks_with_shades_are_cut_at_half(tmp_path):
+    mask, labels = large_mask()
+    Image.fromarray(mask).save(tmp_path / "mask.jpg", quality=60)
+    Image.fromarray(mask).convert("RGB").save(tmp_path / "colours.jpg", quality=60)
+    smooth = Image.fromarray(mask).filter(ImageFilter.GaussianBlur(0.6))
+    smooth.save(tmp_path / "smooth.png")
+    save(tmp_path / "deep.png", np.asarray(smooth).astype(np.uint16) * 257)
+    for name in ("mask.jpg", "colours.jpg", "smooth.png", "deep.png"):
+        found = read_label(tmp_path / name).labels
+        assert set(np.unique(found)) == {0, 1, 2}
+        assert np.mean(found != labels) < 0.001, name
+
+
+def test_lungs_apart_may_have_shades(tmp_path):
+    _, labels = large_mask()
+    pair = []
+    for side in (1, 2):
+        pair.append(tmp_path / f"{side}.jpg")
+        Image.fromarray((labels == side).astype(np.uint8) * 255).save(pair[-1], quality=60)
+    assert np.mean(read_label(tuple(pair)).labels != labels) < 0.001
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_one_colour_on_black_is_a_mask(tmp_path, channel):
+    colours = np.zeros((*mask_of().shape, 3), np.uint8)
+    colours[..., channel] = mask_of()
+    assert np.array_equal(read_label(save(tmp_path / "a.png", colours)).labels, labels_of())
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_mask_is_laid_as_its_image(tmp_path, orientation, name):
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    for folder, values in (("images", labels_of() * 100), ("masks", labels_of())):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(values).save(tmp_path / folder / name, exif=tags)
+    image = read_radiograph(tmp_path / "images" / name).pixels
+    assert np.array_equal(read_values(tmp_path / "masks" / name), image / 100)
+    assert not np.array_equal(image / 100, labels_of())
+
+
+def test_label_maps_as_nifti(tmp_path):
+    picture, labels = tmp_path / "a.png", labels_of()
+    save(picture, image_of())
+    (tmp_path / "a.nii.gz").write_bytes(encode_nifti(labels, picture, None, "unknown"))
+    found = read_label(tmp_path / "a.nii.gz").labels
+    assert (found.dtype, np.array_equal(found, labels)) == (np.uint8, True)
+    (tmp_path / "b.nii.gz").write_bytes(b"\x1f\x8b no such thing")
+    with pytest.raises(MaskError, match=r"b\.nii\.gz: ") as caught:
+        read_label(tmp_path / "b.nii.gz")
+    assert caught.value.kind == UNREADABLE
+
+
+def test_a_mask_that_claims_to_be_huge_is_not_decoded(tmp_path):
+    Image.new("1", (10_000, 8_100)).save(tmp_path / "huge.png")
+    with pytest.raises(MaskError, match=r"huge\.png: the picture claims 10000 x 8100 pixels") as caught:
+        read_label(tmp_path / "huge.png")
+    assert caught.value.kind == UNREADABLE
+
+
 def test_a_coloured_picture_is_no_mask(tmp_path):
     path = save(tmp_path / "a.png", np.stack([mask_of(), image_of(), image_of(1)], axis=2))
-    with pytest.raises(MaskError, match="in colour"):
+    with pytest.raises(MaskError, match="in several colours; save it in grey"):
         read_label(path)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from data_support import REAL, image_of, kaggle, labels_of, mask_of, needs_real_data, save
 
-from lungseg.data import datalist, find_data, pair_by_name, read_label
+from lungseg.data import check_data, datalist, find_data, pair_by_name, read_label
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, ONE_LUNG
 from lungseg.errors import LungsegError, UsageError
 
@@ -71,6 +71,42 @@ def test_sub_folders_keep_equal_names_apart(tmp_path):
     pairing = pair_by_name(tmp_path / "images", tmp_path / "masks")
     assert names(pairing) == ["one/a", "two/a"]
     assert all(case.image.parent.name == case.label.parent.name for case in pairing.pairs)
+
+
+@pytest.mark.parametrize("masks", ["labels/final", "labels"])
+def test_masks_within_the_folder_of_images_are_no_images(tmp_path, masks):
+    save(tmp_path / "a.png", image_of())
+    save(tmp_path / masks / "a.png", mask_of())
+    pairing = pair_by_name(tmp_path, tmp_path / masks)
+    assert (names(pairing), pairing.images, pairing.masks) == (["a"], 1, 1)
+    assert not pairing.images_without_mask
+    # And the other way round.
+    assert names(pair_by_name(tmp_path / masks, tmp_path)) == ["a"]
+
+
+def test_dicom_and_nifti_are_paired_whatever_their_endings(tmp_path):
+    dicom = bytes(128) + b"DICM"
+    for name in ("a.dcm", "b.dicom", "c", "1.2.840.7", "d.nii", "e.NII.GZ", "f.bmp", "DICOMDIR"):
+        (tmp_path / "images" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(dicom)
+    (tmp_path / "images" / "README").write_text("notes")
+    for name in ("a", "b_mask", "c", "1.2.840.7", "d", "e"):
+        save(tmp_path / "masks" / f"{name}.png", mask_of())
+    pairing = find_data(tmp_path).pair()
+    assert names(pairing) == ["1.2.840.7", "a", "b", "c", "d", "e"]
+    assert pairing.images == 6
+
+
+@pytest.mark.parametrize(("suffix", "option"), [("_seg", "--mask-suffix _seg"), ("-mask", "--mask-suffix=-mask")])
+def test_the_suffix_that_would_pair_is_named(tmp_path, suffix, option):
+    folder = kaggle(tmp_path, "p1", "p11", suffix=suffix)
+    save(folder / "masks/stray.png", mask_of())
+    with pytest.raises(LungsegError, match=f"no image has a mask; give {option}"):
+        datalist(folder, "train")
+    with pytest.raises(LungsegError, match=f"no image has a mask; give {option}"):
+        check_data(find_data(folder)).refuse_unusable()
+    given = find_data(folder, mask_suffix=suffix)
+    assert names(given.pair()) == ["p1", "p11"]
 
 
 def test_hidden_files_of_other_systems_are_no_images(tmp_path):

@@ -149,6 +149,31 @@ def test_cases_can_be_left_out_and_sets_chosen(tmp_path):
         datalist(folder, "valid")
 
 
+def test_a_choice_of_sets_moves_no_case(tmp_path):
+    names = [f"{prefix}{number}" for prefix in ("case", "MCUCXR_9", "CHNCXR_9") for number in range(10)]
+    folder = kaggle(tmp_path / "data", *names)
+    file = tmp_path / "split.json"
+    for source in ({}, {"splits_file": file}):
+        for section in SECTIONS:
+            every = [item["name"] for item in datalist(folder, section, **source)]
+            for name in ("montgomery", "other"):
+                chosen = [item["name"] for item in datalist(folder, section, sets=[name], **source)]
+                assert chosen == [case for case in every if set_of(case) == name]
+    # A file may leave out the sets that are not asked for.
+    sections = {name: [case for case in cases if set_of(case) == "other"] for name, cases in read_split(file).items()}
+    file.write_text(json.dumps(sections))
+    assert [item["name"] for item in datalist(folder, "test", sets="other", splits_file=file)] == sections["test"]
+    with pytest.raises(LungsegError, match="20 cases are not in it"):
+        datalist(folder, "test", splits_file=file)
+
+
+def test_the_frozen_lists_are_named_where_they_leave_a_section_empty(tmp_path):
+    folder = kaggle(tmp_path, *frozen_splits()["montgomery"]["train"][:4])
+    words = "there are 4 pairs of image and mask, and the published lists of Montgomery and Shenzhen put 4 of them else"
+    with pytest.raises(LungsegError, match=words):
+        datalist(folder, "validation")
+
+
 @needs_real_data
 @pytest.mark.parametrize(
     ("sets", "counts"),

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from ignite.engine import Engine
 
 from lungseg import cli
 from lungseg.data import write_phantoms
+from lungseg.handlers import RunCheckpoint
 
 EPOCHS = 5
 
@@ -104,6 +106,31 @@ def test_a_run_stopped_in_its_first_epoch_begins_again(data, uninterrupted, tmp_
     shutil.copy(uninterrupted / "config.json", tmp_path)
     subprocess.run(command(data, tmp_path, "--resume"), env=environment(), check=True, capture_output=True)
     assert same(state(tmp_path), state(uninterrupted))
+
+
+def scaler(scale: float, enabled: bool = True) -> torch.amp.GradScaler:
+    return torch.amp.GradScaler("cpu", init_scale=scale, enabled=enabled)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "scale"),
+    [
+        (scaler(1024.0), scaler(65536.0), 1024.0),
+        (None, scaler(65536.0), 65536.0),
+        (scaler(1024.0, enabled=False), scaler(65536.0), 65536.0),
+        (scaler(1024.0), None, None),
+    ],
+)
+def test_the_scaler_of_mixed_precision_is_resumed(tmp_path, before, after, scale):
+    network = torch.nn.Linear(1, 1)
+    engines = []
+    for own in (before, after):
+        engines.append(Engine(lambda engine, batch: [{"loss": 0.5}]))
+        engines[-1].scaler = own
+        RunCheckpoint(tmp_path, {"network": network}, network, resume=len(engines) == 2).attach(engines[-1])
+        engines[-1].run([0], max_epochs=len(engines))
+    assert engines[1].state.epoch == 2
+    assert (after and after.get_scale()) == scale
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lungseg.data.labels import MaskError, read_label
 from lungseg.data.layouts import Layout
-from lungseg.data.pairing import Case
+from lungseg.data.pairing import Case, suffix_option
 from lungseg.data.problems import DUPLICATE_IMAGE, SIDE_NOT_BELIEVED, SIZE_MISMATCH, UNREADABLE, Problem
 from lungseg.errors import LungsegError, UsageError
 from lungseg.images import read_radiograph
@@ -51,6 +51,16 @@ class CheckResult:
     def union_only(self) -> list[str]:
         """The names of the cases whose sides are not believed."""
         return [problem.name for problem in self.problems if problem.kind == SIDE_NOT_BELIEVED]
+
+    def refuse_unusable(self) -> None:
+        """Raise LungsegError when no pair can be used."""
+        if not self.pairs:
+            option = suffix_option(self.images_without_mask, self.masks_without_image)
+            remedy = f"give {option}" if option else "name each mask as its image"
+            raise LungsegError("no image has a mask", self.folder, remedy)
+        if {case.name for case in self.pairs} <= set(self.left_out):
+            what = f"none of the {len(self.pairs)} pairs of image and mask can be used"
+            raise LungsegError(what, self.folder, "mend what is listed above")
 
     def __str__(self) -> str:
         """Return the findings as lines for a terminal."""
@@ -106,7 +116,7 @@ def _check(item: tuple[str, Path, Case | None]) -> tuple[bytes | None, list[Prob
     try:
         pixels = read_radiograph(path).pixels
     except LungsegError as error:
-        return None, [Problem(path, UNREADABLE, error.what, True, name)]
+        return None, [Problem(path, UNREADABLE, _sentence(error), True, name)]
     digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest()
     return digest, [] if case is None else _check_label(case, pixels.shape)
 
@@ -116,15 +126,20 @@ def _check_label(case: Case, shape: tuple[int, int]) -> list[Problem]:
     try:
         label = read_label(case.label)
     except MaskError as error:
-        return [Problem(Path(error.where or file), error.kind, error.what, True, case.name)]
+        return [Problem(Path(error.where or file), error.kind, _sentence(error), True, case.name)]
     if label.labels.shape != shape:
         (mask_height, mask_width), (height, width) = label.labels.shape, shape
         sentence = f"the mask has {mask_width} x {mask_height} pixels, the image {width} x {height}"
-        return [Problem(file, SIZE_MISMATCH, sentence, True, case.name)]
+        remedy = "resize the mask without smoothing, or draw it again"
+        return [Problem(file, SIZE_MISMATCH, f"{sentence}; {remedy}", True, case.name)]
     if label.union_reason:
         sentence = f"{label.union_reason}; only the union of the lungs is used"
         return [Problem(file, SIDE_NOT_BELIEVED, sentence, False, case.name)]
     return []
+
+
+def _sentence(error: LungsegError) -> str:
+    return f"{error.what}; {error.remedy}" if error.remedy else error.what
 
 
 def _same_pixels(first: Path, path: Path, name: str) -> list[Problem]:

@@ -14,6 +14,9 @@ import numpy as np
 from lungseg.data.pairing import Label
 from lungseg.data.problems import EMPTY_MASK, NOT_A_MASK, ONE_LUNG, SIDE_UNKNOWN, UNREADABLE
 from lungseg.errors import LungsegError
+from lungseg.images import read_radiograph
+from lungseg.images.formats import HEAD_BYTES, format_of
+from lungseg.images.limits import check_size
 
 RIGHT, LEFT, UNION_ONLY = 1, 2, 3
 
@@ -23,12 +26,18 @@ MAX_SHARE = 0.7
 MIN_COMPONENT = 0.02
 # Distance of the lungs' centres along x, as a share of the width of both; in plausible masks it is about a half.
 MIN_SIDE_BY_SIDE = 0.25
+# JPEG and smooth drawing leave shades at a mask's border. So far from black or white, of 255, the rest is noise ...
+MAX_NOISE = 16
+# ... and this share of the pixels is black or white; in drawings of 256 x 256 pixels up to 1.6 % are not.
+MIN_CLEAN = 0.98
 # Two drawings of adjacent lungs may share a little of their border.
 MAX_OVERLAP = 0.01
 
 LOPSIDED = f"one lung would hold over {MAX_SHARE:.0%} of the area"
 TOUCHING = "the lungs touch, so that their border is not known"
 SWAPPED = "the right lung lies on the right of the picture (sides swapped, or a mirrored radiograph)"
+
+_KINDS = "save it in grey, with 0/255 or as a label map 0/1/2"
 
 
 class MaskError(LungsegError):
@@ -56,7 +65,7 @@ class LabelMap:
 
 
 def read_label(label: Label) -> LabelMap:
-    """Read a binary mask (0/255 or 0/1), a label map (0/1/2) or the masks of (right lung, left lung).
+    """Read a binary mask (0/255 or 0/1), a label map (0/1/2) or the masks of (right lung, left lung), upright.
 
     Raises:
         MaskError: the reference cannot be used; the message names its file.
@@ -69,16 +78,30 @@ def read_label(label: Label) -> LabelMap:
 
 
 def read_values(path: Path) -> np.ndarray:
-    """Return the values of a mask file as they are stored: (H, W), any integer dtype; colours must be grey."""
-    from PIL import Image, UnidentifiedImageError
+    """Return the values of a mask file, laid as `lungseg.images.read_radiograph` lays an image: (H, W), any real dtype.
+
+    Colours must be grey, or have one channel that is not empty.
+
+    Raises:
+        MaskError: the file is damaged, of an unfit size or coloured.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with open(path, "rb") as file:
+            if format_of(file.read(HEAD_BYTES)) == "nifti":
+                return read_radiograph(path).pixels
+        # By handle, for the reason that lungseg.images.raster gives.
+        with open(path, "rb") as file, Image.open(file) as image:
+            check_size(*image.size, path)
             # Loading alone ignores the check sums of a PNG's pixel data.
             image.verify()
-        with Image.open(path) as image:
+        with open(path, "rb") as file, Image.open(file) as image:
+            ImageOps.exif_transpose(image, in_place=True)
             values = np.asarray(image)
             alpha = image.mode in ("LA", "PA", "RGBA")
+    except LungsegError as error:
+        raise MaskError(error.what, path, error.remedy, UNREADABLE) from error
     except FileNotFoundError as error:
         raise MaskError("there is no such file", path, "check the name", UNREADABLE) from error
     except UnidentifiedImageError as error:
@@ -90,16 +113,17 @@ def read_values(path: Path) -> np.ndarray:
     if values.ndim == 2:
         return values.astype(np.uint8) if values.dtype == bool else values
     colours = values[..., :-1] if alpha else values
-    if (colours != colours[..., :1]).any():
-        raise MaskError("the mask is in colour", path, "save it as 0/255 or as a label map 0/1/2")
-    return colours[..., 0]
+    used = np.flatnonzero(colours.any(axis=(0, 1)))
+    if used.size != 1 and (colours != colours[..., :1]).any():
+        raise MaskError("the mask is in several colours", path, _KINDS)
+    return colours[..., used[0] if used.size else 0]
 
 
 def from_values(values: np.ndarray) -> LabelMap:
     """Turn the (H, W) values of one file into a label map.
 
-    Values 0 and 1, or 0 and 255, are a binary mask whose connected components give the sides; 0, 1, 2 (and 3:
-    side not known) are a label map.
+    Values 0 and 1, or 0 and 255 with few shades between, are a binary mask whose connected components give the sides;
+    0, 1, 2 (and 3: side not known) are a label map.
 
     Raises:
         MaskError: the values are of neither kind, empty, or do not tell two lungs.
@@ -113,25 +137,37 @@ def from_values(values: np.ndarray) -> LabelMap:
         return LabelMap(values.astype(np.uint8), TOUCHING)
     if present <= {RIGHT, LEFT}:
         return _judged(values.astype(np.uint8))
-    shown = ", ".join(map(str, sorted(present)[:4])) + (", ..." if len(present) > 4 else "")
-    raise MaskError(
-        f"its values (0, {shown}) are neither a mask's nor a label map's",
-        remedy="save it as 0/255 or as a label map 0/1/2",
-    )
+    # Small numbers beside 255 could be labels.
+    if not present <= {RIGHT, LEFT, UNION_ONLY, 255} and _is_shaded(values):
+        return _from_binary(_lung(values))
+    shown = ", ".join(f"{value:g}" for value in sorted(present)[:4]) + (", ..." if len(present) > 4 else "")
+    raise MaskError(f"it has the values (0, {shown})", remedy=_KINDS)
 
 
 def from_lungs(right: np.ndarray, left: np.ndarray) -> LabelMap:
-    """Merge the (H, W) masks of the two lungs; any value but 0 is lung.
+    """Merge the (H, W) masks of the two lungs; any value but 0 is lung, of shades up to 255 the upper half.
 
     Raises:
         MaskError: the sizes differ, a mask is empty or the lungs overlap.
     """
     if right.shape != left.shape:
         raise MaskError("the masks of the right and the left lung differ in size", remedy="draw them again")
-    right, left = right != 0, left != 0
+    right, left = _lung(right), _lung(left)
     if np.count_nonzero(right & left) > MAX_OVERLAP * np.count_nonzero(right | left):
         raise MaskError("the masks of the right and the left lung overlap", remedy="draw them again")
     return _judged(np.where(right, RIGHT, np.where(left, LEFT, 0)).astype(np.uint8))
+
+
+def _is_shaded(values: np.ndarray) -> bool:
+    """Whether all but few pixels are black or white, in 8 or 16 bits."""
+    top = 255 if values.max() <= 255 else 65535
+    noise = MAX_NOISE * top // 255
+    white = values >= top - noise
+    return bool(white.any() and np.mean(white | (values <= noise)) >= MIN_CLEAN)
+
+
+def _lung(values: np.ndarray) -> np.ndarray:
+    return values > (values.max() / 2 if _is_shaded(values) else 0)
 
 
 def _from_binary(lungs: np.ndarray) -> LabelMap:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from lungseg.data.pairing import EXTENSIONS, MASK_SUFFIX, Case, Pairing, pair_by_name
+from lungseg.data.pairing import MASK_SUFFIX, Case, Pairing, pair_by_name, picture_name
 from lungseg.data.problems import ONE_LUNG, Problem
 from lungseg.errors import LungsegError, UsageError
 
@@ -155,7 +155,7 @@ def _sub_folders(folder: Path) -> list[Path]:
 
 
 def _nothing_found(root: Path) -> UsageError:
-    if not any(path.suffix.lower() in EXTENSIONS for path in root.rglob("*")):
+    if not any(picture_name(path) for path in root.rglob("*")):
         return UsageError("there is no image in this folder", root, "check the path of the data set")
     return UsageError(
         "no known layout is in this folder",

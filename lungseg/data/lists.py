@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 
 from lungseg.data.layouts import find_data
-from lungseg.data.pairing import MASK_SUFFIX
-from lungseg.data.splits import SECTIONS, SETS, read_split, set_of, split, write_split
+from lungseg.data.pairing import MASK_SUFFIX, Case, suffix_option
+from lungseg.data.splits import SECTIONS, SETS, Split, is_frozen, read_split, set_of, split, write_split
 from lungseg.errors import LungsegError, UsageError
 
 
@@ -24,19 +25,22 @@ def datalist(
     masks: str | PathLike | None = None,
     mask_suffix: str = MASK_SUFFIX,
     exclude: Sequence[str] = (),
+    run_splits: str | PathLike | None = None,
 ) -> list[dict]:
     """Return the cases of one section, sorted by name; the same for the same files, in whatever order.
 
     Args:
         dataset_dir: a data set's folder, or one that holds it.
         section: "train", "validation", "test", or "all" pairs.
-        sets: keep these data sets only: "montgomery", "shenzhen", "other".
+        sets: keep these data sets only: "montgomery", "shenzhen", "other"; the others are split, too.
         splits_file: JSON file with the split. Where it is not there yet it is written, and later calls read it.
         seed: of the split of cases that the frozen lists do not name.
         patients: what tells a case's patient, a regular expression or a CSV file; see `splits.patient_rule`.
         images, masks, mask_suffix: two folders instead of `dataset_dir` (None); see `layouts.find_data`.
         exclude: names of cases to leave out, such as those that `unfit_cases` returns; no other case changes its
             section for it.
+        run_splits: the lists of a run, where no `splits_file` is given: its cases keep their section, and the data set
+            may have others.
 
     Returns:
         A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set}.
@@ -48,20 +52,21 @@ def datalist(
     if section not in (*SECTIONS, "all"):
         raise UsageError(f"there is no section {section!r}", remedy=f"choose {', '.join(SECTIONS)} or all")
     layout = find_data(dataset_dir, images, masks, mask_suffix)
-    cases = _of_sets(layout.pair().pairs, sets)
-    if not cases:
-        wanted = f" of {', '.join([sets] if isinstance(sets, str) else sets)}" if sets else ""
-        raise LungsegError(f"no image{wanted} has a mask", layout.folder, "check it with lungseg check-data")
+    pairing = layout.pair()
+    pairs = pairing.pairs
+    cases = wanted = _of_sets(pairs, sets)
+    if not pairs and (option := suffix_option(pairing.images_without_mask, pairing.masks_without_image)):
+        raise LungsegError("no image has a mask", layout.folder, f"give {option}")
+    if not wanted:
+        of_sets = f" of {', '.join([sets] if isinstance(sets, str) else sets)}" if sets else ""
+        raise LungsegError(f"no image{of_sets} has a mask", layout.folder, "check it with lungseg check-data")
     if section != "all":
-        members = set(_sections([case.name for case in cases], splits_file, seed, patients)[section])
-        total, cases = len(cases), [case for case in cases if case.name in members]
+        # All pairs are split, so that the choice of sets moves no case from test to training.
+        members = set(_sections(_names(pairs), _names(wanted), splits_file, run_splits, seed, patients)[section])
+        cases = [case for case in wanted if case.name in members]
         if not cases:
-            pairs = "is 1 pair" if total == 1 else f"are {total} pairs"
-            raise LungsegError(
-                f"the section {section} is empty: there {pairs} of image and mask",
-                layout.folder,
-                "give more pairs, or a splits file",
-            )
+            what = _empty(section, wanted, splits_file or run_splits)
+            raise LungsegError(what, layout.folder, "give more pairs, or a splits file")
     # After the split, so that a case that is left out today moves no other one from test to training.
     cases = [case for case in cases if case.name not in exclude]
     if not cases:
@@ -78,7 +83,7 @@ def datalist(
     ]
 
 
-def _of_sets(cases: list, sets: Sequence[str] | None) -> list:
+def _of_sets(cases: list[Case], sets: Sequence[str] | None) -> list[Case]:
     if sets is None:
         return cases
     wanted = {sets} if isinstance(sets, str) else set(sets)
@@ -87,25 +92,39 @@ def _of_sets(cases: list, sets: Sequence[str] | None) -> list:
     return [case for case in cases if set_of(case.name) in wanted]
 
 
-def _sections(names: list[str], splits_file, seed: int, patients) -> dict[str, list[str]]:
+def _names(cases: list[Case]) -> set[str]:
+    return {case.name for case in cases}
+
+
+def _sections(names: set[str], wanted: set[str], splits_file, run_splits, seed: int, patients) -> Split:
     if splits_file is None:
-        return split(names, seed, patients)
+        return split(names, seed, patients, None if run_splits is None else read_split(run_splits))
     if not Path(splits_file).exists():
         sections = split(names, seed, patients)
         write_split(splits_file, sections, seed)
         return sections
     sections = read_split(splits_file)
-    known = {name for members in sections.values() for name in members}
-    if strangers := sorted(set(names) - known):
+    known = set(chain(*sections.values()))
+    if strangers := sorted(wanted - known):
         raise LungsegError(
             f"{len(strangers)} cases are not in it, the first being {strangers[0]}",
             splits_file,
             "add them, or delete the file to have it written anew",
         )
-    if missing := sorted(known - set(names)):
+    if missing := sorted(known - names):
         raise LungsegError(
             f"{len(missing)} of its cases are not in the data set, the first being {missing[0]}",
             splits_file,
             "restore them, or delete the file to have it written anew",
         )
     return sections
+
+
+def _empty(section: str, cases: list[Case], lists: str | PathLike | None) -> str:
+    pairs = "is 1 pair" if len(cases) == 1 else f"are {len(cases)} pairs"
+    what = f"the section {section} is empty: there {pairs} of image and mask"
+    if lists is not None:
+        return f"{what}, and the lists in {lists} have none for it"
+    if frozen := sum(is_frozen(case.name) for case in cases):
+        what += f", and the published lists of Montgomery and Shenzhen put {frozen} of them elsewhere, by their names"
+    return what

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+import shlex
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, Problem
 from lungseg.errors import LungsegError
+from lungseg.images.formats import HEAD_BYTES, format_of
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii", ".nii.gz")
 MASK_SUFFIX = "_mask"
 
 Label = Path | tuple[Path, Path]
@@ -45,23 +47,46 @@ class Pairing:
     masks: int = 0
 
 
-def list_files(folder: Path) -> dict[str, list[Path]]:
+def list_files(folder: Path, but: Path | None = None) -> dict[str, list[Path]]:
     """Return the pictures below a folder by name (path inside the folder, without extension), sorted.
 
-    Hidden files are left out: macOS writes a `._name.png` beside every file it copies.
+    Hidden files are left out: macOS writes a `._name.png` beside every file it copies. So is the folder `but`.
 
     Raises:
         LungsegError: the folder is not there or may not be read.
     """
     if not folder.is_dir():
         raise LungsegError("there is no such folder", folder, "check the path")
-    files = [Path(parent, name) for parent, _, names in os.walk(folder, onerror=_refuse) for name in names]
+    files, other = [], but and but.resolve()
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if Path(parent, name).resolve() != other]
+        files += [Path(parent, name) for name in names]
     named = defaultdict(list)
     for path in sorted(files):
         inside = path.relative_to(folder)
-        if path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in inside.parts):
-            named[inside.with_suffix("").as_posix()].append(path)
+        if not any(part.startswith(".") for part in inside.parts) and (name := picture_name(path)):
+            named[inside.with_name(name).as_posix()].append(path)
     return dict(named)
+
+
+def picture_name(path: Path) -> str | None:
+    """Return a picture's name without its ending, None for other files.
+
+    Of a file without an ending, or with a number there as in a DICOM UID, the content decides.
+    """
+    ending = next((ending for ending in EXTENSIONS if path.name.lower().endswith(ending)), None)
+    if ending is not None:
+        return path.name[: -len(ending)] or None
+    if path.suffix.strip(".0123456789") or path.name == "DICOMDIR":
+        return None
+    try:
+        # Opening a pipe would wait for its writer for ever.
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return path.name if format_of(file.read(HEAD_BYTES)) else None
+    except OSError:  # whoever reads it says why
+        return path.name
 
 
 def _refuse(error: OSError) -> None:
@@ -72,7 +97,7 @@ def _refuse(error: OSError) -> None:
 def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> Pairing:
     """Match the pictures of two folders: a mask has its image's name, with or without the suffix.
 
-    Two files that claim one name are reported, and neither is used.
+    Two files that claim one name are reported, and neither is used. One folder may lie within the other.
 
     Args:
         images: folder of radiographs.
@@ -82,8 +107,8 @@ def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> P
     Raises:
         LungsegError: a folder is not there or may not be read.
     """
-    named_images = list_files(images)
-    named_masks = _by_image_name(list_files(masks), named_images, mask_suffix)
+    named_images = list_files(images, but=masks)
+    named_masks = _by_image_name(list_files(masks, but=images), named_images, mask_suffix)
     problems = [*_duplicates(named_images, "images"), *_duplicates(named_masks, "masks")]
     ambiguous = {problem.name for problem in problems}
     shared = sorted((named_images.keys() & named_masks.keys()) - ambiguous)
@@ -99,6 +124,17 @@ def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> P
         images=sum(map(len, named_images.values())),
         masks=sum(map(len, named_masks.values())),
     )
+
+
+def suffix_option(images: Iterable[Path], masks: Iterable[Path]) -> str:
+    """Return the command's option by which most of some lonely masks would find an image; empty where there is none."""
+    names = {picture_name(path) for path in images}
+    lonely = [name for path in masks if (name := picture_name(path))]
+    endings = Counter(name[cut:] for name in lonely for cut in range(1, len(name)) if name[:cut] in names)
+    suffix, count = max(endings.items(), key=lambda item: item[1], default=("", 0))
+    if 2 * count <= len(lonely):
+        return ""
+    return f"--mask-suffix{'=' if suffix.startswith('-') else ' '}{shlex.quote(suffix)}"
 
 
 def _by_image_name(masks: dict[str, list[Path]], images: dict[str, list[Path]], suffix: str) -> dict[str, list[Path]]:

@@ -22,6 +22,9 @@ from lungseg.files import atomic_path
 
 SECTIONS = ("train", "validation", "test")
 SETS = ("montgomery", "shenzhen", "other")
+# Of a run: the lists that it used, in the run's folder.
+RUN_SPLITS = "splits.json"
+_LEFT_OUT = "left_out"
 _PREFIXES = {"MCUCXR_": "montgomery", "CHNCXR_": "shenzhen"}
 _SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
@@ -40,29 +43,34 @@ def set_of(name: str) -> str:
     return next((found for prefix, found in _PREFIXES.items() if _stem(name).startswith(prefix)), "other")
 
 
-def split(names: Iterable[str], seed: int = 0, patients: str | PathLike | None = None) -> Split:
+def split(
+    names: Iterable[str], seed: int = 0, patients: str | PathLike | None = None, earlier: Split | None = None
+) -> Split:
     """Split cases into about 70 % train, 10 % validation and 20 % test.
 
-    Cases of the frozen lists keep their section. The others are drawn by a hash of seed and patient, stratified
-    by data set and by class (names that end in _0 or _1), all images of a patient together; the order of
-    the names does not matter.
+    Cases of an earlier split, and of the frozen lists, keep their section. The others are drawn by a hash of seed and
+    patient, stratified by data set and by class (names that end in _0 or _1), all images of a patient together; the
+    order of the names does not matter, but one name more can move others.
 
     Args:
         names: the cases' names.
         seed: another seed, another split.
         patients: what tells the patient; see `patient_rule`.
+        earlier: what the names were split into before.
 
     Raises:
-        LungsegError: images of one patient are in several frozen sections, or the patient rule fails.
+        LungsegError: images of one patient are in several fixed sections, or the patient rule fails.
     """
     sections = {section: [] for section in SECTIONS}
+    kept = {name: section for section in SECTIONS for name in (earlier or {}).get(section, ())}
     frozen = _frozen_sections()
     free = []
     for patient, members in _by_patient(names, patients).items():
-        taken = {frozen[_stem(name)] for name in members if _stem(name) in frozen}
+        taken = {kept.get(name) or frozen.get(_stem(name)) for name in members} - {None}
         if len(taken) > 1:
+            lists = f"{'' if earlier else 'frozen '}lists {' and '.join(sorted(taken))}"
             raise LungsegError(
-                f"images of one patient are in the frozen lists {' and '.join(sorted(taken))}",
+                f"images of one patient are in the {lists}",
                 patient,
                 "correct the rule that tells patients",
             )
@@ -130,8 +138,23 @@ def patient_rule(patients: str | PathLike | None) -> Callable[[str], str]:
     return lambda name: _patient((m := rule.search(name)) and m.group(min(1, rule.groups)), name, patients)
 
 
+def is_frozen(name: str) -> bool:
+    """Whether the frozen lists tell the section of a case."""
+    return _stem(name) in _frozen_sections()
+
+
+def trained_on(weights: str | PathLike) -> set[str]:
+    """Return the names of the cases that weights in a run's folder were trained on; none of weights elsewhere.
+
+    Raises:
+        LungsegError: the run's lists cannot be read.
+    """
+    lists = Path(weights).parent / RUN_SPLITS
+    return set(read_split(lists)["train"]) if lists.is_file() else set()
+
+
 def write_split(path: str | PathLike, sections: Split, seed: int) -> None:
-    """Write a split as JSON, whole or not at all.
+    """Write a split as JSON, whole or not at all; it may have a list "left_out" of cases in no section.
 
     Raises:
         LungsegError: the file cannot be written.
@@ -148,7 +171,8 @@ def read_split(path: str | PathLike) -> Split:
     """
     try:
         content = json.loads(Path(path).read_text("utf-8"))
-        sections = {section: [str(name) for name in content[section]] for section in SECTIONS}
+        lists = (*SECTIONS, _LEFT_OUT) if _LEFT_OUT in content else SECTIONS
+        sections = {name: [str(case) for case in content[name]] for name in lists}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LungsegError(
             "this is not a split: JSON with the lists train, validation and test", path, "correct or delete it"
@@ -160,6 +184,7 @@ def read_split(path: str | PathLike) -> Split:
     return sections
 
 
+@cache
 def _frozen_sections() -> dict[str, str]:
     return {
         stem: section for sections in frozen_splits().values() for section, stems in sections.items() for stem in stems
@@ -181,7 +206,7 @@ def _shuffled(groups: list[tuple[str, list[str]]], seed: int) -> list[tuple[str,
         patient, members = group
         stem = _stem(members[0])
         kind = stem[-2:] if stem.endswith(("_0", "_1")) else ""
-        return set_of(stem), kind, hashlib.sha256(f"{seed}:{patient}".encode()).digest()
+        return set_of(stem), kind, hashlib.sha256(f"{seed}:{patient}".encode(errors="surrogateescape")).digest()
 
     return sorted(groups, key=key)
 

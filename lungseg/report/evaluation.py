@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from lungseg import __version__
+from lungseg.data.splits import trained_on
 from lungseg.errors import LungsegError
 from lungseg.files import atomic_path
 from lungseg.images import draw_overlay, write_png
@@ -32,6 +33,7 @@ _LEGEND = (
     "Blue: predicted right lung (R), orange: predicted left lung (L), as the patient's sides; black and white dashes: "
     "reference."
 )
+_NAMES_SHOWN = 3
 _FIRST_COLUMNS = ("name", "set", "file")
 
 LoadCase = Callable[[dict], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -54,10 +56,12 @@ def write_evaluation(
         output_dir: folder to write to; earlier pictures in it are replaced.
         load_case: returns the (image, prediction, reference) of a row, each (H, W); called for the pictured ones.
         title: the page's title.
-        weights: file of the weights that were evaluated; named with its SHA-256.
+        weights: file of the weights that were evaluated; named with its SHA-256. Of cases that it was trained on,
+            as far as a run's lists beside it tell, the page and the summary warn.
 
     Returns:
-        The summary (see `lungseg.statistics.summarise`), with `title`, `weights` and `lungseg` (the version).
+        The summary (see `lungseg.statistics.summarise`), with `title`, `weights`, `warning` (a sentence or None) and
+        `lungseg` (the version).
 
     Raises:
         LungsegError: there is no case, or the folder cannot be written to.
@@ -66,7 +70,8 @@ def write_evaluation(
     if not rows:
         raise LungsegError("there is no case to report", output_dir, "evaluate at least one pair of image and mask")
     rows = sorted(rows, key=_worst_first)
-    summary = {"title": title, "lungseg": __version__, "weights": _weights(weights), **summarise(rows)}
+    summary = {"title": title, "lungseg": __version__, "weights": _weights(weights), "warning": _warning(rows, weights)}
+    summary |= summarise(rows)
     _write_csv(rows, output_dir / "cases.csv")
     with atomic_path(output_dir / "summary.json") as path:
         path.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -74,7 +79,8 @@ def write_evaluation(
     pictures = _draw(pictured_cases(rows), load_case, output_dir / "pictures")
     page = _page(rows, summary, (output_dir / "distribution.png").read_bytes(), pictures)
     with atomic_path(output_dir / "index.html") as path:
-        path.write_text(page, encoding="utf-8")
+        # A file name may hold bytes that are no UTF-8.
+        path.write_text(page, encoding="utf-8", errors="backslashreplace")
     return summary
 
 
@@ -111,10 +117,24 @@ def _weights(path: str | PathLike | None) -> dict | None:
     return {"file": Path(path).name, "sha256": digest}
 
 
+def _warning(rows: list[dict], weights: str | PathLike | None) -> str | None:
+    names = sorted({row["name"] for row in rows} & trained_on(weights)) if weights is not None else []
+    if not names:
+        return None
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return (
+        f"{len(names)} of the {len(rows)} cases have the names of cases that the weights were trained on "
+        f"({', '.join(names[:_NAMES_SHOWN])}{more}): unless they are other radiographs, their figures are too good."
+    )
+
+
 def _write_csv(rows: list[dict], path: Path) -> None:
     keys = [key for key in METRICS if any(key in row for row in rows)]
     columns = [*_FIRST_COLUMNS, *keys, "note"]
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(columns)
         for row in rows:
@@ -157,6 +177,7 @@ def _page(rows: list[dict], summary: dict, plot: bytes, pictures: list[str]) -> 
         summary["title"],
         [
             f'<p class="quiet">{escape(" · ".join(facts))}</p>',
+            *([f"<p><strong>{escape(summary['warning'])}</strong></p>"] if summary["warning"] else []),
             "<h2>Summary</h2>",
             *(
                 table(
