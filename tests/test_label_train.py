@@ -170,6 +170,14 @@ def labels_of(server) -> dict[str, list[str]]:
     return {name: sorted(study["labels"]) for name, study in listed.items()}
 
 
+def test_a_study_that_is_written_under_another_name_first_is_listed(server, studies):
+    write_png(studies / ".part", phantom((6, 9), (96, 72))[0])
+    (studies / ".part").rename(studies / "renamed.png")
+    server.wait(lambda: "renamed" in labels_of(server), 30)
+    (studies / "renamed.png").unlink()
+    server.wait(lambda: "renamed" not in labels_of(server), 30)
+
+
 def test_strategies_choose_among_what_has_no_label(server, studies):
     write_png(studies / "blank.png", np.full((96, 72), 100, np.uint8) + (np.arange(72) % 3).astype(np.uint8))
     for number in range(3):

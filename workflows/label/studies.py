@@ -35,7 +35,7 @@ class StudyFolder(LocalDatastore):
     """A folder of radiographs with their labels in `labels/<tag>/` and what is known of them in `datastore_v2.json`.
 
     MONAI Label's own class loses a label that is saved while its watcher reads the list again, leaves half a list when
-    it is killed, and forgets the label that another one replaces.
+    it is killed, forgets the label that another one replaces, and overlooks files that get their names by a move.
 
     Args:
         folder: the studies.
@@ -47,6 +47,9 @@ class StudyFolder(LocalDatastore):
         self._mutex = threading.RLock()
         self.replaced = Path(replaced)
         super().__init__(folder, labels_dir=LABELS, extensions=PATTERNS, auto_reload=watch)
+        if watch:
+            # Whoever writes with care gives a file its name when it is whole.
+            self._handler.on_moved = self._on_any_event
 
     def file_of(self, image_id: str) -> Path | None:
         """Return the file of a study, or None if there is no such study."""
