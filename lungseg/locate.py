@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import re
 from os import PathLike
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from lungseg.errors import LungsegError
 
 BUNDLE_NAME = "lung_cxr_segmentation"
 _MODEL_KEYS = ("network_def", "image_size", "clahe")
-# A name alone is looked up among MONAI's components.
-_NETWORK = re.compile(r"(monai\.networks\.nets\.[\w.]+|\w+)")
 
 
 def bundle_root() -> Path:
@@ -80,5 +77,17 @@ def _is_harmless(value, key: str = "") -> bool:
     if isinstance(value, list):
         return all(_is_harmless(part) for part in value)
     if key == "_target_":
-        return isinstance(value, str) and _NETWORK.fullmatch(value) is not None
+        return isinstance(value, str) and _is_network(value)
     return not (isinstance(value, str) and value.startswith(("$", "@", "%")))
+
+
+def _is_network(target: str) -> bool:
+    """Say whether a target is a class of MONAI's networks; modules of networks lead on to all that they import."""
+    from monai.networks import nets
+    from torch.nn import Module
+
+    name = target.rpartition(".")[2]
+    network = getattr(nets, name, None)
+    if not (isinstance(network, type) and issubclass(network, Module)):
+        return False
+    return target in (name, f"{nets.__name__}.{name}", f"{network.__module__}.{name}")

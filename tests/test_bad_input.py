@@ -220,7 +220,17 @@ def test_a_config_of_another_program_beside_weights_is_none_of_ours(command, pic
         assert command("predict", picture, "-o", tmp_path / "out", "--weights", tmp_path).status == 0
 
 
-@pytest.mark.parametrize("network", ["$open('{}', 'w')", {"_target_": "builtins.open", "file": "{}", "mode": "w"}])
+@pytest.mark.parametrize(
+    "network",
+    [
+        "$open('{}', 'w')",
+        {"_target_": "builtins.open", "file": "{}", "mode": "w"},
+        # What a module of networks imports, and what else MONAI has.
+        {"_target_": "monai.networks.nets.unet.warnings.sys.modules.__class__"},
+        {"_target_": "monai.networks.nets.unet.torch.save", "obj": 1, "f": "{}"},
+        {"_target_": "create_file_basename", "postfix": "", "input_file_name": "x", "folder_path": "{}"},
+    ],
+)
 def test_a_config_from_a_stranger_runs_no_code(command, run_folder, picture, tmp_path, network):
     shutil.copy(run_folder / "model.pt", tmp_path)
     told = json.dumps({"network_def": network, "image_size": 64, "clahe": False})

@@ -35,8 +35,8 @@ _SAFE_DECODERS = {
     JPEG2000Lossless: "pillow",
 }
 _DAMAGED = "copy or export it again"
-# How pydicom says that what it needs is not installed, or that what is installed cannot do it.
-_NO_DECODER = ("dependencies", "not support")
+# How pydicom (versions 2 and 3) says that what it needs is not installed, or that what is installed cannot do it.
+_NO_DECODER = ("dependencies", "not support", "No pixel data decoders", "no pixel data handlers")
 _JPEG, _JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
 # A table of offsets and, for JPEG 2000, a file header may come first.
 _SEARCHED = 4096
@@ -63,8 +63,8 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
         _check_frame(dataset, path)
     try:
         pixels = np.squeeze(dataset.pixel_array if _choose_safe_decoder(dataset, syntax) else decode_apart(path))
-    except (CrashError, RuntimeError, NotImplementedError) as error:
-        if isinstance(error, NotImplementedError) or any(words in str(error) for words in _NO_DECODER):
+    except (CrashError, RuntimeError) as error:
+        if any(words in str(error) for words in _NO_DECODER):
             what = f"no decoder for its pixel data ({syntax.name}) is installed"
             raise LungsegError(what, path, 'try pip install "lungseg[dicom]", or export it uncompressed') from error
         raise LungsegError(f"the pixel data ({syntax.name}) are damaged", path, _DAMAGED) from error
