@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
@@ -15,6 +17,9 @@ from lungseg.errors import LungsegError, UsageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+# What `atomic_path` writes to; no writer takes so long that it still does after these seconds.
+_TEMPORARY = re.compile(r"\..{0,40}\.[0-9a-f]{8}(\..{0,19})?", re.DOTALL)
+_ABANDONED = 600
 _NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT)
 
 
@@ -43,6 +48,16 @@ def atomic_path(path: str | PathLike) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: str | PathLike) -> None:
+    """Remove what writers left half done under `folder` because they were killed, as far as the disk lets go of it."""
+    for parent, _, names in os.walk(folder):
+        for name in filter(_TEMPORARY.fullmatch, names):
+            with suppress(OSError):
+                file = Path(parent, name)
+                if time.time() - file.stat().st_mtime > _ABANDONED:
+                    file.unlink()
 
 
 def usable_folder(path: str | PathLike) -> Path:

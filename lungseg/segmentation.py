@@ -14,7 +14,7 @@ import torch
 
 from lungseg.batch import Outcome
 from lungseg.errors import LungsegError, UsageError
-from lungseg.files import usable_folder
+from lungseg.files import remove_abandoned, usable_folder
 from lungseg.images import Inputs, find_radiographs
 from lungseg.ledger import content_hash, sources
 from lungseg.locate import weights_file
@@ -94,6 +94,9 @@ def predict(
         rows: list[Row] = []
         first = group.rank == 0
         usable_folder(output)
+        if first:
+            for kind in outputs.kinds:
+                remove_abandoned(output / kind)
         report = CsvReport(output / "report.csv") if first else None
         reused = 0
 
