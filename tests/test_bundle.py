@@ -115,6 +115,13 @@ def test_inference_equals_the_python_api_and_the_command_line(phantoms, tmp_path
                 np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / door / folder / name)), expected)
 
 
+def test_inference_on_a_folder_without_pictures_says_so(tmp_path):
+    settings = {"config_file": config("inference"), "meta_file": config("metadata"), "bundle_root": bundle_root()}
+    settings |= {"dataset_dir": tmp_path, "output_dir": tmp_path / "out"}
+    with pytest.raises(AssertionError, match=r"no file here matches \*\.png.*name the folder"):
+        run("run", *flags(settings))
+
+
 @pytest.mark.parametrize(
     ("names", "kind"),
     [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files become arrays, and arrays files."""
 
-from lungseg.images.inputs import Inputs, find_radiographs
+from lungseg.images.inputs import Inputs, find_radiographs, matching_files
 from lungseg.images.overlay import draw_overlay
 from lungseg.images.radiograph import Radiograph, read_radiograph
 from lungseg.images.writer import encode_png, write_png
@@ -13,6 +13,7 @@ __all__ = [
     "draw_overlay",
     "encode_png",
     "find_radiographs",
+    "matching_files",
     "read_radiograph",
     "write_png",
 ]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections import Counter, defaultdict
@@ -71,6 +72,18 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
     if not found:
         raise UsageError("no radiograph was named", remedy="name files or folders")
     return Inputs(_with_own_stems(_by_folder(found, named)), skipped)
+
+
+def matching_files(folder: str | PathLike, pattern: str) -> list[str]:
+    """List the files of `folder` whose names match `pattern` (as in `*.png`), in the order of their names.
+
+    Raises:
+        UsageError: none does.
+    """
+    found = sorted(filter(os.path.isfile, glob.glob(os.path.join(glob.escape(os.fspath(folder)), pattern))))
+    if not found:
+        raise UsageError(f"no file here matches {pattern}", Path(folder), "name the folder (dataset_dir) and a pattern")
+    return found
 
 
 def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> Iterator[Path]:
