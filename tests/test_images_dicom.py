@@ -87,6 +87,12 @@ def test_padding_becomes_as_dark_as_the_darkest_part(tmp_path, pixels, value, li
     np.testing.assert_array_equal(read_radiograph(tmp_path / "b.dcm").pixels, expected)
 
 
+@pytest.mark.parametrize("value", [65535, 63536])
+def test_padding_that_no_pixel_can_have_is_none(tmp_path, value):
+    radiograph = _read(tmp_path / "a.dcm", TWELVE, BitsStored=12, HighBit=11, PixelPaddingValue=value)
+    np.testing.assert_array_equal(radiograph.pixels, TWELVE)
+
+
 def test_padding_does_not_count_as_shown_by_a_window(tmp_path):
     padded = TWELVE.copy()
     padded[:, 10:] = 0
@@ -225,6 +231,37 @@ def test_bits_at_the_upper_end_of_their_words(tmp_path):
     np.testing.assert_array_equal(radiograph.pixels, TWELVE)
 
 
+@pytest.mark.parametrize("syntax", ["RLELossless", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless"])
+def test_compressed_bits_at_the_upper_end_of_their_words(tmp_path, syntax):
+    write_dicom(tmp_path / "a.dcm", TWELVE << 4)
+    compress(tmp_path / "a.dcm", syntax)
+    dataset = pydicom.dcmread(tmp_path / "a.dcm")
+    dataset.BitsStored, dataset.HighBit = 12, 15
+    dataset.save_as(tmp_path / "a.dcm")
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.dcm").pixels, TWELVE)
+
+
+def test_the_highest_bit_need_not_be_stated(tmp_path):
+    radiograph = _read(tmp_path / "a.dcm", TWELVE, BitsStored=12, HighBit=None)
+    np.testing.assert_array_equal(radiograph.pixels, TWELVE)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 2048, "WindowWidth": 4096}], ids=["no window", "window"])
+def test_a_negative_slope_turns_the_values_round(tmp_path, photometric, window):
+    rescaled = {"RescaleSlope": -1, "RescaleIntercept": 4095, "BitsStored": 12, "HighBit": 11}
+    radiograph = _read(tmp_path / "a.dcm", TWELVE, PhotometricInterpretation=photometric, **rescaled, **window)
+    shown = TWELVE if photometric == "MONOCHROME1" else 4095 - TWELVE
+    np.testing.assert_allclose(radiograph.pixels, shown, atol=1)
+
+
+def test_a_table_may_begin_below_zero_where_the_slope_is_negative(tmp_path):
+    item = _table([4096, 2**16 - 4095, 12], np.arange(4095, -1, -1, dtype="<u2").tobytes())
+    rescaled = {"RescaleSlope": -1, "RescaleIntercept": 0, "BitsStored": 12, "HighBit": 11}
+    radiograph = _read(tmp_path / "a.dcm", TWELVE, VOILUTSequence=[item], **rescaled)
+    np.testing.assert_array_equal(radiograph.pixels, TWELVE)
+
+
 def _table(descriptor: list[int], data: bytes) -> Dataset:
     item = Dataset()
     item.LUTDescriptor, item.LUTData = descriptor, data
@@ -340,6 +377,14 @@ def _jpeg_file(path: Path, change) -> Path:
     dataset["PixelData"].is_undefined_length = True
     dataset.save_as(path, write_like_original=False)
     return path
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_jpeg_of_twelve_bits(tmp_path, photometric):
+    stated = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": photometric}
+    plain = _read(tmp_path / "a.dcm", TWELVE, **stated).pixels
+    compress(tmp_path / "a.dcm", "JPEGExtendedProcess2_4")
+    np.testing.assert_allclose(read_radiograph(tmp_path / "a.dcm").pixels, plain, atol=40)
 
 
 def test_zeros_after_the_end_of_compressed_data_are_no_damage(tmp_path):

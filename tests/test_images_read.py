@@ -131,6 +131,31 @@ def test_the_preview_in_a_tiff_is_passed_over(tmp_path, first):
     np.testing.assert_array_equal(read_radiograph(tmp_path / "pages.tif").pixels, GREY16)
 
 
+@pytest.mark.parametrize("kind", ["u2", "i2", "i4", "f4"])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("tile", [None, (16, 32)], ids=["strips", "tiles"])
+def test_compressed_tiffs_of_either_byte_order(tmp_path, kind, byteorder, tile):
+    from tifffile import imwrite
+
+    values = GREY16.astype(kind)
+    imwrite(tmp_path / "a.tif", values, byteorder=byteorder, compression="zlib", photometric="minisblack", tile=tile)
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.tif").pixels, values)
+
+
+def test_a_jpeg_with_further_pictures_is_its_first(tmp_path):
+    colours = Image.fromarray(GREY).convert("RGB")
+    colours.save(tmp_path / "plain.jpg", quality=95)
+    colours.save(tmp_path / "more.jpg", "MPO", quality=95, save_all=True, append_images=[colours.resize((20, 16))])
+    expected = read_radiograph(tmp_path / "plain.jpg").pixels
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "more.jpg").pixels, expected)
+
+
+def test_a_letterbox_of_middle_grey_is_no_damage(tmp_path):
+    framed = np.pad(GREY, ((16, 16), (0, 2)), constant_values=128)
+    Image.fromarray(framed).save(tmp_path / "a.jpg", quality=95)
+    np.testing.assert_allclose(read_radiograph(tmp_path / "a.jpg").pixels, framed, atol=24)
+
+
 def test_fill_values_are_refused(tmp_path):
     from tifffile import imwrite
 

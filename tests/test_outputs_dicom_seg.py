@@ -217,8 +217,9 @@ def test_a_damaged_value_is_left_out(tmp_path):
         ({"SOPClassUID": "1.2.3.4.5"}, "of a 1.2.3.4.5"),
         ({"Rows": 70}, "shape"),
         ({"SeriesInstanceUID": ""}, "no SeriesInstanceUID"),
+        ({"PatientOrientation": ["R", "F"]}, "PatientOrientation says that it is mirrored"),
     ],
-    ids=["ct", "private class", "other size", "no series"],
+    ids=["ct", "private class", "other size", "no series", "mirrored"],
 )
 def test_what_cannot_be_done_is_told_in_words(tmp_path, attributes, reason):
     with pytest.raises(LungsegError, match=reason) as caught:

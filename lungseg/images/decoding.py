@@ -55,14 +55,12 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
     if syntax.is_private or not syntax.is_transfer_syntax:
         what = f"its transfer syntax {syntax} is private or unknown"
         raise LungsegError(what, path, "export it with a standard transfer syntax")
-    if not syntax.is_encapsulated:
-        return _justified(dataset)
-    if syntax == RLELossless:
-        return np.squeeze(dataset.pixel_array)
+    if not syntax.is_encapsulated or syntax == RLELossless:
+        return np.squeeze(justified(dataset))
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
         _check_frame(dataset, path)
     try:
-        pixels = np.squeeze(dataset.pixel_array if _choose_safe_decoder(dataset, syntax) else decode_apart(path))
+        pixels = np.squeeze(justified(dataset) if _choose_safe_decoder(dataset, syntax) else decode_apart(path))
     except (CrashError, RuntimeError) as error:
         if any(words in str(error) for words in _NO_DECODER):
             what = f"no decoder for its pixel data ({syntax.name}) is installed"
@@ -73,14 +71,15 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
     return pixels
 
 
-def _justified(dataset: Dataset) -> np.ndarray:
-    """Return pixels that are not compressed; old files have the bits in use at the upper end of each word."""
-    bits, spare = int(dataset.BitsStored), int(dataset.HighBit) + 1 - int(dataset.BitsStored)
+def justified(dataset: Dataset) -> np.ndarray:
+    """Return the `pixel_array`; old files have the bits in use at the upper end of each word."""
+    bits = int(dataset.BitsStored)
+    spare = int(dataset.get("HighBit") or bits - 1) + 1 - bits
     if spare <= 0:
-        return np.squeeze(dataset.pixel_array)
+        return dataset.pixel_array
     # Told of these bits alone, pydicom would take them from the lower end.
     dataset.BitsStored = bits + spare
-    pixels = np.squeeze(dataset.pixel_array) >> spare
+    pixels = dataset.pixel_array >> spare
     dataset.BitsStored = bits
     return pixels
 

@@ -12,6 +12,7 @@ from pydicom import Dataset
 
 from lungseg.errors import LungsegError, first_line
 from lungseg.images.dicom_source import Algorithm, derived_uids, read_reference
+from lungseg.images.views import is_flipped
 
 _REMEDY = "leave out dicom-seg for this file"
 # SNOMED CT, and the overlays' colours in CIELab (PS3.3, C.10.7.1.1).
@@ -37,9 +38,12 @@ def encode_dicom_seg(
             threads may change a pixel: an archive then keeps one segmentation however often it is made.
 
     Raises:
-        LungsegError: the source is no DICOM file, or lacks what a segmentation has to repeat.
+        LungsegError: the source is no DICOM file, or lacks what a segmentation has to repeat, or is mirrored: the
+            names of the lungs, which go by the picture, would contradict what it states of its sides.
     """
     reference = read_reference(source, "DICOM SEG", _REMEDY)
+    if is_flipped(reference):
+        raise LungsegError("its PatientOrientation says that it is mirrored", source, _REMEDY)
     file = io.BytesIO()
     try:
         _segmentation(labels, reference, algorithm, one_per_source).save_as(file)

@@ -56,24 +56,36 @@ def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
         return None
     if not isinstance(limit, int):
         limit = value
-    # Either may have been read with the wrong sign.
-    ends = _used_bits(np.array((value, limit)).astype(stored.dtype), dataset)
-    padding = (stored >= ends.min()) & (stored <= ends.max())
+    ends = [_with_its_sign(end, dataset) for end in (value, limit)]
+    if None in ends:
+        return None
+    padding = (stored >= min(ends)) & (stored <= max(ends))
     return padding if padding.any() and not padding.all() else None
+
+
+def _with_its_sign(value: int, dataset: Dataset) -> int | None:
+    """Return a value that may have been read with the wrong sign; None for one that no pixel can have."""
+    low, high = _stored_range(dataset)
+    allocated = 2 ** int(dataset.BitsAllocated)
+    return next((one for one in (value, value - allocated, value + allocated) if low <= one <= high), None)
+
+
+def _stored_range(dataset: Dataset) -> tuple[int, int]:
+    bits = int(dataset.BitsStored)
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dataset.PixelRepresentation else (0, 2**bits - 1)
 
 
 def _modality(stored: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, float, float]:
     table = _first_table(dataset, "ModalityLUTSequence", signed=bool(dataset.PixelRepresentation))
     if table is not None:
         return _look_up(stored, *table)
-    bits = int(dataset.BitsStored)
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dataset.PixelRepresentation else (0, 2**bits - 1)
+    low, high = _stored_range(dataset)
     slope, intercept = first_number(dataset, "RescaleSlope"), first_number(dataset, "RescaleIntercept")
     if slope is None or intercept is None or (slope, intercept) == (1, 0) or not slope:
         return stored, low, high
     values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    # A negative slope turns the range around; an inversion needs the sum of its ends alone.
-    return values, low * slope + intercept, high * slope + intercept
+    # A negative slope turns the range around.
+    return values, *sorted((low * slope + intercept, high * slope + intercept))
 
 
 def _values_of_interest(

@@ -8,6 +8,8 @@ import numpy as np
 END = b"\xff\xd9"
 # The middle of the range, which blocks without any coefficient have.
 _FILL = 128
+# Blocks have so many rows.
+_ROWS = 8
 # Noughts are among the codes of a picture, but not that many in a row.
 _NOUGHTS = bytes(64)
 
@@ -24,5 +26,10 @@ def ends_well(data: bytes) -> bool:
 
 
 def is_filled_up(pixels: np.ndarray) -> bool:
-    """Say whether the last rows of what was decoded, (H, W) or (H, W, 3) uint8 as stored, are a decoder's filling."""
-    return pixels.dtype == np.uint8 and bool((pixels[-8:] == _FILL).all())
+    """Say whether the last rows of what was decoded, (H, W) or (H, W, 3) uint8 as stored, are a decoder's filling.
+
+    Rows of the same grey above a picture are a letterbox's, and so are then those below it.
+    """
+    if pixels.dtype != np.uint8 or (pixels[-_ROWS:] != _FILL).any():
+        return False
+    return bool((pixels[:_ROWS] != _FILL).any() or (pixels == _FILL).all())

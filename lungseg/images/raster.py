@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ from lungseg.images.limits import TOO_LARGE, check_size
 from lungseg.images.radiograph import Radiograph
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
+# What Pillow calls a JPEG file, and one with further pictures behind the first.
+_JPEG = ("JPEG", "MPO")
+# Big-endian values and the same ones in this machine's order, in Pillow's words.
+_NATIVE = {"I;16BS": "I;16S", "I;32BS": "I;32S", "F;32BF": "F;32F"}
 _DAMAGED = "copy or export it again"
 _DEEP_MODES = ("I", "F")
 # Tags of TIFF, and their values.
@@ -43,7 +48,8 @@ def read_raster(path: Path) -> Radiograph:
         with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
             if image.format == "TIFF":
                 image.seek(page)
-            if image.format == "JPEG" and is_filled_up(_last_rows(image)):
+                _in_native_order(image)
+            if image.format in _JPEG and is_filled_up(np.asarray(image)):
                 raise LungsegError("the picture is damaged or cut short", path, _DAMAGED)
             deep_colours = _has_deep_colours(image)
             ImageOps.exif_transpose(image, in_place=True)
@@ -65,8 +71,8 @@ def read_raster(path: Path) -> Radiograph:
 
 def _refuse_by_header(image: Image.Image, path: Path) -> int:
     """Return the number of the page that holds the picture."""
-    # A camera's JPEG may carry a preview as a second picture (MPO).
-    pages = [0] if image.format == "JPEG" else list(range(getattr(image, "n_frames", 1)))
+    # A camera's JPEG may carry a preview as a second picture.
+    pages = [0] if image.format in _JPEG else list(range(getattr(image, "n_frames", 1)))
     if image.format == "TIFF":
         pages = [page for page in pages if not _is_reduced(image, page)] if len(pages) > 1 else pages
         image.seek(pages[0] if pages else 0)
@@ -84,8 +90,15 @@ def _is_reduced(image: Image.Image, page: int) -> bool:
     return bool(image.tag_v2.get(_KIND_OF_PAGE, 0) & 1)
 
 
-def _last_rows(image: Image.Image) -> np.ndarray:
-    return np.asarray(image.crop((0, image.height - 8, *image.size)))
+def _in_native_order(image: Image.Image) -> None:
+    """Tell Pillow that libtiff has turned the bytes of a big-endian file's deep values round already."""
+    if sys.byteorder == "little":
+        image.tile = [
+            tile._replace(args=(_NATIVE.get(tile.args[0], tile.args[0]), *tile.args[1:]))
+            if tile.codec_name == "libtiff"
+            else tile
+            for tile in image.tile
+        ]
 
 
 def _has_deep_colours(image: Image.Image) -> bool:
