@@ -10,16 +10,20 @@ import sys
 import threading
 from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
 from label_support import free_port, require_environment
 
 from lungseg.data import phantom
+from lungseg.errors import LungsegError
 from lungseg.images import write_png
+from lungseg.locate import weights_file
 from lungseg.workflows.label import environment
 from lungseg.workflows.label.check import check
 from lungseg.workflows.label.lessons import assign
+from lungseg.workflows.label.segmenter import Segmenter
 from lungseg.workflows.label.survey import Survey
 from lungseg.workflows.label.versions import Versions
 from lungseg.workflows.label.work import default_work_folder
@@ -208,6 +212,31 @@ def test_the_active_weights_are_asked_for_once_a_listing(tmp_path):
     survey = Survey(tmp_path / "survey.json", None, active)
     assert set(survey.findings()) == set(known) - {"0"}
     assert active.asked == 1
+
+
+def test_what_a_service_did_not_give_is_looked_at_later(tmp_path):
+    write_png(tmp_path / "study.png", phantom(1, (128, 160))[0])
+
+    class Studies:
+        given = False
+
+        def list_images(self) -> list[str]:
+            return ["study"]
+
+        def file_of(self, image_id: str) -> Path:
+            if not self.given:
+                raise LungsegError("the service does not answer")
+            return tmp_path / f"{image_id}.png"
+
+    studies = Studies()
+    versions = Versions(tmp_path / "versions", weights_file("shipped"))
+    survey = Survey(tmp_path / "survey.json", studies, Segmenter(versions))
+    survey.look_through()
+    assert survey.findings()["study"] == {"error": "the service does not answer."}
+    studies.given = True
+    survey.look_through()
+    assert survey.findings()["study"]["quality"] > 0
+    assert "error" not in survey.findings()["study"]
 
 
 def test_a_version_without_a_record_is_none(tmp_path):

@@ -15,7 +15,6 @@ from label_support import MODEL
 from PIL import Image
 
 from lungseg.images import find_radiographs
-from lungseg.workflows.label.listing import split_name
 
 STUDIES = ("phantom-0", "phantom-1", "phantom-2", "photo", "real one (1)", "1.2.3")
 
@@ -28,10 +27,7 @@ def predicted(label_studies, tmp_path_factory) -> dict[str, tuple[np.ndarray, di
     folder = tmp_path_factory.mktemp("predicted")
     files = [path for path, _ in find_radiographs([label_studies], label_studies / "labels").radiographs]
     rows = predict([path for path in files if path.parent == label_studies], folder, workers=1)
-    return {
-        split_name(row.file.rsplit("/", 1)[-1])[0]: (np.asarray(Image.open(folder / "labels" / f"{row.name}.png")), row)
-        for row in rows
-    }
+    return {row.name: (np.asarray(Image.open(folder / "labels" / f"{row.name}.png")), row) for row in rows}
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -104,6 +104,13 @@ def test_paint_undo_save_and_reload(browser, page, label_server, tmp_path):
         for cy in range(int(cy0) - 20, int(cy0) + 21)
     }
 
+    # A stroke in the place of one that was saved and taken back is not saved.
+    browser.click("#undo")
+    browser.drag(page.at(40, 60), page.at(40, 90))
+    assert page.changed()
+    page.save()
+    labels = saved(label_server)
+
     again = Page(browser, label_server.url, STUDY)
     again.save()  # opened with the saved label, and saved as it is
     np.testing.assert_array_equal(saved(label_server), labels)
@@ -126,6 +133,18 @@ def test_a_polygon_where_the_picture_was_zoomed_and_moved(browser, page, label_s
     outside = np.ones(labels.shape, dtype=bool)
     outside[198:242, 198:262] = False
     np.testing.assert_array_equal(labels[outside], before[outside])
+
+
+def test_a_polygon_that_was_begun_stays_with_its_study(browser, page, label_server):
+    drawn = "return Boolean(Konva.stages[0].findOne('.polygon'))"
+    browser.click("[data-tool='polygon']")
+    for corner in ((200, 200), (260, 200)):
+        browser.drag(page.at(*corner))
+    assert browser.run(drawn)
+    browser.click("#next")
+    page.settled()
+    assert browser.run("return document.getElementById('study').textContent") != STUDY
+    assert not browser.run(drawn)
 
 
 def test_the_window_changes_the_picture_and_not_the_labels(browser, page, label_server):

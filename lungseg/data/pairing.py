@@ -12,9 +12,8 @@ from pathlib import Path
 
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, Problem
 from lungseg.errors import LungsegError
-from lungseg.images.formats import HEAD_BYTES, format_of
+from lungseg.images.formats import ENDINGS, HEAD_BYTES, format_of, split_ending
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii", ".nii.gz")
 MASK_SUFFIX = "_mask"
 
 Label = Path | tuple[Path, Path]
@@ -74,9 +73,9 @@ def picture_name(path: Path) -> str | None:
 
     Of a file without an ending, or with a number there as in a DICOM UID, the content decides.
     """
-    ending = next((ending for ending in EXTENSIONS if path.name.lower().endswith(ending)), None)
-    if ending is not None:
-        return path.name[: -len(ending)] or None
+    if path.name.lower().endswith(ENDINGS):
+        parts = split_ending(path.name)
+        return parts[0] if parts else None
     if path.suffix.strip(".0123456789") or path.name == "DICOMDIR":
         return None
     try:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The formats are told apart by content, never by name."""
+"""The formats are told apart by content; names tell what results are called, and which files a folder offers."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 Format = Literal["dicom", "raster", "nifti"]
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii", ".nii.gz")
 
 # What `format_of` wants to see.
 HEAD_BYTES = 348
@@ -19,6 +22,14 @@ _BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|.\0\0\0)|\0\x08\0.[A-Z]{2}"
 _NIFTI_1 = (b"n+1\0", b"ni1\0")
 _NIFTI_2 = (b"n+2\0", b"ni2\0")
 _GZIP = b"\x1f\x8b"
+
+
+def split_ending(name: str, endings: Sequence[str] = ENDINGS) -> tuple[str, str] | None:
+    """Return a file's name without its ending, and the ending; None for other endings, and for an ending alone."""
+    for ending in endings:
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)], name[-len(ending) :]
+    return None
 
 
 def format_of(head: bytes) -> Format | None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lungseg.errors import LungsegError, UsageError
+from lungseg.images.formats import ENDINGS, split_ending
 
 # Taken off to name the output; any other ending may be a part of the name, as in a DICOM UID.
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii.gz", ".nii", ".bmp", ".gif")
+_PICTURES = (*ENDINGS, ".bmp", ".gif")
 _NO_PICTURES = re.compile(
     r"\.(bib|cfg|csv|db|docx?|html?|ini|ipynb|jsonl?|log|md|odt|onnx|pdf|pth?|py|rst|sh|tar|tgz|toml|tsv|txt"
     r"|xlsx?|xml|ya?ml|zip)$|^(\.|(dicomdir|license|makefile|readme)$)",
@@ -147,11 +148,8 @@ def _with_own_stems(files: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
 
 def _split(relative: Path) -> tuple[Path, str]:
     """Return the path without the ending of a picture file, and that ending without its dots."""
-    name = relative.name
-    for ending in _PICTURES:
-        if name.lower().endswith(ending) and len(name) > len(ending):
-            return relative.with_name(name[: -len(ending)]), ending.replace(".", "")
-    return relative, ""
+    parts = split_ending(relative.name, _PICTURES)
+    return (relative.with_name(parts[0]), parts[1].lower().replace(".", "")) if parts else (relative, "")
 
 
 def _key(stem: Path) -> str:

@@ -6,18 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungseg.images import find_radiographs
+from lungseg.images.formats import ENDINGS, split_ending
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".nii.gz", ".nii")
 PATTERNS = [f"*{form}" for ending in ENDINGS for form in (ending, ending.upper())]
 LABELS = "labels"
-
-
-def split_name(name: str) -> tuple[str, str] | None:
-    """Return a file's name without its ending, and the ending; None for other endings."""
-    for ending in ENDINGS:
-        if name.lower().endswith(ending) and len(name) > len(ending):
-            return name[: -len(ending)], name[-len(ending) :]
-    return None
 
 
 def look_into(folder: Path) -> tuple[list[Path], list[str], list[str]]:
@@ -29,7 +21,7 @@ def look_into(folder: Path) -> tuple[list[Path], list[str], list[str]]:
     """
     studies, told, below, seen = [], [], [], {}
     for path, _ in find_radiographs([folder], exclude=folder / LABELS).radiographs:
-        inside, parts = path.relative_to(folder), split_name(path.name)
+        inside, parts = path.relative_to(folder), split_ending(path.name)
         if len(inside.parts) > 1:
             below.append(f"{inside}: it lies in a sub-folder; only the files of the folder itself are listed")
         elif parts is None:

@@ -16,8 +16,9 @@ from monailabel.datastore.local import DataModel, LocalDatastore
 
 from lungseg.files import atomic_path
 from lungseg.images import write_png
+from lungseg.images.formats import split_ending
 from lungseg.workflows.label.labelmaps import decode
-from lungseg.workflows.label.listing import LABELS, PATTERNS, split_name
+from lungseg.workflows.label.listing import LABELS, PATTERNS
 
 
 def _locked(method: Callable) -> Callable:
@@ -160,7 +161,7 @@ class StudyFolder(LocalDatastore):
 
     def _to_id(self, file: str) -> tuple[str, str]:
         """Take the ending off the end alone: MONAI Label takes every occurrence in a name."""
-        return split_name(file) or super()._to_id(file)
+        return split_ending(file) or super()._to_id(file)
 
 
 def _escaped(name: str) -> str:

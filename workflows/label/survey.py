@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from lungseg.errors import LungsegError, first_line
-from lungseg.predictor import Prediction
 from lungseg.workflows.label.descriptors import descriptor, thumbnail_bytes
 from lungseg.workflows.label.segmenter import Segmenter
 from lungseg.workflows.label.work import read_json, write_json
@@ -37,6 +36,8 @@ class Survey:
     def __init__(self, file: Path, studies, segmenter: Segmenter) -> None:
         self.file, self.studies, self.segmenter = Path(file), studies, segmenter
         self._findings: dict[str, dict] = read_json(self.file, {})
+        # What a service did not give is asked for again, in each round.
+        self._unreachable: dict[str, dict] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -49,7 +50,8 @@ class Survey:
         """Return what is known of each study with the active weights, without those that were not looked at yet."""
         weights = self.segmenter.loaded()[2]
         with self._lock:
-            return {image_id: found for image_id, found in self._findings.items() if found["weights"] == weights}
+            known = {image_id: found for image_id, found in self._findings.items() if found["weights"] == weights}
+            return self._unreachable | known
 
     def descriptor(self, image_id: str) -> np.ndarray | None:
         """Return a thumbnail of a study as (256,) float32 with mean 0 and length 1; None where it is not known."""
@@ -58,51 +60,58 @@ class Survey:
             return None
         return descriptor(bytes.fromhex(found["thumbnail"]))
 
-    def note(self, image_id: str, prediction: Prediction, weights: str) -> None:
-        """Remember a segmentation that was made for another reason."""
-        finding = {
-            "weights": weights,
-            "quality": prediction.quality,
-            "flags": prediction.flags,
-            "thumbnail": thumbnail_bytes(prediction.radiograph.pixels).hex(),
-        }
-        with self._lock:
-            self._findings[image_id] = finding
-
     def _run(self) -> None:
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         pause = threading.Event()
         while True:
             try:
-                self._look_through()
+                self.look_through()
             except Exception:  # whatever happens to one round, the next one is tried
                 logger.exception("the survey of the studies was interrupted")
             pause.wait(_PAUSE)
 
-    def _look_through(self) -> None:
+    def look_through(self) -> None:
+        """Look at each study that was not looked at yet with the active weights."""
         unsaved, known = 0, self.findings()
         for image_id in self.studies.list_images():
-            if image_id not in known:
-                self._look_at(image_id)
-                unsaved += 1
+            if image_id not in known or image_id in self._unreachable:
+                unsaved += self._look_at(image_id)
             if unsaved >= _SAVE_EVERY:
                 self._save()
                 unsaved = 0
         if unsaved:
             self._save()
 
-    def _look_at(self, image_id: str) -> None:
+    def _look_at(self, image_id: str) -> bool:
+        """Look at a study, and return whether there is something to remember of it."""
+        try:
+            file = self.studies.file_of(image_id)
+        except Exception as error:  # a service can answer anything, or not at all
+            with self._lock:
+                self._unreachable[image_id] = {"error": _told(error)}
+            return False
         weights = self.segmenter.loaded()[2]
         try:
-            prediction, _, weights = self.segmenter(self.studies.file_of(image_id))
-            self.note(image_id, prediction, weights)
+            prediction, _, weights = self.segmenter(file)
+            finding = {
+                "weights": weights,
+                "quality": prediction.quality,
+                "flags": prediction.flags,
+                "thumbnail": thumbnail_bytes(prediction.radiograph.pixels).hex(),
+            }
         except Exception as error:  # whatever one picture does to the libraries, the others are still looked at
-            reason = str(error) if isinstance(error, LungsegError) else first_line(error)
-            with self._lock:
-                self._findings[image_id] = {"weights": weights, "error": reason}
+            finding = {"weights": weights, "error": _told(error)}
+        with self._lock:
+            self._unreachable.pop(image_id, None)
+            self._findings[image_id] = finding
+        return True
 
     def _save(self) -> None:
         with self._lock:
             content = dict(self._findings)
         write_json(self.file, content)
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, LungsegError) else first_line(error)

@@ -13,8 +13,8 @@ from fastapi import UploadFile
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lungseg.images.formats import split_ending
 from lungseg.images.limits import MAX_PIXELS
-from lungseg.workflows.label.listing import split_name
 
 # The largest radiograph with 16 bits per pixel, and what a form takes besides.
 MAX_UPLOAD = 2 * MAX_PIXELS + 2**20
@@ -67,7 +67,7 @@ class _TooLargeError(Exception):
 @contextmanager
 def saved(upload: UploadFile) -> Iterator[Path]:
     """Yield a temporary file with an upload's content; of its name the known endings alone are kept."""
-    parts = split_name(Path(upload.filename or "").name)
+    parts = split_ending(Path(upload.filename or "").name)
     with tempfile.TemporaryDirectory(prefix="lungseg-") as folder:
         file = Path(folder, f"upload{parts[1].lower() if parts else ''}")
         with open(file, "wb") as opened:

@@ -17,16 +17,22 @@ export class LabelMap {
     this.undone = [];
     this.before = null;
     this.dirty = null;
+    this.strokes = 0;
+    this.oldest = 0;
     this.saved = 0;
-    this.count = 0;
+  }
+
+  // The number of the stroke that made the label map what it is: no two strokes share one, undone ones included.
+  get state() {
+    return this.steps.at(-1)?.number ?? this.oldest;
   }
 
   get changed() {
-    return this.count !== this.saved;
+    return this.state !== this.saved;
   }
 
   markSaved() {
-    this.saved = this.count;
+    this.saved = this.state;
   }
 
   begin() {
@@ -38,10 +44,11 @@ export class LabelMap {
   end() {
     const rect = this.dirty;
     if (rect) {
-      this.steps.push({ rect, old: cut(this.before, this.width, rect), now: cut(this.values, this.width, rect) });
-      if (this.steps.length > MOST_STEPS) this.steps.shift();
+      this.strokes += 1;
+      const [old, now] = [cut(this.before, this.width, rect), cut(this.values, this.width, rect)];
+      this.steps.push({ number: this.strokes, rect, old, now });
+      if (this.steps.length > MOST_STEPS) this.oldest = this.steps.shift().number;
       this.undone = [];
-      this.count += 1;
     }
     this.before = this.dirty = null;
     return rect;
@@ -51,7 +58,6 @@ export class LabelMap {
     const step = this.steps.pop();
     if (!step) return null;
     this.undone.push(step);
-    this.count -= 1;
     paste(this.values, this.width, step.rect, step.old);
     return step.rect;
   }
@@ -60,7 +66,6 @@ export class LabelMap {
     const step = this.undone.pop();
     if (!step) return null;
     this.steps.push(step);
-    this.count += 1;
     paste(this.values, this.width, step.rect, step.now);
     return step.rect;
   }

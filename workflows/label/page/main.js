@@ -43,7 +43,7 @@ async function step(what, work) {
 
 async function refresh() {
   try {
-    [studies] = [await api.listStudies()];
+    studies = await api.listStudies();
     const { active, training } = await api.listVersions();
     find("model").textContent = `Weights: version ${active}` + (training ? `; version ${training.version} is in training` : "");
   } catch (error) {
@@ -59,11 +59,12 @@ async function refresh() {
 
 async function open(id) {
   if (viewer.labels?.changed && !window.confirm("Leave this study without saving what you drew?")) return;
-  await step(`Opening ${id} …`, async () => {
+  const opened = await step(`Opening ${id} …`, async () => {
     const bitmap = await createImageBitmap(await api.loadPicture(id));
     current = id;
     viewer.drawn = false;
     viewer.show(bitmap);
+    tools.abandon();
     const study = studies.find((one) => one.id === id);
     describe(study);
     let told = "Opened with its final label";
@@ -72,7 +73,7 @@ async function open(id) {
     viewer.labels.forget();
     return told;
   });
-  location.hash = encodeURIComponent(id);
+  if (opened) location.hash = encodeURIComponent(id);
   await refresh();
 }
 

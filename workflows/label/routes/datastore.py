@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Form, HTTPException, UploadFile
 
 from lungseg.images import read_radiograph
-from lungseg.workflows.label.listing import split_name
+from lungseg.images.formats import split_ending
 from lungseg.workflows.label.requests import AsAnnotator, known_study, parameters, plain_name, the_app
 from lungseg.workflows.label.uploads import saved
 
@@ -42,7 +42,7 @@ def add_image(
     params: str = Form("{}"),
 ) -> dict:
     """Add a radiograph to the studies."""
-    parts = split_name(Path(file.filename or "").name)
+    parts = split_ending(Path(file.filename or "").name)
     if parts is None:
         raise HTTPException(400, "the file's name has no known ending; name it .png, .jpg, .tif, .dcm or .nii.gz.")
     name = plain_name(image or parts[0], "name of a study")
