@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from lungseg.errors import LungsegError, first_line
+from lungseg.errors import LungsegError, in_a_sentence
 from lungseg.files import disk_is_to_blame
 from lungseg.ledger import Ledger, content_hash
 from lungseg.measures import measures
@@ -56,10 +56,19 @@ class BatchSegmenter:
         outputs: what writes.
         ledger: tells what is done, and is told.
         overwrite: do again what is done.
+        strict: what is flagged has failed.
     """
 
-    def __init__(self, predictor: Predictor, outputs: Outputs, ledger: Ledger, overwrite: bool = False) -> None:
-        self.predictor, self.outputs, self.ledger, self.overwrite = predictor, outputs, ledger, overwrite
+    def __init__(
+        self,
+        predictor: Predictor,
+        outputs: Outputs,
+        ledger: Ledger,
+        overwrite: bool = False,
+        strict: bool = False,
+    ) -> None:
+        self.predictor, self.outputs, self.ledger = predictor, outputs, ledger
+        self.overwrite, self.strict = overwrite, strict
         self._disk_failed = False
 
     def __call__(self, files: Sequence[tuple[Path, Path]]) -> list[Outcome]:
@@ -80,6 +89,8 @@ class BatchSegmenter:
             task.content = content_hash(task.path)
             task.kinds = self.ledger.kinds(task.stem)
             row = None if self.overwrite else self.ledger.find(task.stem, task.content)
+            if row and self.strict and row.status == "flagged":
+                row = None
             if row and all(file.is_file() for file in self.outputs.targets(task.stem, task.kinds).values()):
                 task.outcome = Outcome(replace(row, file=str(task.path)), reused=True)
 
@@ -112,6 +123,9 @@ class BatchSegmenter:
             began = time.perf_counter()
             try:
                 prediction = self.predictor.finish(task.prepared, task.logits)
+                if self.strict and prediction.flags:
+                    self._refuse(task, prediction)
+                    continue
                 self.ledger.forget(task.stem)
                 left_out = self.outputs.write(prediction, task.path, task.stem)
                 seconds = sum(task.prepared.seconds.values()) + time.perf_counter() - began
@@ -122,7 +136,15 @@ class BatchSegmenter:
                 task.outcome = Outcome(row)
             except Exception as error:
                 self._fail(task, error, isinstance(error, LungsegError) and disk_is_to_blame(error))
-            task.prepared = task.logits = None
+            finally:
+                task.prepared = task.logits = None
+
+    def _refuse(self, task: _Task, prediction: Prediction) -> None:
+        """Let a flagged radiograph fail, but tell what was seen of it."""
+        reasons = "; ".join(prediction.flags.values())
+        self._fail(task, LungsegError(reasons, task.path, "look at it, and segment it without --strict"))
+        row = replace(task.outcome.row, quality=prediction.quality, flags=" ".join(prediction.flags))
+        task.outcome = replace(task.outcome, row=row)
 
     def _fail(self, task: _Task, error: Exception, fatal: bool = False) -> None:
         """Note the failure, and remove what an earlier run wrote: it was of another content, or is no longer whole.
@@ -154,7 +176,5 @@ def _row(task: _Task, prediction: Prediction, left_out: str, seconds: float) -> 
 
 
 def _failed(path: Path, error: Exception) -> Row:
-    if not isinstance(error, LungsegError):
-        what = f"it could not be segmented ({first_line(error)})"
-        error = LungsegError(what, path, "report it, with the file")
-    return Row(file=str(path), status="failed", reason=str(error))
+    reason = str(in_a_sentence(error, "it could not be segmented", path))
+    return Row(file=str(path), status="failed", reason=reason)

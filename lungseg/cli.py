@@ -18,6 +18,7 @@ from lungseg.engines import ENGINES, EXPORT_FORMATS, PRECISIONS
 from lungseg.errors import LungsegError, UsageError, first_line
 from lungseg.outputs import DEFAULT_KINDS, KINDS
 from lungseg.startup import hush_libraries, leave_out_monai_deploy
+from lungseg.wording import printable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,8 +81,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lungseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_predict(commands.add_parser("predict", help="segment radiographs"))
+    _add_train(commands.add_parser("train", help="train on a folder of radiographs and masks"))
+    _add_evaluate(commands.add_parser("evaluate", help="measure weights on radiographs with masks"))
+    _add_check(commands.add_parser("check-data", help="pair images with masks and say what is wrong"))
+    what = "segment, train and evaluate in about two minutes, with nothing to download"
+    demo = commands.add_parser("demo", help=what)
+    demo.add_argument("--output", default="lungseg-demo", help="folder for the results (default: lungseg-demo)")
+    demo.set_defaults(run=_demo)
+    what = "write the network as ONNX and OpenVINO files, compared with PyTorch"
+    _add_export(commands.add_parser("export", help=what))
+    deploy = commands.add_parser("deploy", help="DICOM studies in, DICOM results out: the MONAI Deploy application")
+    _add_deploy(deploy.add_subparsers(required=True, metavar="run|watch"))
+    label = commands.add_parser("label", help="annotate in the browser, and train on it: the MONAI Label app")
+    _add_label(label.add_subparsers(required=True, metavar="start|check"))
+    pack = commands.add_parser("pack", help="zip the bundle with its code")
+    pack.add_argument("--output", default="lung_cxr_segmentation.zip", help="file to write")
+    pack.set_defaults(run=_pack)
+    return parser
 
-    predict = commands.add_parser("predict", help="segment radiographs")
+
+def _add_predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders: PNG, JPEG, TIFF, DICOM, NIfTI")
     predict.add_argument(
         "-o", "--output", required=True, help="folder for the reports, and for a folder of each kind of output"
@@ -101,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--overwrite", action="store_true", help="segment again what an earlier run finished")
     predict.add_argument(
+        "--strict", action="store_true", help="a flagged radiograph has failed: nothing is written of it"
+    )
+    predict.add_argument(
         "--save",
         action="extend",
         type=lambda text: text.split(","),
@@ -112,7 +135,8 @@ def _parser() -> argparse.ArgumentParser:
         predict.add_argument(f"--no-{kind}", action="append_const", dest="leave_out", const=kind, help=f"no {kind}")
     predict.set_defaults(run=_predict, leave_out=[])
 
-    train = commands.add_parser("train", help="train on a folder of radiographs and masks")
+
+def _add_train(train: argparse.ArgumentParser) -> None:
     _add_data(train)
     train.add_argument("--output", default="runs/lungs", help="folder of the run (default: runs/lungs)")
     train.add_argument("--epochs", type=_at_least_one, help="at most so many epochs")
@@ -123,7 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--config", nargs="+", default=[], metavar="ID=VALUE", help="override items of train.json")
     train.set_defaults(run=_train)
 
-    evaluate = commands.add_parser("evaluate", help="measure weights on radiographs with masks")
+
+def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     _add_data(evaluate)
     evaluate.add_argument("--split", default="test", choices=["train", "validation", "test", "all"])
     _add_weights(evaluate)
@@ -131,19 +156,15 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--config", nargs="+", default=[], metavar="ID=VALUE", help="override items of the config")
     evaluate.set_defaults(run=_evaluate)
 
-    check = commands.add_parser("check-data", help="pair images with masks and say what is wrong")
+
+def _add_check(check: argparse.ArgumentParser) -> None:
     _add_data(check, positional=True)
     check.add_argument("--sheet", default="contact-sheet.png", help="picture to write (default: contact-sheet.png)")
     check.add_argument("--strict", action="store_true", help="any problem is an error")
     check.set_defaults(run=_check_data)
 
-    demo = commands.add_parser(
-        "demo", help="segment, train and evaluate in about two minutes, with nothing to download"
-    )
-    demo.add_argument("--output", default="lungseg-demo", help="folder for the results (default: lungseg-demo)")
-    demo.set_defaults(run=_demo)
 
-    export = commands.add_parser("export", help="write the network as ONNX and OpenVINO files, compared with PyTorch")
+def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("-o", "--output", required=True, help="folder for model.onnx, model.xml and model.bin")
     _add_weights(export)
     export.add_argument(
@@ -157,16 +178,6 @@ def _parser() -> argparse.ArgumentParser:
         help="radiographs to compare label maps on (default: phantoms)",
     )
     export.set_defaults(run=_export)
-
-    deploy = commands.add_parser("deploy", help="DICOM studies in, DICOM results out: the MONAI Deploy application")
-    _add_deploy(deploy.add_subparsers(required=True, metavar="run|watch"))
-    label = commands.add_parser("label", help="annotate in the browser, and train on it: the MONAI Label app")
-    _add_label(label.add_subparsers(required=True, metavar="start|check"))
-
-    pack = commands.add_parser("pack", help="zip the bundle with its code")
-    pack.add_argument("--output", default="lung_cxr_segmentation.zip", help="file to write")
-    pack.set_defaults(run=_pack)
-    return parser
 
 
 def _add_deploy(commands) -> None:
@@ -289,7 +300,7 @@ def _predict(options: argparse.Namespace) -> int:
         bar.update()
         if row.reason:
             hint = f"; {look}" if row.status == "flagged" else ""
-            text = row.reason if row.status == "failed" else f"{row.file}: {row.reason}{hint}."
+            text = row.reason if row.status == "failed" else f"{printable(row.file)}: {row.reason}{hint}."
             tqdm.write(f"lungseg: {row.status}: {text}", file=sys.stderr)
 
     with bar:
@@ -307,6 +318,7 @@ def _predict(options: argparse.Namespace) -> int:
             workers=options.workers,
             processes=None if options.own_process else False,
             overwrite=options.overwrite,
+            strict=options.strict,
         )
     if not first:
         return 0
@@ -354,8 +366,8 @@ def _check_data(options: argparse.Namespace) -> int:
     suffix = {} if options.mask_suffix is None else {"mask_suffix": options.mask_suffix}
     result = check_data(find_data(options.data, options.images, options.masks, **suffix))
     print(result)
-    contact_sheet(result, options.sheet)
-    print(f"Contact sheet: {options.sheet}")
+    missing = contact_sheet(result, options.sheet)
+    print(f"Contact sheet: {options.sheet}" + (f"; {missing} more cases with a problem are not on it" * bool(missing)))
     result.refuse_unusable()
     return 1 if options.strict and result.problems else 0
 

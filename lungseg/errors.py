@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import re
+import os
+import traceback
 from os import PathLike
 
-# No text for people contains them: ASCII's and ISO 8859's control characters.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+from lungseg.wording import printable
 
 
 class LungsegError(Exception):
@@ -23,8 +23,7 @@ class LungsegError(Exception):
         self.what, self.where, self.remedy = what, where, remedy
         sentence = f"{where}: {what}" if where is not None else what
         sentence = f"{sentence}; {remedy}." if remedy else f"{sentence}."
-        # A file's name may hold line breaks and commands to the terminal.
-        super().__init__(_CONTROL.sub(lambda found: repr(found[0])[1:-1], sentence))
+        super().__init__(printable(sentence))
 
     def __reduce__(self):
         # Data-loader workers pickle what they raise.
@@ -44,6 +43,20 @@ def in_words(error: BaseException) -> LungsegError | None:
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
+
+
+def in_a_sentence(error: Exception, what: str, where: str | PathLike | None = None) -> LungsegError:
+    """Return an expected error as it is, an unforeseen one in words; `LUNGSEG_TRACEBACK` shows where that is from.
+
+    Args:
+        error: what was raised.
+        what, where: what could not be done, and with which file.
+    """
+    if isinstance(error, LungsegError):
+        return error
+    if os.environ.get("LUNGSEG_TRACEBACK"):
+        traceback.print_exception(error)
+    return LungsegError(f"{what} ({first_line(error)})", where, "report it, with the file")
 
 
 def first_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from lungseg.errors import LungsegError
 
 BUNDLE_NAME = "lung_cxr_segmentation"
-_MODEL_KEYS = ("network_def", "image_size", "clahe")
+_MODEL_KEYS = ("network_def", "image_size", "clahe", "threshold")
 
 
 def bundle_root() -> Path:
@@ -48,7 +48,7 @@ def weights_file(choice: str | PathLike | None = None) -> Path:
 
 
 def model_settings(weights: Path) -> dict:
-    """Return what a run's own config says about its network and its input, for weights that lie in a run's folder.
+    """Return what a run's own config says about its network, input and threshold; for weights in a run's folder.
 
     Empty for weights that lie elsewhere, beside no config or another program's: those are of the bundle's network.
 

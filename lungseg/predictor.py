@@ -224,7 +224,7 @@ class Predictor:
             radiograph=prepared.radiograph,
             seconds=prepared.seconds | {"finish": time.perf_counter() - began},
             weights=self.weights,
-            quality=data["quality"],
-            flags=data["flags"],
+            quality=data.get("quality"),
+            flags=data.get("flags", {}),
             probabilities=probabilities,
         )

@@ -25,6 +25,7 @@ from lungseg.processes import Processes, launched_processes, merged
 from lungseg.report.predictions import reporting
 from lungseg.report.rows import CsvReport, Row
 from lungseg.weights import weights_hash
+from lungseg.wording import some
 from lungseg.workers import Job, segment, worker_processes
 
 _NAMES_SHOWN = 3
@@ -49,6 +50,7 @@ def predict(
     workers: int | None = None,
     processes: bool | None = False,
     overwrite: bool = False,
+    strict: bool = False,
 ) -> list[Row]:
     """Segment files and folders; one bad file does not stop the others.
 
@@ -73,6 +75,7 @@ def predict(
             is faster, which is with hundreds of files on a CPU with several cores. A script that does not say False
             must start its work under `if __name__ == "__main__"`.
         overwrite: do again what is done, and let results take the place of another file's.
+        strict: a flagged radiograph has failed: nothing is written of it.
 
     Returns:
         The rows of the report, in the order of the inputs; of all processes, in each of them.
@@ -88,7 +91,7 @@ def predict(
         found = _listed(group, inputs, outputs, overwrite)
         if found.skipped:
             say(_passed_over(found.skipped))
-        job = Job(output, outputs.kinds, weights_file(weights), device, engine, precision, overwrite)
+        job = Job(output, outputs.kinds, weights_file(weights), device, engine, precision, overwrite, strict)
         predictor = job.predictor()
         files = group.share(found.radiographs)
         rows: list[Row] = []
@@ -116,15 +119,15 @@ def predict(
         if processes is None:
             processes = predictor.device.type == "cpu" and core_count() > 1 and len(files) >= _WORTH_PROCESSES
         workers = max(1, min(workers or default_workers(), len(batches)))
+        # The ledgers' numbers are no other process's, wherever it runs.
+        parts = range(group.rank, group.size * workers, group.size)
         with reporting(output, rows, _facts(predictor, outputs)) if first else nullcontext():
             if processes:
-                # Their ledgers' numbers are no other process's, wherever it runs.
-                parts = range(group.rank, group.size * workers, group.size)
                 with worker_processes(job, parts) as pool:
                     work_in_order(segment, batches, workers, finished, pool)
             else:
                 with _cores_shared(workers):
-                    work_in_order(job.segmenter(predictor, group.rank), batches, workers, finished)
+                    work_in_order(job.segmenter(predictor, parts[0]), batches, workers, finished)
             if group.size > 1:
                 rows[:] = merged(group.gather(rows))
                 if first:
@@ -186,9 +189,8 @@ def _keep_others(radiographs: list[tuple[Path, Path]], outputs: Outputs) -> None
 
 
 def _passed_over(skipped: list[Path]) -> str:
-    names = ", ".join(path.name for path in skipped[:_NAMES_SHOWN])
-    more = f" and {len(skipped) - _NAMES_SHOWN} more" if len(skipped) > _NAMES_SHOWN else ""
-    return f"Passed over, as hidden, linked folders, earlier results or no pictures: {names}{more}"
+    names = some([path.name for path in skipped], _NAMES_SHOWN)
+    return f"Passed over, as hidden, linked folders, earlier results or no pictures: {names}"
 
 
 @contextmanager

@@ -67,14 +67,7 @@ def train(
     else:
         if (output / "last.pt").exists():
             raise UsageError("the folder holds a run already", output, "add --resume, or choose another --output")
-        settings = dict(overrides or {}, bundle_root=str(bundle_root()), output_dir=str(output))
-        if init is not None:
-            settings["init"] = str(weights_file(init))
-            load_weights(settings["init"])
-        config = read_config([config_file("train")], settings)
-        _refuse_size(config["image_size"], config["network_def"])
-        config["data_source"]["exclude"] = left_out(config, ("train", "validation"), say)
-        _make_absolute(config)
+        config = _new_config(output, overrides or {}, init, say)
         usable_folder(output)
         with atomic_path(stored) as path:
             path.write_text(json.dumps(config, indent=4))
@@ -106,24 +99,39 @@ def train(
     learning_curves(history, output / "curves.png")
     best = next((entry for entry in history if entry["epoch"] == evaluator.state.best_metric_epoch), None)
     config = json.loads(stored.read_text())
-    record = {
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        "seed": config["seed"],
-        "threads": torch.get_num_threads(),
-        "device": str(trainer.state.device),
-        "data": {name: {"cases": len(cases), "sha256": data_hash(cases)} for name, cases in data.items()},
-        "left_out": config["data_source"]["exclude"],
-        "epochs": trainer.state.epoch,
-        "best": best,
-        "seconds_of_this_call": round(time.time() - began, 1),
-        "config": config,
-    }
+    record = _record(config, data, trainer.state, best) | {"seconds_of_this_call": round(time.time() - began, 1)}
     with atomic_path(output / "run.json") as path:
         path.write_text(json.dumps(record, indent=1))
     if best is not None:
         say(f"Best validation IoU {best['val_mean_iou']:.4f} in epoch {best['epoch']}: {output / 'model.pt'}")
     say(f"Curves: {output / 'curves.png'}")
     return record
+
+
+def _new_config(output: Path, overrides: dict, init: str | PathLike | None, say: Callable[[str], None]) -> dict:
+    settings = dict(overrides, bundle_root=str(bundle_root()), output_dir=str(output))
+    if init is not None:
+        settings["init"] = str(weights_file(init))
+        load_weights(settings["init"])
+    config = read_config([config_file("train")], settings)
+    _refuse_size(config["image_size"], config["network_def"])
+    config["data_source"]["exclude"] = left_out(config, ("train", "validation"), say)
+    _make_absolute(config)
+    return config
+
+
+def _record(config: dict, data: dict[str, list[dict]], state, best: dict | None) -> dict:
+    return {
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "seed": config["seed"],
+        "threads": torch.get_num_threads(),
+        "device": str(state.device),
+        "data": {name: {"cases": len(cases), "sha256": data_hash(cases)} for name, cases in data.items()},
+        "left_out": config["data_source"]["exclude"],
+        "epochs": state.epoch,
+        "best": best,
+        "config": config,
+    }
 
 
 def _refuse_size(size: object, network: object) -> None:

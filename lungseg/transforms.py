@@ -16,6 +16,9 @@ from monai.transforms import MapTransform, Resize, Resized, Transform
 from monai.transforms.spatial.functional import resize
 from monai.utils import convert_to_tensor
 
+# Borders are looked for in so many pieces of a line, each of so many pixels.
+_PIECES, _PIXELS = 64, 8
+
 
 class ResizeShorterSide(Resize):
     """Resize so that the shorter side has `size` pixels, and the longer one as few more as a limited squeeze allows.
@@ -130,15 +133,15 @@ def inside_borders(image: torch.Tensor, tolerance: float = 0.04, share: float = 
     return inside
 
 
-def _in_pieces(lines: np.ndarray, count: int = 64, length: int = 8) -> np.ndarray:
-    """Return means, (N, about `count`) float32, of pieces of each line (N, L), of about `length` pixels in a large one.
+def _in_pieces(lines: np.ndarray) -> np.ndarray:
+    """Return means, (N, about 64) float32, of pieces of each line (N, L), of about 8 pixels in a large one.
 
     Of 512 lines or more, neighbours are averaged too.
     """
     from scipy.ndimage import uniform_filter1d
 
-    lines = lines[:, :: max(1, lines.shape[1] // (count * length))].astype(np.float32)
-    length = max(1, lines.shape[1] // count)
+    lines = lines[:, :: max(1, lines.shape[1] // (_PIECES * _PIXELS))].astype(np.float32)
+    length = max(1, lines.shape[1] // _PIECES)
     whole = lines.shape[1] // length * length
     pieces = lines[:, :whole].reshape(len(lines), -1, length).mean(axis=2)
     return uniform_filter1d(pieces, max(1, len(lines) // 256), axis=0, mode="mirror")

@@ -36,7 +36,7 @@ class Job:
     Attributes:
         output, kinds: see :class:`lungseg.outputs.Outputs`.
         weights, device, engine, precision: see :class:`lungseg.predictor.Predictor`.
-        overwrite: do again what is done.
+        overwrite, strict: see :class:`lungseg.batch.BatchSegmenter`.
     """
 
     output: Path
@@ -46,6 +46,7 @@ class Job:
     engine: str
     precision: str
     overwrite: bool
+    strict: bool
 
     def predictor(self) -> Predictor:
         """Return what segments."""
@@ -55,7 +56,7 @@ class Job:
     def segmenter(self, predictor: Predictor, part: int) -> BatchSegmenter:
         """Return what segments files and writes their results, as number `part` of those that share the folder."""
         ledger = Ledger(self.output, predictor.identity() | {"kinds": sorted(self.kinds)}, part)
-        return BatchSegmenter(predictor, Outputs(self.output, self.kinds), ledger, self.overwrite)
+        return BatchSegmenter(predictor, Outputs(self.output, self.kinds), ledger, self.overwrite, self.strict)
 
 
 @contextmanager

@@ -233,7 +233,7 @@ def test_a_config_of_another_program_beside_weights_is_none_of_ours(command, pic
 )
 def test_a_config_from_a_stranger_runs_no_code(command, run_folder, picture, tmp_path, network):
     shutil.copy(run_folder / "model.pt", tmp_path)
-    told = json.dumps({"network_def": network, "image_size": 64, "clahe": False})
+    told = json.dumps({"network_def": network, "image_size": 64, "clahe": False, "threshold": 0.45})
     (tmp_path / "config.json").write_text(told.replace("{}", str(tmp_path / "made")))
     done = command("predict", picture, "-o", tmp_path / "out", "--weights", tmp_path)
     assert done.status == 1

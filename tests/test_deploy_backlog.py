@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from lungseg.errors import LungsegError
 from lungseg.workflows.deploy.backlog import Backlog
-from lungseg.workflows.deploy.orthanc import Change
+from lungseg.workflows.deploy.orthanc import Change, GoneError
+from lungseg.workflows.deploy.watch import _Worker
 
 
 class Clock:
@@ -68,3 +72,28 @@ def test_what_is_done_is_not_asked_about(backlog, clock):
     assert backlog.due() == ["x"]
     assert "x" in backlog
     assert "a" not in backlog
+
+
+def test_a_study_that_fails_is_tried_after_twice_as_long_each_time(backlog, clock):
+    tried = []
+
+    class Orthanc:
+        def changes(self, since: int) -> list[Change]:
+            return []
+
+        def study_of(self, resource: str) -> tuple[str, bool]:
+            if resource == "s":
+                raise GoneError("a study is no instance")
+            return "s", True
+
+        def series(self, study: str) -> list[dict]:
+            tried.append(clock.now)
+            raise LungsegError("it cannot be read now")
+
+    backlog.done(["a", "x"])
+    processor = SimpleNamespace(application=SimpleNamespace(algorithm=SimpleNamespace(weights="")), send_to=[])
+    worker = _Worker(Orthanc(), processor, SimpleNamespace(save=print), backlog, say=print)
+    for clock.now in range(75):
+        worker._catch_up()
+    # By its instance, and by itself.
+    assert sorted(set(tried)) == [10, 20, 40]

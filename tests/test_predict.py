@@ -142,6 +142,26 @@ def test_a_picture_without_lungs_is_flagged(command, run_folder, tmp_path):
     assert "not-chest" in row["flags"].split()
 
 
+def test_strict_makes_failures_of_flags(command, run_folder, tmp_path):
+    Image.new("L", (90, 60), 0).save(tmp_path / "black.png")
+    arguments = ("predict", tmp_path / "black.png", "-o", tmp_path / "out", "--weights", run_folder)
+    assert command(*arguments).status == 0
+    assert written(tmp_path / "out" / "masks") == ["black"]
+    for _ in range(2):  # neither what was done before nor what failed before counts as done
+        done = command(*arguments, "--strict")
+        assert done.status == 1
+        (failure,) = done.failures
+        assert "black.png: this does not look like a frontal chest radiograph" in failure
+        assert "--strict" in failure
+        (row,) = report(tmp_path / "out")
+        assert row["status"] == "failed"
+        assert "not-chest" in row["flags"].split()
+        assert float(row["quality"]) < 0.85
+        assert written(tmp_path / "out" / "masks") == []
+    assert command(*arguments).status == 0
+    assert written(tmp_path / "out" / "masks") == ["black"]
+
+
 def test_the_python_interface_gives_the_same_bits(command, run_folder, dataset, tmp_path):
     command("predict", dataset / "CXR_png", "-o", tmp_path, "--weights", run_folder)
     predictor = lungseg.load(run_folder, device="cpu")

@@ -15,6 +15,7 @@ from lungseg.data.pairing import Case, suffix_option
 from lungseg.data.problems import DUPLICATE_IMAGE, SIDE_NOT_BELIEVED, SIZE_MISMATCH, UNREADABLE, Problem
 from lungseg.errors import LungsegError, UsageError
 from lungseg.images import read_radiograph
+from lungseg.wording import printable, some
 
 _NAMES_SHOWN = 3
 _THREADS = 4
@@ -75,7 +76,7 @@ class CheckResult:
         ]
         for problem in self.problems:
             consequence = " [unusable]" if problem.left_out else ""
-            lines.append(f"  {problem.file}: {problem.kind}: {problem.sentence}{consequence}")
+            lines.append(f"  {printable(problem.file)}: {problem.kind}: {printable(problem.sentence)}{consequence}")
         return "\n".join(lines)
 
 
@@ -150,7 +151,4 @@ def _same_pixels(first: Path, path: Path, name: str) -> list[Problem]:
 
 
 def _some(paths: list[Path]) -> str:
-    if not paths:
-        return ""
-    more = f" and {len(paths) - _NAMES_SHOWN} more" if len(paths) > _NAMES_SHOWN else ""
-    return f": {', '.join(path.name for path in paths[:_NAMES_SHOWN])}{more}"
+    return f": {some([path.name for path in paths], _NAMES_SHOWN)}" if paths else ""

@@ -11,6 +11,7 @@ from lungseg.data.layouts import find_data
 from lungseg.data.lists import datalist
 from lungseg.data.problems import MASK_WITHOUT_IMAGE
 from lungseg.data.splits import set_of
+from lungseg.wording import printable, some
 
 _SHOWN = 10
 
@@ -39,17 +40,12 @@ def unfit_cases(sections: Sequence[str], say: Callable[[str], None] = print, **s
 
     unused = [problem for problem in result.problems if problem.left_out]
     for problem in unused[:_SHOWN]:
-        say(f"Not used: {problem.file}: {problem.kind}: {problem.sentence}")
+        say(f"Not used: {printable(problem.file)}: {problem.kind}: {printable(problem.sentence)}")
     if len(unused) > _SHOWN:
         say(f"Not used: {len(unused) - _SHOWN} more files; lungseg check-data names them")
     without = [path.name for path in pairing.images_without_mask if not sets or set_of(path.stem) in sets]
     if without:
-        say(f"Not used: images without a mask: {_some(without)}")
+        say(f"Not used: images without a mask: {some(without, _SHOWN)}")
     if result.union_only:
-        say(f"Left and right are not believed, the union of the lungs is used: {_some(result.union_only)}")
+        say(f"Left and right are not believed, the union of the lungs is used: {some(result.union_only, _SHOWN)}")
     return sorted({problem.name for problem in unused if problem.kind != MASK_WITHOUT_IMAGE} & names)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -28,6 +28,12 @@ def contact_sheet(result: CheckResult, path: str | PathLike, count: int = 100, s
 
     Right lungs are blue, left lungs orange, lungs of unknown side purple.
 
+    Args:
+        result: what was found.
+        path: the PNG file.
+        count: at most so many cases.
+        seed: of the sample.
+
     Returns:
         How many cases with a problem found no room.
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import math
 import re
@@ -25,6 +24,8 @@ from lungseg.report.distribution import plot_distribution
 from lungseg.report.page import document, embed_photo, embed_png, table
 from lungseg.report.text import SUMMARY_HEADER, format_value, summary_cells, summary_groups
 from lungseg.statistics import summarise
+from lungseg.weights import weights_hash
+from lungseg.wording import some
 
 # Cases are ranked by this metric.
 RANKED_BY = "dice"
@@ -111,7 +112,7 @@ def _weights(path: str | PathLike | None) -> dict | None:
     if path is None:
         return None
     try:
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        digest = weights_hash(path)
     except OSError as error:
         raise LungsegError("the file of weights cannot be read", path, "check its name") from error
     return {"file": Path(path).name, "sha256": digest}
@@ -121,10 +122,9 @@ def _warning(rows: list[dict], weights: str | PathLike | None) -> str | None:
     names = sorted({row["name"] for row in rows} & trained_on(weights)) if weights is not None else []
     if not names:
         return None
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return (
         f"{len(names)} of the {len(rows)} cases have the names of cases that the weights were trained on "
-        f"({', '.join(names[:_NAMES_SHOWN])}{more}): unless they are other radiographs, their figures are too good."
+        f"({some(names, _NAMES_SHOWN)}): unless they are other radiographs, their figures are too good."
     )
 
 

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from lungseg.startup import import_monai_quickly
+from lungseg.wording import printable
 from lungseg.workflows.deploy.runtime import prepare_runtime
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def run(
         if entry["status"] == "failed":
             print(f"lungseg: failed: {entry['reason']}", file=sys.stderr)
         elif entry["status"] == "flagged":
-            print(f"lungseg: flagged: {entry['file']}: {entry['reason']}.", file=sys.stderr)
+            print(f"lungseg: flagged: {printable(entry['file'])}: {entry['reason']}.", file=sys.stderr)
     told = ", ".join(f"{number} {status}" for status, number in summary["counts"].items() if number)
     print(f"{told}: see {output}/summary.json")
     return 1 if summary["counts"]["failed"] else 0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
-from lungseg.errors import LungsegError, UsageError, first_line
+from lungseg.errors import LungsegError, UsageError, in_a_sentence
 from lungseg.files import writing_failed
 from lungseg.workflows.deploy.backlog import Backlog
 from lungseg.workflows.deploy.orthanc import GoneError, Orthanc, UnavailableError
@@ -195,13 +195,15 @@ class _Worker:
 
     def _ask(self, resource: str) -> bool:
         """Look after an instance whose study did not become stable by itself, or a study that was postponed."""
-        self.backlog.postpone(resource)
         try:
             study, stable = self.orthanc.study_of(resource)
         except GoneError:
             # A study's own identifier is no instance's.
             study, stable = resource, True
-        return self._handle(study, resource) if stable else False
+        if not stable:
+            self.backlog.postpone(resource)
+            return False
+        return self._handle(study, resource)
 
     def _handle(self, study: str, *also: str) -> bool:
         """Process a study, unless there is nothing to do; return whether something was done."""
@@ -221,10 +223,10 @@ class _Worker:
         except Exception as error:  # one study that cannot be done now must not hold up the others
             if isinstance(error, OSError):
                 error = writing_failed(error, self.processor.folder / "in")
-            told = error if isinstance(error, LungsegError) else first_line(error)
-            self.say(f"study {study}: postponed: {told}")
+            self.say(f"study {study}: postponed: {in_a_sentence(error, 'it could not be processed')}")
             self.postponed.add(study)
-            self.backlog.postpone(study)
+            for resource in {study, *also}:
+                self.backlog.postpone(resource)
             return False
 
     def _save(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from monai.deploy.core import Operator, OperatorSpec
 
-from lungseg.errors import LungsegError, first_line
+from lungseg.errors import LungsegError, in_a_sentence
 from lungseg.files import disk_is_to_blame
 from lungseg.workflows.deploy.cases import Case
 
@@ -26,7 +26,7 @@ class CaseOperator(Operator):
             try:
                 self.work(case)
             except Exception as error:  # whatever one picture does to the libraries, the others are still segmented
-                case.fail(_told(error, case))
+                case.fail(in_a_sentence(error, "it could not be processed", case.path))
                 if isinstance(error, LungsegError) and disk_is_to_blame(error):
                     self.fragment.stopped_by = error
         op_output.emit(case, "case")
@@ -38,9 +38,3 @@ class CaseOperator(Operator):
     def work(self, case: Case) -> None:
         """Do the operator's one task; any exception fails the case."""
         raise AssertionError
-
-
-def _told(error: Exception, case: Case) -> LungsegError:
-    if isinstance(error, LungsegError):
-        return error
-    return LungsegError(f"it could not be processed ({first_line(error)})", case.path, "report it, with the file")
