@@ -11,6 +11,7 @@ test: .venv/complete
 	$(BIN)/python -m pytest
 
 bench: .venv/complete
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python -m benchmarks
 
 label: .venv/installed

@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
     from lungseg.data import datalist
 
     data = data_folder(options)
-    _make_place()
+    if not options.trial:
+        _make_place()
     train, validation = datalist(data, "train"), datalist(data, "validation")
     if options.trial:
         train, validation = train[:40], validation[:: len(validation) // 6]

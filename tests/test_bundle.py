@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +172,7 @@ def test_training_and_inference_share_their_deterministic_transforms():
     assert [t | {"transform": ""} for t in train["validate"]["postprocessing"]["transforms"]] == [
         t | {"transform": ""} for t in finish
     ]
-    for same in ("network_def", "network", "image_size", "clahe"):
+    for same in ("network_def", "network", "image_size", "clahe", "threshold"):
         expected = {**train[same], "path": "@weights"} if same == "network" else train[same]
         assert inference[same] == expected
     assert train["validate"]["inferer"] == inference["inferer"]
@@ -209,6 +211,14 @@ def test_verify_metadata(tmp_path):
     (tmp_path / "metadata.json").write_text(json.dumps(broken))
     with pytest.raises(AssertionError, match="picture"):
         run("verify_metadata", *flags({"meta_file": tmp_path / "metadata.json", "filepath": schema}))
+
+
+def test_metadata_names_every_package_that_the_bundle_needs():
+    setup = ConfigParser()
+    setup.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
+    needed = re.findall(r"^[\w-]+", setup["options"]["install_requires"], re.MULTILINE)
+    metadata = json.loads(config_file("metadata").read_text())
+    assert {*metadata["required_packages_version"], "monai", "torch", "numpy"} == set(needed)
 
 
 def test_metadata_speaks_of_this_package():

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.train_shipped`: train the weights of the bundle, or of one hospital alone, by `train.json`.
+
+What differs from its defaults is here: how long, and which references are not learned from.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.command import add_trial, data_folder, parser, run
+from benchmarks.wrong_references import TRAIN
+from lungseg.files import atomic_path
+from lungseg.locate import bundle_root
+
+
+class Recipe(NamedTuple):
+    """What one set of weights is trained on, how long, and its file among the bundle's models, if it is shipped."""
+
+    sets: list[str] | None
+    epochs: int
+    val_interval: int
+    file: str | None
+
+
+RECIPES = {
+    "both": Recipe(None, 200, 5, "model.pt"),
+    "montgomery": Recipe(["montgomery"], 350, 10, "model_montgomery.pt"),
+    "shenzhen": Recipe(["shenzhen"], 150, 5, None),
+}
+# Of the config, what tells two runs apart: the rest is `train.json`, or paths.
+_TOLD = ("batch_size", "learning_rate", "image_size", "clahe", "amp", "num_workers", "epochs", "val_interval")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train, or go on, and put the weights and the log into the bundle."""
+    options = parser("train_shipped", "Train the weights that are shipped.")
+    add_trial(options)
+    options.add_argument("name", choices=list(RECIPES), help="what to train on")
+    options.add_argument("--output", help="folder of the run (default: runs/NAME)")
+    options.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    options = options.parse_args(arguments)
+    from lungseg.training import train
+
+    recipe, output = RECIPES[options.name], Path(options.output or f"runs/{options.name}")
+    if options.resume:
+        record = train(output, resume=True)
+    else:
+        record = train(output, settings(recipe, data_folder(options), options.trial))
+    if recipe.file and not options.trial:
+        keep(record, output, recipe.file)
+
+
+def settings(recipe: Recipe, data: str, trial: bool = False) -> dict:
+    """Return the recipe as overrides of `train.json`."""
+    return {
+        "dataset_dir": data,
+        "data_source#sets": recipe.sets,
+        "data_source#exclude": sorted(TRAIN),
+        "epochs": 1 if trial else recipe.epochs,
+        "val_interval": 1 if trial else recipe.val_interval,
+        # The best of the whole cosine is looked for.
+        "patience": recipe.epochs,
+        "num_workers": 1,
+        "progress": False,
+    }
+
+
+def keep(record: dict, output: Path, file: str) -> None:
+    """Put a run's best weights into the bundle as `file`, its record into the log, and the curves of the main ones."""
+    root = bundle_root()
+    shutil.copyfile(output / "model.pt", root / "models" / file)
+    if file == RECIPES["both"].file:
+        shutil.copyfile(output / "curves.png", root / "docs" / "curves.png")
+    config = record.pop("config")
+    record["settings"] = {key: config[key] for key in _TOLD}
+    record["history"] = json.loads((output / "history.json").read_text("utf-8"))
+    log = root / "docs" / "training_log.json"
+    with atomic_path(log) as path:
+        path.write_text(json.dumps(json.loads(log.read_text("utf-8")) | {file: record}, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
