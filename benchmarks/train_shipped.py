@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.train_shipped`: train the weights of the bundle, or of one hospital alone, by `train.json`.
 
-What differs from its defaults is here: how long, and which references are not learned from.
+What differs from its defaults is here: how long, which references are not learned from, and that the best and the last
+weights are averaged.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.wrong_references import TRAIN
 from lungseg.files import atomic_path
 from lungseg.locate import bundle_root
+from lungseg.weights import load_weights, save_checkpoint
 
 
 class Recipe(NamedTuple):
@@ -51,8 +53,9 @@ def main(arguments: list[str] | None = None) -> None:
         record = train(output, resume=True)
     else:
         record = train(output, settings(recipe, data_folder(options), options.trial))
+    mean = average(output)
     if recipe.file and not options.trial:
-        keep(record, output, recipe.file)
+        keep(record, output, mean, recipe.file)
 
 
 def settings(recipe: Recipe, data: str, trial: bool = False) -> dict:
@@ -70,10 +73,25 @@ def settings(recipe: Recipe, data: str, trial: bool = False) -> dict:
     }
 
 
-def keep(record: dict, output: Path, file: str) -> None:
-    """Put a run's best weights into the bundle as `file`, its record into the log, and the curves of the main ones."""
+def average(output: Path) -> Path:
+    """Write the mean of a run's best and last weights to `mean.pt` in its folder, and return that file.
+
+    Means of weights along one training generalise better than either (Izmailov et al., 2018).
+    """
+    import torch
+
+    last = torch.load(output / "last.pt", map_location="cpu", weights_only=True)["state"]["ema"]["model"]
+    mean = {}
+    for name, best in load_weights(output / "model.pt").items():
+        mean[name] = ((best.double() + last[name].double()) / 2).to(best.dtype)
+    save_checkpoint(mean, output / "mean.pt")
+    return output / "mean.pt"
+
+
+def keep(record: dict, output: Path, weights: Path, file: str) -> None:
+    """Put a run's weights into the bundle as `file`, its record into the log, and the curves of the main ones."""
     root = bundle_root()
-    shutil.copyfile(output / "model.pt", root / "models" / file)
+    shutil.copyfile(weights, root / "models" / file)
     if file == RECIPES["both"].file:
         shutil.copyfile(output / "curves.png", root / "docs" / "curves.png")
     config = record.pop("config")

@@ -6,13 +6,14 @@ Images are (C, W, H) float tensors in [0, 1], label maps (1, W, H) with 0 backgr
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandFlipd, RandomizableTransform
 from PIL import Image, ImageDraw
+from scipy.ndimage import gaussian_filter
 
 from lungseg.transforms import clahe
 
@@ -102,18 +103,23 @@ class RandCLAHEd(RandomizableTransform, MapTransform):
         return out
 
 
+_Shadow = tuple[np.ndarray, float, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]
+
+
 class RandOpacityd(RandomizableTransform, MapTransform):
     """Smooth shadows where plain networks fail: consolidations and effusions in the lungs, gas beneath the diaphragm.
 
-    Each is a rotated, softly bounded ellipse that draws the image towards bright (opacity, centred in a lung) or dark
-    (gas, centred below the left lung, where stomach and colon lie). The label map does not change: the annotations
-    count an opaque lung as lung and a gas bubble as background.
+    Consolidations and gas are rotated, softly bounded ellipses that draw the image towards bright (centred in a lung)
+    or dark (centred below the left lung, where stomach and colon lie). An effusion whitens one lung from its base up
+    to a tilted level, its borders with heart and diaphragm too, at the most the whole lung. The label map does not
+    change: the annotations count an opaque lung as lung and a gas bubble as background.
 
     Args:
         keys: images to change.
         label_key: label map that tells where the lungs are.
         prob: probability of a change.
         gas_prob: probability that one shadow is gas.
+        effusion_prob: probability that one shadow is an effusion.
         max_count: at most so many shadows.
     """
 
@@ -122,12 +128,14 @@ class RandOpacityd(RandomizableTransform, MapTransform):
         keys: KeysCollection,
         label_key: str = "label",
         prob: float = 0.3,
-        gas_prob: float = 0.35,
+        gas_prob: float = 0.3,
+        effusion_prob: float = 0.2,
         max_count: int = 3,
     ) -> None:
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob)
-        self.label_key, self.gas_prob, self.max_count = label_key, gas_prob, max_count
+        self.label_key, self.max_count = label_key, max_count
+        self.shares = (gas_prob, effusion_prob, 1 - gas_prob - effusion_prob)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         out = dict(data)
@@ -135,38 +143,57 @@ class RandOpacityd(RandomizableTransform, MapTransform):
         labels = np.asarray(out[self.label_key])[0]
         if not self._do_transform or not labels.any():
             return out
-        shadows = [self._shadow(labels) for _ in range(self.R.randint(1, self.max_count + 1))]
+        kinds = (self._gas, self._effusion, self._consolidation)
+        count = self.R.randint(1, self.max_count + 1)
+        shadows = [kinds[number](labels) for number in self.R.choice(len(kinds), count, p=self.shares)]
         for key in self.key_iterator(out):
             image = out[key]
-            for weight, target in shadows:
-                weight = torch.from_numpy(weight)
-                image = image * (1 - weight) + target * weight
+            for weight, target, extreme in shadows:
+                image = extreme(image, image.lerp(image.new_tensor(target), torch.from_numpy(weight)))
             out[key] = image
         return out
 
-    def _shadow(self, labels: np.ndarray) -> tuple[np.ndarray, float]:
-        """One shadow: its weight (W, H) float32 in [0, 1] and the grey value that it draws to."""
-        width, height = labels.shape
-        gas = self.R.random_sample() < self.gas_prob
-        lung = np.argwhere(labels == 2) if gas else np.argwhere(labels > 0)
-        if not len(lung):
-            lung = np.argwhere(labels > 0)
-        if gas:
-            x = self.R.choice(lung[:, 0])
-            y = lung[:, 1].max() + self.R.uniform(-0.06, 0.10) * height
-            radii = self.R.uniform(0.03, 0.11, 2) * (width, height)
-            target, strength = self.R.uniform(0.0, 0.25), self.R.uniform(0.5, 1.0)
-        else:
-            x, y = lung[self.R.randint(len(lung))]
-            radii = self.R.uniform(0.03, 0.28, 2) * (width, height)
-            target, strength = self.R.uniform(0.55, 1.0), self.R.uniform(0.2, 0.9)
+    # Each returns its weight (W, H), float32 in [0, 1], the grey value that it draws to, and whether it brightens
+    # (torch.maximum) or darkens (torch.minimum): no opacity darkens a rib, and no gas brightens what is dark.
+
+    def _gas(self, labels: np.ndarray) -> _Shadow:
+        size = np.array(labels.shape)
+        lung = np.argwhere(labels == 2 if (labels == 2).any() else labels > 0)
+        centre = self.R.choice(lung[:, 0]), lung[:, 1].max() + self.R.uniform(-0.06, 0.10) * size[1]
+        target, strength = self.R.uniform(0.0, 0.25), self.R.uniform(0.5, 1.0)
+        return self._ellipse(size, centre, self.R.uniform(0.03, 0.11, 2) * size, strength), target, torch.minimum
+
+    def _consolidation(self, labels: np.ndarray) -> _Shadow:
+        size, lung = np.array(labels.shape), np.argwhere(labels > 0)
+        centre = lung[self.R.randint(len(lung))]
+        target, strength = self.R.uniform(0.55, 1.0), self.R.uniform(0.2, 0.9)
+        return self._ellipse(size, centre, self.R.uniform(0.03, 0.28, 2) * size, strength), target, torch.maximum
+
+    def _ellipse(self, size: np.ndarray, centre: Sequence[float], radii: np.ndarray, strength: float) -> np.ndarray:
         angle, softness = self.R.uniform(0, np.pi), self.R.uniform(0.05, 0.6)
-        dx, dy = np.arange(width)[:, None] - x, np.arange(height)[None] - y
+        dx, dy = np.arange(size[0])[:, None] - centre[0], np.arange(size[1])[None] - centre[1]
         u = (dx * np.cos(angle) + dy * np.sin(angle)) / radii[0]
         v = (dy * np.cos(angle) - dx * np.sin(angle)) / radii[1]
-        inside = np.clip((1 + softness - np.hypot(u, v)) / (2 * softness), 0, 1)
-        smooth = inside * inside * (3 - 2 * inside)
-        return (strength * smooth).astype(np.float32), float(target)
+        return (strength * _smooth_step((1 + softness - np.hypot(u, v)) / (2 * softness))).astype(np.float32)
+
+    def _effusion(self, labels: np.ndarray) -> _Shadow:
+        lung = labels == self.R.choice(np.unique(labels[labels > 0]))
+        width, height = labels.shape
+        rows = np.flatnonzero(lung.any(0))
+        level = rows[-1] - self.R.uniform(0.1, 1.1) * (rows[-1] - rows[0])
+        # A fluid level is sharp, a meniscus and what sinks in a supine patient are not.
+        softness, slope = self.R.uniform(0.02, 0.25) * height, self.R.uniform(-0.5, 0.5)
+        depth = np.arange(height)[None] - level + slope * (np.arange(width)[:, None] - width / 2)
+        # Twice the blurred lung reaches beyond its borders, which an effusion hides.
+        spread = np.minimum(2 * gaussian_filter(lung.astype(np.float32), self.R.uniform(0.01, 0.05) * width), 1)
+        weight = self.R.uniform(0.4, 1.0) * spread * _smooth_step(depth / softness + 0.5)
+        return weight.astype(np.float32), self.R.uniform(0.7, 1.0), torch.maximum
+
+
+def _smooth_step(x: np.ndarray) -> np.ndarray:
+    """Rise smoothly from 0 at 0 to 1 at 1."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
 
 
 class RandDevicesd(RandomizableTransform, MapTransform):

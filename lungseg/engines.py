@@ -81,7 +81,7 @@ class OpenVinoEngine:
 
         openvino = import_openvino()
         if isinstance(model, torch.nn.Module):
-            # A size that four halvings divide; any batch and, in its multiples, any size may follow.
+            # A size that five halvings divide; any batch and, in its multiples, any size may follow.
             converted = openvino.convert_model(model, example_input=torch.zeros(1, 1, 64, 64), input=[-1, 1, -1, -1])
         else:
             try:
