@@ -16,9 +16,10 @@ def load(weights=None, device: str = "auto", **options):
         weights, device: see there.
         options: `engine`, `precision` and `keep_probabilities`, see there.
     """
-    from lungseg.startup import import_monai_alone
+    from lungseg.startup import hushed_libraries, import_monai_alone
 
-    import_monai_alone()
-    from lungseg.predictor import Predictor
+    with hushed_libraries():
+        import_monai_alone()
+        from lungseg.predictor import Predictor
 
-    return Predictor(weights=weights, device=device, **options)
+        return Predictor(weights=weights, device=device, **options)

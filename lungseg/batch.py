@@ -14,7 +14,7 @@ from lungseg.errors import LungsegError, in_a_sentence
 from lungseg.files import disk_is_to_blame
 from lungseg.ledger import Ledger, content_hash
 from lungseg.measures import measures
-from lungseg.outputs import Outputs
+from lungseg.outputs import KINDS, Outputs
 from lungseg.predictor import Prediction, Predictor, Prepared
 from lungseg.report.rows import Row
 
@@ -41,8 +41,9 @@ class _Task:
     path: Path
     stem: Path
     content: str | None = None
-    # What an earlier run wrote, see `Ledger.kinds`.
+    # What an earlier run wrote, see `Ledger.kinds`, and of this what is not written anew but still holds.
     kinds: Sequence[str] | None = ()
+    kept: Sequence[str] = ()
     prepared: Prepared | None = None
     logits: torch.Tensor | None = None
     outcome: Outcome | None = None
@@ -88,6 +89,8 @@ class BatchSegmenter:
             # Before it is read: if the file changes in between, the next run sees that.
             task.content = content_hash(task.path)
             task.kinds = self.ledger.kinds(task.stem)
+            if self.ledger.is_of(task.stem, task.content):
+                task.kept = [kind for kind in task.kinds or () if kind not in self.outputs.kinds]
             row = None if self.overwrite else self.ledger.find(task.stem, task.content)
             if row and self.strict and row.status == "flagged":
                 row = None
@@ -127,12 +130,15 @@ class BatchSegmenter:
                     self._refuse(task, prediction)
                     continue
                 self.ledger.forget(task.stem)
+                # Of another content or model.
+                outdated = set(KINDS if task.kinds is None else task.kinds) - set(task.kept)
+                self.outputs.remove(task.stem, outdated - set(self.outputs.kinds))
                 left_out = self.outputs.write(prediction, task.path, task.stem)
                 seconds = sum(task.prepared.seconds.values()) + time.perf_counter() - began
                 row = _row(task, prediction, left_out, seconds)
                 if task.content:
                     kinds = [kind for kind, file in self.outputs.targets(task.stem).items() if file.is_file()]
-                    self.ledger.add(task.stem, task.content, row, kinds)
+                    self.ledger.add(task.stem, task.content, row, [*kinds, *task.kept])
                 task.outcome = Outcome(row)
             except Exception as error:
                 self._fail(task, error, isinstance(error, LungsegError) and disk_is_to_blame(error))

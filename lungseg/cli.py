@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -341,7 +342,8 @@ def _train(options: argparse.Namespace) -> int:
     try:
         train(options.output, overrides, options.init, options.resume)
     except KeyboardInterrupt:
-        print(f"\nlungseg: stopped; go on with: lungseg train --resume --output {options.output}", file=sys.stderr)
+        again = f"lungseg train --resume --output {shlex.quote(options.output)}"
+        print(f"\nlungseg: stopped; go on with: {again}", file=sys.stderr)
         return 130
     return 0
 
@@ -363,6 +365,8 @@ def _check_data(options: argparse.Namespace) -> int:
 
     if options.data is None and options.images is None:
         raise UsageError("no data set was named", remedy="give its folder, or --images DIR and --masks DIR")
+    if not options.sheet.lower().endswith(".png"):
+        raise UsageError("the contact sheet is a PNG", options.sheet, "let its name end in .png")
     suffix = {} if options.mask_suffix is None else {"mask_suffix": options.mask_suffix}
     result = check_data(find_data(options.data, options.images, options.masks, **suffix))
     print(result)

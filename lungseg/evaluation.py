@@ -47,7 +47,7 @@ def evaluate(
     settings = model_settings(file) | (overrides or {})
     settings |= {"output_dir": str(output), "split": split, "weights": str(file)}
     load_weights(file)
-    if trained_on(file):
+    if trained_on(file) and (file.parent / RUN_SPLITS).is_file():
         settings["data_source#run_splits"] = str(file.parent / RUN_SPLITS)
     files = [config_file("train"), config_file("evaluate")]
     settings["data_source#exclude"] = left_out(read_config(files, settings), [split], say)

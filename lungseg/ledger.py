@@ -17,6 +17,7 @@ from lungseg.files import writing_failed
 from lungseg.report.rows import Row
 
 _KEYS = ("name", "content", "settings", "time", "row")
+_LATER_KEYS = ("source", "kinds", "model")
 
 
 def content_hash(path: Path) -> str | None:
@@ -52,13 +53,15 @@ class Ledger:
 
     Args:
         folder: the results' folder.
-        settings: all that the results depend on besides the input, as JSON can hold it.
+        settings: all that the results depend on besides the input, as JSON can hold it; `kinds` are those that are
+            wanted, on which no result depends.
         part: number of this process among those that share the folder.
     """
 
     def __init__(self, folder: Path, settings: Mapping, part: int = 0) -> None:
         self.path = folder / ("done.jsonl" if part == 0 else f"done.{part}.jsonl")
-        self._settings = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        self._settings = _hash(settings)
+        self._model = _hash({name: value for name, value in settings.items() if name != "kinds"})
         self._lock = threading.Lock()
         self._latest = _latest(folder)
 
@@ -68,6 +71,13 @@ class Ledger:
         if entry is None or content is None or (entry["content"], entry["settings"]) != (content, self._settings):
             return None
         return Row(**entry["row"])
+
+    def is_of(self, stem: Path, content: str | None) -> bool:
+        """Say whether the results called `stem`, of whatever kinds, were made from this content by the same model."""
+        entry = self._latest.get(str(stem))
+        return (
+            entry is not None and content is not None and (entry["content"], entry["model"]) == (content, self._model)
+        )
 
     def kinds(self, stem: Path) -> Sequence[str] | None:
         """Return the kinds of output that are there of `stem`; None where an earlier version did not note them."""
@@ -93,6 +103,7 @@ class Ledger:
 
     def _append(self, stem: Path, content: str | None, row: dict | None, **more) -> None:
         entry = {"name": str(stem), "content": content, "settings": self._settings, "time": time.time_ns(), "row": row}
+        entry["model"] = self._model
         line = json.dumps(entry | more).encode() + b"\n"
         try:
             with self._lock, self.path.open("ab+") as file:
@@ -103,6 +114,10 @@ class Ledger:
                 file.write(line)
         except OSError as error:
             raise writing_failed(error, self.path) from error
+
+
+def _hash(settings: Mapping) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def _latest(folder: Path) -> dict[str, dict]:
@@ -120,5 +135,5 @@ def _entries(file: Path) -> Iterator[dict]:
                 entry = json.loads(line)
                 if entry["row"] is not None:
                     Row(**entry["row"])
-                # Earlier versions did not note the last two.
-                yield {key: entry[key] for key in _KEYS} | {key: entry.get(key) for key in ("source", "kinds")}
+                # Earlier versions did not note the others.
+                yield {key: entry[key] for key in _KEYS} | {key: entry.get(key) for key in _LATER_KEYS}

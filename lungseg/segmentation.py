@@ -36,7 +36,7 @@ _WORTH_PROCESSES = 200
 
 
 def predict(
-    inputs: Iterable[str | PathLike],
+    inputs: str | PathLike | Iterable[str | PathLike],
     output: str | PathLike,
     weights: str | PathLike | None = None,
     device: str = "auto",
@@ -59,7 +59,7 @@ def predict(
     first one writes the report on all.
 
     Args:
-        inputs: see :func:`lungseg.images.find_radiographs`.
+        inputs: see :func:`lungseg.images.find_radiographs`; one alone may be given as it is.
         output: folder for a folder of each kind, `report.csv`, `report.json`, `report.html` and `done.jsonl`, which
             tells the next run what is done; sub-folders of the inputs are kept.
         weights: see :func:`lungseg.locate.weights_file`.
@@ -85,6 +85,7 @@ def predict(
             results of the same name of another file.
         LungsegError: the weights cannot be used, or the disk is full: what was finished until then stays.
     """
+    inputs = [inputs] if isinstance(inputs, str | PathLike) else inputs
     output, inputs = Path(output), [Path(path) for path in inputs]
     outputs = Outputs(output, kinds)
     with launched_processes() as group:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Imported by MONAI where it is installed, it takes seconds and wants a CUDA library even without a GPU.
 _DEPLOY = ("monai.deploy",)
@@ -47,6 +49,18 @@ def hush_libraries() -> None:
     """Keep the libraries' notices, about what is not installed for one, from the terminal."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
+
+
+@contextmanager
+def hushed_libraries() -> Iterator[None]:
+    """Keep the libraries' notices from the terminal for the block alone."""
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings():
+        try:
+            hush_libraries()
+            yield
+        finally:
+            logging.disable(disabled)
 
 
 def _import_monai_without(names: tuple[str, ...]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from lungseg.data import datalist
-from lungseg.data.splits import RUN_SPLITS, write_split
+from lungseg.data.splits import RUN_SPLITS, read_split, write_split
 from lungseg.errors import LungsegError, UsageError
 from lungseg.files import atomic_path, usable_folder
 from lungseg.locate import bundle_root, config_file, weights_file
@@ -90,6 +90,8 @@ def train(
         if interval > trainer.state.max_epochs:
             what = f"val_interval={interval} is more than epochs={trainer.state.max_epochs}: none would be validated"
             raise UsageError(what, remedy="lower val_interval, or give more epochs")
+        if resume:
+            _refuse_missing(output / RUN_SPLITS, data)
         _write_lists(output / RUN_SPLITS, data, workflow.parser.get_parsed_content("data_source"))
         say(_what_it_trains_on(data, trainer))
         workflow.run()
@@ -153,6 +155,17 @@ def _make_absolute(config: dict) -> None:
     for owner, key in paths:
         if owner[key] is not None and not owner[key].startswith(("$", "@")):
             owner[key] = str(Path(owner[key]).absolute())
+
+
+def _refuse_missing(lists: Path, data: dict[str, list[dict]]) -> None:
+    """Refuse to go on without cases that the run has seen: they would be taken for unseen ones later."""
+    if not lists.is_file():
+        return
+    seen = read_split(lists)
+    missing = sorted(set(seen["train"]) - _names(data["train"]) | set(seen["validation"]) - _names(data["validate"]))
+    if missing:
+        what = f"{len(missing)} cases of the run are not in the data set any more, the first being {missing[0]}"
+        raise LungsegError(what, lists, "restore them, or start a new run with --init")
 
 
 def _write_lists(path: Path, data: dict[str, list[dict]], source: dict) -> None:

@@ -288,7 +288,9 @@ def test_two_processes_train_and_evaluate(phantoms, tmp_path):
     torchrun = ["--nproc_per_node=2", "--master_addr=127.0.0.1", f"--master_port={free_port()}"]
     torchrun += ["-m", "monai.bundle", "run"]
     files = f"['{config('train')}','{config('multi_gpu_train')}']"
-    run(*torchrun, *flags({"config_file": files, "output_dir": tmp_path, **settings}), module="torch.distributed.run")
+    # More than each process has, and fewer than both have.
+    few = {"output_dir": tmp_path, **settings, "batch_size": "12"}
+    run(*torchrun, *flags({"config_file": files, **few}), module="torch.distributed.run")
     weights = torch.load(tmp_path / "model.pt", weights_only=True)
     assert not any(name.startswith("module.") for name in weights)
     del settings["epochs"]

@@ -115,6 +115,16 @@ def test_hidden_files_of_other_systems_are_no_images(tmp_path):
     assert find_data(folder).pair().images == 1
 
 
+def test_images_and_masks_may_lie_in_one_folder(tmp_path):
+    for name in ("a.png", "a_mask.png", "b.png", "c_mask.png"):
+        save(tmp_path / name, image_of())
+    pairing = pair_by_name(tmp_path, tmp_path)
+    assert [(case.image.name, case.label.name) for case in pairing.pairs] == [("a.png", "a_mask.png")]
+    assert [path.name for path in pairing.images_without_mask] == ["b.png", "c_mask.png"]
+    with pytest.raises(UsageError, match="images and masks are one folder, and no file has another one's name"):
+        pair_by_name(tmp_path, tmp_path, "_lungs")
+
+
 def test_two_folders_with_a_suffix_rule(tmp_path):
     save(tmp_path / "x rays/a.png", image_of())
     save(tmp_path / "drawn/a-lungs.png", mask_of())

@@ -11,8 +11,9 @@ import pytest
 from data_support import REAL, kaggle, needs_real_data
 
 from lungseg.data import datalist, frozen_splits, kfold, split
-from lungseg.data.splits import SECTIONS, read_split, set_of
+from lungseg.data.splits import SECTIONS, read_split, set_of, trained_on
 from lungseg.errors import LungsegError, UsageError
+from lungseg.locate import weights_file
 
 NAMES = [f"p{patient:03d}-{view}_{patient % 2}" for patient in range(100) for view in "ab"]
 PATIENT = r"^(p\d+)-"
@@ -20,6 +21,12 @@ PATIENT = r"^(p\d+)-"
 
 def sizes(sections):
     return [len(sections[section]) for section in SECTIONS]
+
+
+def test_what_the_shipped_weights_were_trained_on_is_known():
+    assert len(trained_on(weights_file("shipped"))) == 96 + 396
+    assert len(trained_on(weights_file("montgomery"))) == 96
+    assert trained_on("elsewhere/model.pt") == set()
 
 
 @pytest.mark.parametrize(("name", "counts"), [("montgomery", [96, 14, 28]), ("shenzhen", [396, 56, 114])])

@@ -338,6 +338,7 @@ def test_spacing_and_its_kind(tmp_path, attributes, spacing, kind):
         ({"PixelData": None}, "holds no picture"),
         ({"Rows": None}, "holds no picture"),
         ({"NumberOfFrames": 2, "PixelData": GREY.tobytes() * 2}, "2 frames"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4"}, "is a segmentation, no radiograph"),
         ({"Rows": 65535, "Columns": 65535}, "too large"),
         ({"Rows": 4, "PixelData": GREY[:4].tobytes()}, "too small"),
         ({"PixelData": GREY[:20].tobytes()}, "damaged"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lungseg.errors import UsageError
-from lungseg.images import find_radiographs
+from lungseg.images import find_radiographs, matching_files
 
 
 def _touch(root: Path, *names: str) -> None:
@@ -39,7 +39,7 @@ def test_names_that_clash_are_told_apart(tmp_path):
     _touch(tmp_path, "one/a.png", "one/a.dcm", "one/A.PNG", "one/a_dcm.png", "one/b.png", "two/b.png", "two/a")
     inputs = [tmp_path / "one", tmp_path / "two"]
     stems = _stems(inputs)
-    assert stems == ["A_png", "a_dcm_2", "a_png_2", "a_dcm", "b_png", "a", "b_png_2"]
+    assert stems == ["one/A_png", "one/a_dcm_2", "one/a_png_2", "one/a_dcm", "one/b", "two/a", "two/b"]
     assert len({stem.casefold() for stem in stems}) == len(stems)
     assert _stems(inputs) == stems
 
@@ -58,6 +58,20 @@ def test_named_files_that_clash_are_told_apart_by_their_folders(tmp_path, monkey
     monkeypatch.chdir(tmp_path / "p2")
     assert _stems(["IM0001", "../p1/IM0001", *files]) == ["p2/IM0001", "p1/IM0001", "p2/im0001_png", "c_dcm", "c_png"]
     assert _stems([tmp_path / "p1", "IM0001"]) == ["IM0001", "b", "p2/IM0001"]
+
+
+def test_folders_that_hold_the_same_names_keep_their_own(tmp_path):
+    _touch(tmp_path, "p1/IM0001", "p1/IM0002", "p2/IM0001", "p3/other")
+    folders = [tmp_path / name for name in ("p1", "p2", "p3")]
+    assert _stems(folders) == ["p1/IM0001", "p1/IM0002", "p2/IM0001", "other"]
+    assert _stems(folders[::-1]) == ["other", "p2/IM0001", "p1/IM0001", "p1/IM0002"]
+
+
+def test_a_pattern_reaches_into_sub_folders_and_keeps_results_apart(tmp_path):
+    _touch(tmp_path, "a.png", "b/c/a.png", "b/d.nii.gz", "x.png", "x.dcm")
+    assert matching_files(tmp_path, "**/a.png") == [str(tmp_path / "a.png"), str(tmp_path / "b/c/a.png")]
+    with pytest.raises(UsageError, match=r"x\.png: its results would take the place of those of x\.dcm"):
+        matching_files(tmp_path, "x*")
 
 
 def test_a_file_named_twice_is_taken_once(tmp_path):

@@ -16,6 +16,7 @@ from PIL import Image
 import lungseg
 from lungseg.data import phantom
 from lungseg.demo import real_radiograph
+from lungseg.segmentation import predict
 
 KINDS = ("labels", "masks", "overlays")
 REPORTS = ["report.csv", "report.html", "report.json"]
@@ -170,6 +171,12 @@ def test_the_python_interface_gives_the_same_bits(command, run_folder, dataset, 
         assert prediction.labels.dtype == np.uint8
         assert np.array_equal(prediction.labels, pixels(tmp_path / "labels" / path.name))
         assert np.array_equal(prediction.mask, pixels(tmp_path / "masks" / path.name))
+
+
+def test_one_path_may_be_given_as_it_is(run_folder, picture, tmp_path):
+    for path in (picture, str(picture)):
+        (row,) = predict(path, tmp_path, run_folder)
+        assert row.file == str(picture)
 
 
 def test_results_inside_the_input_folder_are_not_segmented_again(command, run_folder, picture, tmp_path):

@@ -83,6 +83,26 @@ def test_what_differs_is_done_again(segment, source, tmp_path):
     assert segment() == NAMES
 
 
+def test_results_of_another_content_or_model_do_not_stay_beside_new_ones(segment, source, run_folder, tmp_path):
+    def nifti() -> list[str]:
+        return sorted(path.name.removesuffix(".nii.gz") for path in (tmp_path / "out" / "nifti").iterdir())
+
+    stems = [name.removesuffix(".png") for name in NAMES]
+    segment("--save", "nifti")
+    assert nifti() == stems
+    assert segment() == NAMES
+    # Still of the same content and model.
+    assert nifti() == stems
+    shutil.copy(source / NAMES[1], source / NAMES[0])
+    assert segment() == NAMES[:1]
+    assert nifti() == stems[1:]
+    other = Path(shutil.copytree(run_folder, tmp_path / "other"))
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"image_size": 64}))
+    assert segment("--weights", other) == NAMES
+    assert nifti() == []
+
+
 def test_other_weights_do_it_again(segment, run_folder, tmp_path):
     segment()
     other = Path(shutil.copytree(run_folder, tmp_path / "other"))

@@ -15,7 +15,7 @@ from data_support import kaggle
 
 from lungseg.data import datalist
 from lungseg.data.splits import read_split
-from lungseg.errors import UsageError
+from lungseg.errors import LungsegError, UsageError
 from lungseg.training import train
 from lungseg.workflow import parse_overrides
 
@@ -91,6 +91,11 @@ def test_evaluation_says_what_it_measures(command, run, data, tmp_path):
     told = f"Measuring the test list, {count} of 20 pairs of image and mask; --split all takes all."
     assert told in command(*call).out.splitlines()
     assert "Measuring 20 of 20 pairs of image and mask." in command(*call, "--split", "all").out.splitlines()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["title"], summary["data"]) == ("Evaluation: all", str(data))
+    page = (tmp_path / "index.html").read_text()
+    assert "Evaluation: all" in page
+    assert str(data) in page
 
 
 def test_a_run_is_resumed_from_another_folder(data, tmp_path, monkeypatch):
@@ -116,6 +121,18 @@ def test_a_resumed_run_keeps_its_lists(data, run, tmp_path):
     after = read_split(folder / "splits.json")
     for section in ("train", "validation", "test"):
         assert set(before[section]) <= set(after[section])
+
+
+def test_a_run_does_not_go_on_without_what_it_saw(data, run, tmp_path):
+    lists = read_split(run / "splits.json")
+    shrunk = shutil.copytree(data, tmp_path / "shrunk")
+    moved = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((moved / "config.json").read_text())
+    (moved / "config.json").write_text(json.dumps(config | {"dataset_dir": str(shrunk)}))
+    (shrunk / "masks" / f"{lists['train'][0]}.png").unlink()
+    with pytest.raises(LungsegError, match=f"1 cases of the run are not in the data set .* {lists['train'][0]};"):
+        train(moved, resume=True, say=lambda line: None)
+    assert read_split(moved / "splits.json") == lists
 
 
 def test_lists_that_are_damaged_are_told_before_the_work(command, run, data, tmp_path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, Problem
-from lungseg.errors import LungsegError
+from lungseg.errors import LungsegError, UsageError
 from lungseg.images.formats import ENDINGS, HEAD_BYTES, format_of, split_ending
 
 MASK_SUFFIX = "_mask"
@@ -96,7 +96,8 @@ def _refuse(error: OSError) -> None:
 def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> Pairing:
     """Match the pictures of two folders: a mask has its image's name, with or without the suffix.
 
-    Two files that claim one name are reported, and neither is used. One folder may lie within the other.
+    Two files that claim one name are reported, and neither is used. One folder may lie within the other. Both may be
+    one: then masks are what has another file's name with the suffix.
 
     Args:
         images: folder of radiographs.
@@ -104,10 +105,14 @@ def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> P
         mask_suffix: what a mask's name may have after its image's, such as "_mask".
 
     Raises:
+        UsageError: the folders are one, and no file has another one's name with the suffix.
         LungsegError: a folder is not there or may not be read.
     """
-    named_images = list_files(images, but=masks)
-    named_masks = _by_image_name(list_files(masks, but=images), named_images, mask_suffix)
+    if images.resolve() == masks.resolve():
+        named_images, found_masks = _apart(images, mask_suffix)
+    else:
+        named_images, found_masks = list_files(images, but=masks), list_files(masks, but=images)
+    named_masks = _by_image_name(found_masks, named_images, mask_suffix)
     problems = [*_duplicates(named_images, "images"), *_duplicates(named_masks, "masks")]
     ambiguous = {problem.name for problem in problems}
     shared = sorted((named_images.keys() & named_masks.keys()) - ambiguous)
@@ -122,6 +127,19 @@ def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> P
         problems=problems,
         images=sum(map(len, named_images.values())),
         masks=sum(map(len, named_masks.values())),
+    )
+
+
+def _apart(folder: Path, suffix: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+    """Return the images and the masks of a folder that has both."""
+    named = list_files(folder)
+    masks = {name for name in named if suffix and name.endswith(suffix) and name.removesuffix(suffix) in named}
+    if named and not masks:
+        what = f"images and masks are one folder, and no file has another one's name with {suffix!r} behind it"
+        raise UsageError(what, folder, "give --mask-suffix, or put the masks into a folder of their own")
+    return (
+        {name: paths for name, paths in named.items() if name not in masks},
+        {name: paths for name, paths in named.items() if name in masks},
     )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from lungseg.errors import LungsegError, UsageError
 from lungseg.files import atomic_path
+from lungseg.locate import weights_file
 
 SECTIONS = ("train", "validation", "test")
 SETS = ("montgomery", "shenzhen", "other")
@@ -144,13 +145,17 @@ def is_frozen(name: str) -> bool:
 
 
 def trained_on(weights: str | PathLike) -> set[str]:
-    """Return the names of the cases that weights in a run's folder were trained on; none of weights elsewhere.
+    """Return the names of the cases that weights in a run's folder, or the bundle's, were trained on; else none.
 
     Raises:
         LungsegError: the run's lists cannot be read.
     """
     lists = Path(weights).parent / RUN_SPLITS
-    return set(read_split(lists)["train"]) if lists.is_file() else set()
+    if lists.is_file():
+        return set(read_split(lists)["train"])
+    sets = {weights_file("shipped"): ("montgomery", "shenzhen"), weights_file("montgomery"): ("montgomery",)}
+    names = sets.get(Path(weights).resolve(), ())
+    return {stem for name in names for stem in frozen_splits()[name]["train"]}
 
 
 def write_split(path: str | PathLike, sections: Split, seed: int) -> None:

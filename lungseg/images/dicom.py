@@ -27,6 +27,8 @@ from lungseg.images.radiograph import Radiograph, SpacingKind
 from lungseg.images.views import is_flipped, view_of
 
 _DAMAGED = "copy or export it again"
+# Segmentation and Label Map Segmentation Storage.
+_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 # Spacings that differ by less were written with different numbers of digits.
 _ROUNDED = 1e-3
 
@@ -109,6 +111,8 @@ def _refuse_by_header(dataset: Dataset, path: Path) -> None:
         raise LungsegError(
             f"the DICOM file{kind} holds no picture or is cut short", path, "give the image object itself"
         )
+    if dataset.get("SOPClassUID") in _SEGMENTATIONS:
+        raise LungsegError("the DICOM file is a segmentation, no radiograph", path, "give the image object itself")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1:
         raise LungsegError(f"the DICOM file holds {frames} frames", path, "export one radiograph alone")

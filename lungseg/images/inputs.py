@@ -7,7 +7,7 @@ import glob
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +41,15 @@ class Inputs(NamedTuple):
     skipped: list[Path]
 
 
+class _Found(NamedTuple):
+    """A file, its path relative to the folder that was given, that folder (its own if it was named), whether it was."""
+
+    path: Path
+    relative: Path
+    folder: str
+    named: bool = False
+
+
 def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike | None = None) -> Inputs:
     """List the files that `inputs` mean: a file itself, whatever its name, or all that a folder holds.
 
@@ -53,37 +62,42 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
         UsageError: nothing was named, or a folder holds no picture.
         LungsegError: a folder cannot be listed.
     """
-    found: dict[str, tuple[Path, Path]] = {}
-    named: set[str] = set()
+    found: dict[str, _Found] = {}
     skipped: list[Path] = []
     for name in inputs:
         path = Path(name)
         if not path.is_dir():
             absolute = os.path.abspath(path)
-            if absolute not in found:
-                named.add(absolute)
-                found[absolute] = path, Path(path.name)
+            found.setdefault(absolute, _Found(path, Path(path.name), os.path.dirname(absolute), named=True))
             continue
         inside = [file for file in _walk(path, exclude, skipped) if _is_picture(file) or skipped.append(file)]
         if not inside:
             remedy = "name a folder with PNG, JPEG, TIFF, DICOM or NIfTI files"
             raise UsageError("the folder holds no picture", path, remedy)
         for file in inside:
-            found.setdefault(os.path.abspath(file), (file, file.relative_to(path)))
+            found.setdefault(os.path.abspath(file), _Found(file, file.relative_to(path), os.path.abspath(path)))
     if not found:
         raise UsageError("no radiograph was named", remedy="name files or folders")
-    return Inputs(_with_own_stems(_by_folder(found, named)), skipped)
+    return Inputs(_with_own_stems(_by_folder(list(found.values()))), skipped)
 
 
 def matching_files(folder: str | PathLike, pattern: str) -> list[str]:
-    """List the files of `folder` whose names match `pattern` (as in `*.png`), in the order of their names.
+    """List the files of `folder` whose names match `pattern` (`*.png`; `**/*.png` in sub-folders too), in their order.
 
     Raises:
-        UsageError: none does.
+        UsageError: none does, or the results of two would have one name.
     """
-    found = sorted(filter(os.path.isfile, glob.glob(os.path.join(glob.escape(os.fspath(folder)), pattern))))
+    pattern_here = os.path.join(glob.escape(os.fspath(folder)), pattern)
+    found = sorted(filter(os.path.isfile, glob.glob(pattern_here, recursive=True)))
     if not found:
         raise UsageError(f"no file here matches {pattern}", Path(folder), "name the folder (dataset_dir) and a pattern")
+    results: dict[str, str] = {}
+    for file in found:
+        # As MONAI's SaveImage names them.
+        other = results.setdefault(os.path.splitext(file.removesuffix(".gz"))[0], file)
+        if other != file:
+            what = f"its results would take the place of those of {os.path.basename(other)}"
+            raise UsageError(what, file, "give a pattern that one of them matches")
     return found
 
 
@@ -114,16 +128,23 @@ def _is_picture(file: Path) -> bool:
     return not _NO_PICTURES.search(file.name)
 
 
-def _by_folder(found: dict[str, tuple[Path, Path]], named: set[str]) -> list[tuple[Path, Path]]:
-    """Tell apart files of one name that were named one by one as if the folder above theirs had been named."""
+def _by_folder(found: Sequence[_Found]) -> list[tuple[Path, Path]]:
+    """Tell apart files of one name as if the folder above the given ones had been given.
+
+    Of a file that was named, that concerns this file; of a folder, all that is in it, for they belong together.
+    """
     folders: dict[str, set[str]] = defaultdict(set)
-    for absolute, (_, relative) in found.items():
-        folders[_key(_split(relative)[0])].add(os.path.dirname(absolute))
+    given: dict[str, set[str]] = defaultdict(set)
+    keys = [_key(_split(file.relative)[0]) for file in found]
+    for key, file in zip(keys, found, strict=True):
+        folders[key].add(file.folder)
+        if not file.named:
+            given[key].add(file.folder)
+    apart = {folder for alike in given.values() if len(alike) > 1 for folder in alike}
     files = []
-    for absolute, (path, relative) in found.items():
-        if absolute in named and len(folders[_key(_split(relative)[0])]) > 1:
-            relative = Path(absolute).parent.name / relative
-        files.append((path, relative))
+    for key, file in zip(keys, found, strict=True):
+        prefixed = len(folders[key]) > 1 if file.named else file.folder in apart
+        files.append((file.path, Path(os.path.basename(file.folder), file.relative) if prefixed else file.relative))
     return files
 
 

@@ -10,7 +10,7 @@ from os import PathLike
 from lungseg.errors import LungsegError
 from lungseg.files import atomic_path
 
-# Below the best value by more than this the first epochs would press all others together.
+# Below a metric's best value by more than this the first epochs would press all others together.
 _SHOWN_BELOW_BEST = 0.15
 
 
@@ -37,7 +37,7 @@ def learning_curves(history: Sequence[dict], path: str | PathLike) -> None:
     loss.plot([entry["epoch"] for entry in history], [entry["loss"] for entry in history], ".-", color="0.3")
     loss.set(title="Training loss", xlabel="epoch")
     metrics.set(title="Validation", xlabel="epoch")
-    top, lowest = 0.0, 1.0
+    least_best, lowest = 1.0, 1.0
     for number, name in enumerate(names):
         points = [(entry["epoch"], entry[name]) for entry in history if math.isfinite(entry.get(name, math.nan))]
         if not points:
@@ -45,11 +45,11 @@ def learning_curves(history: Sequence[dict], path: str | PathLike) -> None:
         title = name.removeprefix("val_").replace("_", " ").replace("iou", "IoU").replace("dice", "Dice")
         metrics.plot(*zip(*points, strict=True), ".-", label=title)
         epoch, best = max(points, key=lambda point: point[1])
-        top, lowest = max(top, best), min(lowest, *(value for _, value in points))
+        least_best, lowest = min(least_best, best), min(lowest, *(value for _, value in points))
         if number == 0:
             metrics.axvline(epoch, color="0.6", linestyle=":", label=f"best {title}: {best:.4f}, epoch {epoch}")
     if metrics.lines:
-        metrics.set_ylim(bottom=max(lowest - 0.01, top - _SHOWN_BELOW_BEST))
+        metrics.set_ylim(bottom=max(lowest - 0.01, least_best - _SHOWN_BELOW_BEST))
         metrics.legend(loc="lower right")
     else:
         metrics.text(0.5, 0.5, "no validation", ha="center", transform=metrics.transAxes)

@@ -46,6 +46,7 @@ def write_evaluation(
     load_case: LoadCase,
     title: str = "Evaluation",
     weights: str | PathLike | None = None,
+    data: str | None = None,
 ) -> dict:
     """Write `cases.csv`, `summary.json`, `distribution.png`, `pictures/*.png` and `index.html`.
 
@@ -58,11 +59,12 @@ def write_evaluation(
         load_case: returns the (image, prediction, reference) of a row, each (H, W); called for the pictured ones.
         title: the page's title.
         weights: file of the weights that were evaluated; named with its SHA-256. Of cases that it was trained on,
-            as far as a run's lists beside it tell, the page and the summary warn.
+            as far as it is known, the page and the summary warn.
+        data: the data set's folder, which is named.
 
     Returns:
-        The summary (see `lungseg.statistics.summarise`), with `title`, `weights`, `warning` (a sentence or None) and
-        `lungseg` (the version).
+        The summary (see `lungseg.statistics.summarise`), with `title`, `data`, `weights`, `warning` (a sentence or
+        None) and `lungseg` (the version).
 
     Raises:
         LungsegError: there is no case, or the folder cannot be written to.
@@ -71,8 +73,8 @@ def write_evaluation(
     if not rows:
         raise LungsegError("there is no case to report", output_dir, "evaluate at least one pair of image and mask")
     rows = sorted(rows, key=_worst_first)
-    summary = {"title": title, "lungseg": __version__, "weights": _weights(weights), "warning": _warning(rows, weights)}
-    summary |= summarise(rows)
+    summary = {"title": title, "data": data, "lungseg": __version__, "weights": _weights(weights)}
+    summary |= {"warning": _warning(rows, weights)} | summarise(rows)
     _write_csv(rows, output_dir / "cases.csv")
     with atomic_path(output_dir / "summary.json") as path:
         path.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -167,6 +169,7 @@ def _draw(cases: dict[str, list[dict]], load_case: LoadCase, folder: Path) -> li
 def _page(rows: list[dict], summary: dict, plot: bytes, pictures: list[str]) -> str:
     weights = summary["weights"]
     facts = [f"lungseg {summary['lungseg']}", f"{len(rows)} image{'s' * (len(rows) != 1)}"]
+    facts += [summary["data"]] if summary["data"] else []
     facts += [f"weights {weights['file']} (SHA-256 {weights['sha256'][:12]}…)"] if weights else []
     items = "".join(f"<li>{escape(text)}</li>" for text in (DEFINITIONS, *POLICY))
     how = summary["bootstrap"]

@@ -35,15 +35,20 @@ class EvaluationHandler:
         output_dir: see `write_evaluation`.
         weights: file of the weights that are evaluated, for the record.
         title: the page's title.
+        data: the data set's folder, for the record.
 
     Attributes:
         summary: what `write_evaluation` returned, in the process that wrote; None before.
     """
 
     def __init__(
-        self, output_dir: str | PathLike, weights: str | PathLike | None = None, title: str = "Evaluation"
+        self,
+        output_dir: str | PathLike,
+        weights: str | PathLike | None = None,
+        title: str = "Evaluation",
+        data: str | None = None,
     ) -> None:
-        self.output_dir, self.weights, self.title = Path(output_dir), weights, title
+        self.output_dir, self.weights, self.title, self.data = Path(output_dir), weights, title, data
         self.summary: dict | None = None
         self._cases: dict[str, tuple[dict, bytes, tuple[int, int]]] = {}
 
@@ -84,7 +89,7 @@ class EvaluationHandler:
             return read_radiograph(row["file"]).pixels, both - (reference << _REFERENCE_BITS), reference
 
         rows = [row for row, *_ in cases.values()]
-        self.summary = write_evaluation(rows, self.output_dir, load_case, self.title, self.weights)
+        self.summary = write_evaluation(rows, self.output_dir, load_case, self.title, self.weights, self.data)
         logging.getLogger(__name__).info("evaluation of %d images: %s", len(rows), self.output_dir / "index.html")
 
     def _gather(self) -> dict | None:
