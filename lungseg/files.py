@@ -31,11 +31,11 @@ def atomic_path(path: str | PathLike) -> Iterator[Path]:
     old file or the new one. When the block fails, `path` is as it was and the temporary file is gone.
 
     Raises:
-        UsageError: the folder is read-only, or cannot be made, or the path is a folder's.
+        UsageError: the folder is read-only, or cannot be made, or the path has no name.
         LungsegError: the disk is full, or the like (from any OSError of the block).
     """
     path = Path(path)
-    if not path.name or path.is_dir():
+    if not path.name:
         raise UsageError("this is a folder, not a file", path, "give the name of a file")
     # The suffix stays, for writers that choose the format by it; a long name must not grow too long.
     temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix[:20]}")
