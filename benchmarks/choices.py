@@ -41,14 +41,18 @@ def main(arguments: list[str] | None = None) -> None:
 def variants() -> dict[str, dict]:
     """Return the name of each variant and its overrides of `train.json`."""
     transforms = json.loads(config_file("train").read_text("utf-8"))["train"]["random_transforms"]
-    plain = [t for t in transforms if t["_target_"] in _PLAIN or t["_target_"].endswith("ScalePercentilesd")]
+    plain = [t for t in _flat(transforms) if t["_target_"] in _PLAIN or t["_target_"].endswith("ScalePercentilesd")]
     plain = [
         t | {"magnitude_range": [0, 0]} if t["_target_"] == "Rand2DElasticd" else t
         for t in plain  # affine, gamma and noise: no elastic warp
     ]
 
-    def without(name: str) -> list[dict]:
-        return [t for t in transforms if not t["_target_"].endswith(name)]
+    def without(name: str, within: list[dict] = transforms) -> list[dict]:
+        return [
+            t | {"transforms": without(name, t["transforms"])} if "transforms" in t else t
+            for t in within
+            if not t["_target_"].endswith(name)
+        ]
 
     return {
         "as shipped": {},
@@ -58,6 +62,11 @@ def variants() -> dict[str, dict]:
         "no opacities and gas": {"train#random_transforms": without("RandOpacityd")},
         "no weight average": {"ema#momentum": 0.999999, "ema#momentum_warmup": 0.999999},
     }
+
+
+def _flat(transforms: list[dict]) -> list[dict]:
+    """Return the transforms with those within `Compose` and `OneOf` in their place."""
+    return [one for t in transforms for one in (_flat(t["transforms"]) if "transforms" in t else [t])]
 
 
 def measure(data: str, overrides: dict, epochs: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from lungseg.data import datalist
-from lungseg.data.splits import RUN_SPLITS, trained_on
+from lungseg.data.splits import RUN_SPLITS, read_split
 from lungseg.files import usable_folder
 from lungseg.locate import config_file, model_settings, weights_file
 from lungseg.weights import load_weights
@@ -47,8 +47,11 @@ def evaluate(
     settings = model_settings(file) | (overrides or {})
     settings |= {"output_dir": str(output), "split": split, "weights": str(file)}
     load_weights(file)
-    if trained_on(file) and (file.parent / RUN_SPLITS).is_file():
-        settings["data_source#run_splits"] = str(file.parent / RUN_SPLITS)
+    lists = file.parent / RUN_SPLITS
+    if lists.is_file():
+        # Damaged ones are told now, and not after the work, when the report asks what the weights were trained on.
+        read_split(lists)
+        settings["data_source#run_splits"] = str(lists)
     files = [config_file("train"), config_file("evaluate")]
     settings["data_source#exclude"] = left_out(read_config(files, settings), [split], say)
     usable_folder(output)

@@ -75,9 +75,8 @@ class Ledger:
     def is_of(self, stem: Path, content: str | None) -> bool:
         """Say whether the results called `stem`, of whatever kinds, were made from this content by the same model."""
         entry = self._latest.get(str(stem))
-        return (
-            entry is not None and content is not None and (entry["content"], entry["model"]) == (content, self._model)
-        )
+        known = entry is not None and content is not None
+        return known and (entry["content"], entry["model"]) == (content, self._model)
 
     def kinds(self, stem: Path) -> Sequence[str] | None:
         """Return the kinds of output that are there of `stem`; None where an earlier version did not note them."""

@@ -15,6 +15,7 @@ from benchmarks.accuracy_tables import PUBLISHED, tables
 from benchmarks.shapes import original_sizes, shapes
 from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
 from lungseg.errors import LungsegError
+from lungseg.locate import config_file
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = """# Title
@@ -74,6 +75,17 @@ def test_markers_without_partner_are_refused(text):
 
 def test_numbers_are_aligned_to_the_right():
     assert markdown_table(["name", "n"], [["a", "1"]]) == "| name | n |\n| --- | ---: |\n| a | 1 |"
+
+
+def test_variants_leave_out_what_their_names_say():
+    told = {name: json.dumps(overrides) for name, overrides in choices.variants().items()}
+    shipped = config_file("train").read_text("utf-8")
+    for name, transform in (("no mirroring", "RandMirrord"), ("no opacities and gas", "RandOpacityd")):
+        assert transform in shipped
+        assert transform not in told[name]
+        assert "RandBiasFieldd" in told[name]
+    assert "RandAdjustContrastd" in told["plain augmentation"]
+    assert "RandBiasFieldd" not in told["plain augmentation"]
 
 
 def test_every_marked_table_has_a_script():

@@ -153,6 +153,7 @@ def trained_on(weights: str | PathLike) -> set[str]:
     lists = Path(weights).parent / RUN_SPLITS
     if lists.is_file():
         return set(read_split(lists)["train"])
+    # The few training references that were left out are named too, lest weights be measured on their radiographs.
     sets = {weights_file("shipped"): ("montgomery", "shenzhen"), weights_file("montgomery"): ("montgomery",)}
     names = sets.get(Path(weights).resolve(), ())
     return {stem for name in names for stem in frozen_splits()[name]["train"]}

@@ -19,6 +19,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -56,11 +57,11 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
         what = f"its transfer syntax {syntax} is private or unknown"
         raise LungsegError(what, path, "export it with a standard transfer syntax")
     if not syntax.is_encapsulated or syntax == RLELossless:
-        return np.squeeze(justified(dataset))
+        return np.squeeze(_justified(dataset))
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
         _check_frame(dataset, path)
     try:
-        pixels = np.squeeze(justified(dataset) if _choose_safe_decoder(dataset, syntax) else decode_apart(path))
+        pixels = np.squeeze(_justified(dataset) if _choose_safe_decoder(dataset, syntax) else decode_apart(path))
     except (CrashError, RuntimeError) as error:
         if any(words in str(error) for words in _NO_DECODER):
             what = f"no decoder for its pixel data ({syntax.name}) is installed"
@@ -71,7 +72,34 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
     return pixels
 
 
-def justified(dataset: Dataset) -> np.ndarray:
+def decode_here(dataset: Dataset, path: str) -> np.ndarray:
+    """Return the pixels of compressed data as they are stored, by decoders that may end the process.
+
+    Raises:
+        Exception: whatever a decoder raises, or that there is none.
+    """
+    if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsAllocated > 8:
+        return _extended_jpeg(dataset, path)
+    return _justified(dataset)
+
+
+def _extended_jpeg(dataset: Dataset, path: str) -> np.ndarray:
+    """JPEG of 12 bits, by GDCM itself: pydicom lets it do those of 8 alone."""
+    try:
+        import gdcm
+    except ImportError as error:
+        raise RuntimeError("no pixel data handlers: gdcm is missing") from error
+    reader = gdcm.ImageReader()
+    reader.SetFileName(path)
+    if not reader.Read():
+        raise RuntimeError("GDCM cannot read it")
+    # Its text has a character for each byte.
+    content = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
+    kind = "i2" if dataset.PixelRepresentation else "u2"
+    return np.frombuffer(content, kind).reshape(dataset.Rows, dataset.Columns)
+
+
+def _justified(dataset: Dataset) -> np.ndarray:
     """Return the `pixel_array`; old files have the bits in use at the upper end of each word."""
     bits = int(dataset.BitsStored)
     spare = int(dataset.get("HighBit") or bits - 1) + 1 - bits

@@ -15,6 +15,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    SegmentationStorage,
 )
 
 from lungseg.errors import LungsegError
@@ -27,8 +28,8 @@ from lungseg.images.radiograph import Radiograph, SpacingKind
 from lungseg.images.views import is_flipped, view_of
 
 _DAMAGED = "copy or export it again"
-# Segmentation and Label Map Segmentation Storage.
-_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+# The second, Label Map Segmentation Storage, has no name in pydicom yet.
+_SEGMENTATIONS = (SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")
 # Spacings that differ by less were written with different numbers of digits.
 _ROUNDED = 1e-3
 

@@ -10,12 +10,8 @@ import subprocess
 import sys
 import threading
 from os import PathLike
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 # A radiograph takes a second or two at most.
 _SECONDS = 60
@@ -59,6 +55,11 @@ def decode_apart(path: str | PathLike) -> np.ndarray:
 
 def serve() -> None:
     """Answer each path on stdin with an array, or an exception, on stdout, until stdin is closed."""
+    from pathlib import Path
+
+    from lungseg.images.decoding import decode_here
+    from lungseg.images.dicom import open_dicom
+
     # What the libraries print must not come between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -68,41 +69,11 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            answer = _decoded(path)
+            answer = decode_here(open_dicom(Path(path)), path)
         except Exception as error:
             answer = RuntimeError(str(error))
         pickle.dump(answer, answers, protocol=5)
         answers.flush()
-
-
-def _decoded(path: str) -> np.ndarray:
-    from pathlib import Path
-
-    from pydicom.uid import JPEGExtended12Bit
-
-    from lungseg.images.decoding import justified
-    from lungseg.images.dicom import open_dicom
-
-    dataset = open_dicom(Path(path))
-    if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsAllocated > 8:
-        return _extended_jpeg(path, dataset)
-    return justified(dataset)
-
-
-def _extended_jpeg(path: str, dataset: Dataset) -> np.ndarray:
-    """JPEG of 12 bits, by GDCM itself: pydicom lets it do those of 8 alone."""
-    try:
-        import gdcm
-    except ImportError as error:
-        raise RuntimeError("gdcm is missing: no pixel data handlers") from error
-    reader = gdcm.ImageReader()
-    reader.SetFileName(path)
-    if not reader.Read():
-        raise RuntimeError("GDCM cannot read it")
-    # Its text has a character for each byte.
-    content = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
-    kind = "i2" if dataset.PixelRepresentation else "u2"
-    return np.frombuffer(content, kind).reshape(dataset.Rows, dataset.Columns)
 
 
 def _running() -> subprocess.Popen:
