@@ -90,8 +90,8 @@ def predict(
     outputs = Outputs(output, kinds)
     with launched_processes() as group:
         found = _listed(group, inputs, outputs, overwrite)
-        if found.skipped:
-            say(_passed_over(found.skipped))
+        for line in _passed_over(found):
+            say(line)
         job = Job(output, outputs.kinds, weights_file(weights), device, engine, precision, overwrite, strict)
         predictor = job.predictor()
         files = group.share(found.radiographs)
@@ -189,9 +189,13 @@ def _keep_others(radiographs: list[tuple[Path, Path]], outputs: Outputs) -> None
             raise UsageError(what, path, "choose another output folder, or replace them with --overwrite")
 
 
-def _passed_over(skipped: list[Path]) -> str:
-    names = some([path.name for path in skipped], _NAMES_SHOWN)
-    return f"Passed over, as hidden, linked folders, earlier results or no pictures: {names}"
+def _passed_over(found: Inputs) -> Iterator[str]:
+    for paths, what in (
+        (found.skipped, "hidden, linked folders, earlier results or no pictures"),
+        (found.companions, "DICOM reports, presentation states, segmentations and the like"),
+    ):
+        if paths:
+            yield f"Passed over, as {what}: {some([path.name for path in paths], _NAMES_SHOWN)}"
 
 
 @contextmanager

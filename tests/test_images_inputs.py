@@ -4,6 +4,19 @@
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    BasicTextSRStorage,
+    ComputedRadiographyImageStorage,
+    CTImageStorage,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    SegmentationStorage,
+    generate_uid,
+)
 
 from lungseg.errors import UsageError
 from lungseg.images import find_radiographs, matching_files
@@ -27,6 +40,32 @@ def test_folders_keep_their_structure_and_order(tmp_path):
     assert [path.name for path, _ in found.radiographs] == ["1.2.840.7", "z.tif", "3.dcm", "1.JPG", "2.png"]
     skipped = {path.name for path in found.skipped}
     assert skipped == {"Readme.md", ".hidden.png", "README", "notes.CSV", ".cache", "DICOMDIR"}
+
+
+def _write_object(path: Path, kind: str) -> None:
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = kind, generate_uid()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID, dataset.file_meta.MediaStorageSOPInstanceUID = kind, generate_uid()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dcmwrite(path, dataset, enforce_file_format=True)
+
+
+def test_what_lies_beside_radiographs_in_a_study_is_passed_over(tmp_path):
+    kinds = (
+        ("sr", BasicTextSRStorage),
+        ("pr.dcm", GrayscaleSoftcopyPresentationStateStorage),
+        ("ko", KeyObjectSelectionDocumentStorage),
+        ("report.pdf.dcm", EncapsulatedPDFStorage),
+        ("seg.dcm", SegmentationStorage),
+    )
+    for name, kind in (*kinds, ("cr", ComputedRadiographyImageStorage), ("ct.dcm", CTImageStorage)):
+        _write_object(tmp_path / name, kind)
+    (tmp_path / "damaged.dcm").write_bytes((tmp_path / "sr").read_bytes()[:140])
+    found = find_radiographs([tmp_path])
+    assert [path.name for path, _ in found.radiographs] == ["cr", "ct.dcm", "damaged.dcm"]
+    assert {path.name for path in found.companions} == {name for name, _ in kinds}
+    assert _stems([tmp_path / "sr"]) == ["sr"]
 
 
 def test_named_files_are_always_taken(tmp_path):

@@ -239,6 +239,34 @@ def test_what_a_service_did_not_give_is_looked_at_later(tmp_path):
     assert "error" not in survey.findings()["study"]
 
 
+def test_a_study_that_was_repaired_is_looked_at_again(tmp_path):
+    file = tmp_path / "study.png"
+    write_png(file, phantom(1, (128, 160))[0])
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+
+    class Studies:
+        def list_images(self) -> list[str]:
+            return ["study"]
+
+        def file_of(self, image_id: str) -> Path:
+            return tmp_path / f"{image_id}.png"
+
+    versions = Versions(tmp_path / "versions", weights_file("shipped"))
+    segmenter = Segmenter(versions)
+    survey = Survey(tmp_path / "survey.json", Studies(), segmenter)
+    survey.look_through()
+    assert "error" in survey.findings()["study"]
+    file.write_bytes(whole)
+    # Not after a new start, either.
+    survey = Survey(tmp_path / "survey.json", Studies(), segmenter)
+    survey.look_through()
+    assert survey.findings()["study"]["quality"] > 0
+    before = survey.findings()["study"]
+    survey.look_through()
+    assert survey.findings()["study"] is before
+
+
 def test_a_version_without_a_record_is_none(tmp_path):
     first = tmp_path / "first.pt"
     first.touch()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lungseg.errors import LungsegError, UsageError
+from lungseg.images.companions import is_companion
 from lungseg.images.formats import ENDINGS, split_ending
 
 # Taken off to name the output; any other ending may be a part of the name, as in a DICOM UID.
@@ -35,10 +36,12 @@ class Inputs(NamedTuple):
             ending to it (``f"{stem}.png"``), for what follows a dot in it belongs to the name.
         skipped: what was passed over in the folders: hidden files, known non-pictures, links to folders, and the output
             folders of earlier runs.
+        companions: likewise, DICOM objects that are no radiographs (:mod:`lungseg.images.companions`).
     """
 
     radiographs: list[tuple[Path, Path]]
     skipped: list[Path]
+    companions: list[Path]
 
 
 class _Found(NamedTuple):
@@ -64,13 +67,17 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
     """
     found: dict[str, _Found] = {}
     skipped: list[Path] = []
+    companions: list[Path] = []
     for name in inputs:
         path = Path(name)
         if not path.is_dir():
             absolute = os.path.abspath(path)
             found.setdefault(absolute, _Found(path, Path(path.name), os.path.dirname(absolute), named=True))
             continue
-        inside = [file for file in _walk(path, exclude, skipped) if _is_picture(file) or skipped.append(file)]
+        inside = []
+        for file in _walk(path, exclude, skipped):
+            kept = skipped if _NO_PICTURES.search(file.name) else companions if is_companion(file) else inside
+            kept.append(file)
         if not inside:
             remedy = "name a folder with PNG, JPEG, TIFF, DICOM or NIfTI files"
             raise UsageError("the folder holds no picture", path, remedy)
@@ -78,7 +85,7 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
             found.setdefault(os.path.abspath(file), _Found(file, file.relative_to(path), os.path.abspath(path)))
     if not found:
         raise UsageError("no radiograph was named", remedy="name files or folders")
-    return Inputs(_with_own_stems(_by_folder(list(found.values()))), skipped)
+    return Inputs(_with_own_stems(_by_folder(list(found.values()))), skipped, companions)
 
 
 def matching_files(folder: str | PathLike, pattern: str) -> list[str]:
@@ -122,10 +129,6 @@ def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> It
                 folders.remove(name)
         folders.sort()
         yield from (Path(folder, name) for name in sorted(files))
-
-
-def _is_picture(file: Path) -> bool:
-    return not _NO_PICTURES.search(file.name)
 
 
 def _by_folder(found: Sequence[_Found]) -> list[tuple[Path, Path]]:

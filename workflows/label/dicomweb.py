@@ -81,7 +81,7 @@ class DicomWebStudies(StudyFolder):
         Raises:
             LungsegError: the service does not give it.
         """
-        if image_id not in self._datastore.objects:
+        if image_id not in self._datastore.objects and image_id not in self.list_images():
             return ""
         file = Path(self._datastore.image_path(), f"{image_id}{_ENDING}")
         if not file.is_file():

@@ -54,7 +54,7 @@ class StudyFolder(LocalDatastore):
 
     def file_of(self, image_id: str) -> Path | None:
         """Return the file of a study, or None if there is no such study."""
-        uri = self.get_image_uri(image_id) if image_id in self.list_images() else ""
+        uri = self.get_image_uri(image_id)
         return Path(uri) if uri else None
 
     def label_file(self, image_id: str, tag: str) -> Path | None:

@@ -72,24 +72,28 @@ class Survey:
             pause.wait(_PAUSE)
 
     def look_through(self) -> None:
-        """Look at each study that was not looked at yet with the active weights."""
+        """Look at each study that was not looked at yet with the active weights, or is another file by now."""
         unsaved, known = 0, self.findings()
         for image_id in self.studies.list_images():
-            if image_id not in known or image_id in self._unreachable:
-                unsaved += self._look_at(image_id)
+            unsaved += self._look_at(image_id, known.get(image_id, {}).get("file"))
             if unsaved >= _SAVE_EVERY:
                 self._save()
                 unsaved = 0
         if unsaved:
             self._save()
 
-    def _look_at(self, image_id: str) -> bool:
-        """Look at a study, and return whether there is something to remember of it."""
+    def _look_at(self, image_id: str, seen: list[int] | None) -> bool:
+        """Look at a study unless its file was `seen` already, and return whether there is anything to remember."""
         try:
             file = self.studies.file_of(image_id)
+            state = _state(file)
         except Exception as error:  # a service can answer anything, or not at all
             with self._lock:
                 self._unreachable[image_id] = {"error": _told(error)}
+            return False
+        with self._lock:
+            self._unreachable.pop(image_id, None)
+        if state == seen:
             return False
         weights = self.segmenter.loaded()[2]
         try:
@@ -102,8 +106,8 @@ class Survey:
             }
         except Exception as error:  # whatever one picture does to the libraries, the others are still looked at
             finding = {"weights": weights, "error": _told(error)}
+        finding["file"] = state
         with self._lock:
-            self._unreachable.pop(image_id, None)
             self._findings[image_id] = finding
         return True
 
@@ -111,6 +115,12 @@ class Survey:
         with self._lock:
             content = dict(self._findings)
         write_json(self.file, content)
+
+
+def _state(file: Path) -> list[int]:
+    """Return what differs once a file is replaced: its size, and its time in nanoseconds."""
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _told(error: Exception) -> str:

@@ -42,4 +42,4 @@ class FindRadiographsOperator(Operator):
         found = find_radiographs([self.fragment.input], exclude=self.fragment.output)
         for path in found.skipped:
             yield Case(path, status="skipped", reason="it is hidden, a link, earlier results or no picture by its name")
-        yield from (look_at(path) for path, _ in found.radiographs)
+        yield from map(look_at, [*found.companions, *(path for path, _ in found.radiographs)])
