@@ -8,6 +8,7 @@ import zlib
 from os import PathLike
 
 import numpy as np
+from isal import isal_zlib
 
 from lungseg.errors import UsageError
 from lungseg.files import atomic_path
@@ -30,8 +31,8 @@ def write_png(path: str | PathLike, array: np.ndarray) -> None:
 def encode_png(array: np.ndarray, palette: np.ndarray | None = None) -> bytes:
     """Return the bytes of a PNG file.
 
-    Pillow tries five filters on each row; subtracting the row above, always, and compressing lightly takes a
-    half to a quarter of its time and yields files of about the same size.
+    Pillow tries five filters on each row; subtracting the row above, always, and compressing lightly, by Intel's ISA-L,
+    takes less than a tenth of its time and yields files of about the same size.
 
     Args:
         array: see :func:`write_png`.
@@ -51,10 +52,7 @@ def encode_png(array: np.ndarray, palette: np.ndarray | None = None) -> bytes:
     filtered[:, 0] = _FILTER_UP
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    # Masks are runs of one value; for a radiograph's grey values it is the fastest.
-    strategy = zlib.Z_RLE if grey and array.dtype == np.uint8 else zlib.Z_DEFAULT_STRATEGY
-    compressor = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, strategy)
-    data = compressor.compress(filtered) + compressor.flush()
+    data = isal_zlib.compress(filtered, level=1)
     depth = 8 * array.dtype.itemsize
     kind = _RGB if colour else _GREY if palette is None else _PALETTE
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))]
