@@ -123,7 +123,7 @@ def append_to_log(log: Path, entry: dict) -> None:
 
 
 def with_entry(entries: list[dict], entry: dict) -> list[dict]:
-    """Return the entries with `entry` in place of an earlier one of the same weights, section and set."""
+    """Return the entries with `entry` in place of an earlier one of the same section and set, trained on the same."""
 
     def key(one: dict) -> tuple[str, str, str]:
         return one["section"], one["trained_on"], one["set"]

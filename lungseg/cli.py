@@ -145,7 +145,9 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--init", metavar="WEIGHTS", help="start from these weights: shipped, montgomery, a file or a run"
     )
     train.add_argument("--resume", action="store_true", help="go on with the run in --output")
-    train.add_argument("--config", nargs="+", default=[], metavar="ID=VALUE", help="override items of train.json")
+    train.add_argument(
+        "--config", nargs="+", action="extend", default=[], metavar="ID=VALUE", help="override items of train.json"
+    )
     train.set_defaults(run=_train)
 
 
@@ -154,7 +156,9 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--split", default="test", choices=["train", "validation", "test", "all"])
     _add_weights(evaluate)
     evaluate.add_argument("--output", default="evaluation", help="folder for the figures (default: evaluation)")
-    evaluate.add_argument("--config", nargs="+", default=[], metavar="ID=VALUE", help="override items of the config")
+    evaluate.add_argument(
+        "--config", nargs="+", action="extend", default=[], metavar="ID=VALUE", help="override items of the config"
+    )
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -239,7 +243,8 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="WEIGHTS",
-        help="shipped (default), montgomery (trained without the non-commercial masks), a file, or a run's folder",
+        help="shipped (default), montgomery (trained without the non-commercial masks, unlike what judges results), a "
+        "file, or a run's folder",
     )
 
 
@@ -253,7 +258,7 @@ def _add_data(parser: argparse.ArgumentParser, positional: bool = False) -> None
     parser.add_argument("--masks", help="folder of masks, instead of DIR")
     parser.add_argument("--mask-suffix", help="what a mask's name has after its image's (default: _mask, or nothing)")
     if not positional:
-        parser.add_argument("--sets", nargs="+", help="use only these sets, such as montgomery")
+        parser.add_argument("--sets", nargs="+", action="extend", help="use only these sets, such as montgomery")
         parser.add_argument(
             "--splits",
             metavar="FILE",
@@ -261,6 +266,9 @@ def _add_data(parser: argparse.ArgumentParser, positional: bool = False) -> None
             "added change; weights of a run are measured by the run's splits.json)",
         )
         parser.add_argument("--patients", help="regular expression or CSV file that tells an image's patient")
+
+
+_DATA_OPTIONS = ("data", "images", "masks", "mask_suffix", "sets", "splits", "patients")
 
 
 def _data_overrides(options: argparse.Namespace) -> dict:
@@ -333,7 +341,8 @@ def _train(options: argparse.Namespace) -> int:
     from lungseg.training import train
     from lungseg.workflow import parse_overrides
 
-    overrides = {} if options.resume and options.data is None and options.images is None else _data_overrides(options)
+    given = [getattr(options, name) for name in _DATA_OPTIONS]
+    overrides = {} if options.resume and not any(given) else _data_overrides(options)
     if options.epochs is not None:
         overrides["epochs"] = options.epochs
     overrides |= parse_overrides(options.config)
@@ -371,7 +380,9 @@ def _check_data(options: argparse.Namespace) -> int:
     result = check_data(find_data(options.data, options.images, options.masks, **suffix))
     print(result)
     missing = contact_sheet(result, options.sheet)
-    print(f"Contact sheet: {options.sheet}" + (f"; {missing} more cases with a problem are not on it" * bool(missing)))
+    if missing is not None:
+        more = f"; {missing} more cases with a problem are not on it" if missing else ""
+        print(f"Contact sheet: {options.sheet}{more}")
     result.refuse_unusable()
     return 1 if options.strict and result.problems else 0
 

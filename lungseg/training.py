@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from lungseg.data import datalist
+from lungseg.data import datalist, refuse_sideless
 from lungseg.data.splits import RUN_SPLITS, read_split, write_split
 from lungseg.errors import LungsegError, UsageError
 from lungseg.files import atomic_path, usable_folder
@@ -90,6 +90,7 @@ def train(
         if interval > trainer.state.max_epochs:
             what = f"val_interval={interval} is more than epochs={trainer.state.max_epochs}: none would be validated"
             raise UsageError(what, remedy="lower val_interval, or give more epochs")
+        refuse_sideless(data["validate"])
         if resume:
             _refuse_missing(output / RUN_SPLITS, data)
         _write_lists(output / RUN_SPLITS, data, workflow.parser.get_parsed_content("data_source"))

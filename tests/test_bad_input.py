@@ -521,6 +521,12 @@ def test_a_resumed_run_keeps_its_settings(run_folder):
         train(run_folder, {"epochs": 3}, resume=True)
 
 
+def test_a_resumed_run_takes_no_other_lists(command, run_folder):
+    done = command("train", "--resume", "--output", run_folder, "--sets", "montgomery")
+    assert done.status == 2
+    assert "no data set was named" in done.sentence
+
+
 def test_an_unforeseen_error_is_one_sentence_and_its_traceback_can_be_had(command, picture, tmp_path, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("division by zero")

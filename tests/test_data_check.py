@@ -8,6 +8,7 @@ import pytest
 from data_support import LOPSIDED, REAL, image_of, kaggle, labels_of, mask_of, needs_real_data, save
 from PIL import Image
 
+from lungseg.cli import main
 from lungseg.data import check_data as check_layout
 from lungseg.data import contact_sheet, find_data, problems
 from lungseg.errors import LungsegError
@@ -166,6 +167,14 @@ def test_contact_sheet_without_a_single_pair(tmp_path):
     (tmp_path / "masks").mkdir()
     assert contact_sheet(check_data(tmp_path), tmp_path / "sheet.png") == 0
     assert (tmp_path / "sheet.png").exists()
+
+
+def test_no_contact_sheet_where_no_case_can_be_pictured(tmp_path, capsys):
+    for name in ("images/a.png", "images/a.jpg", "masks/a.png"):
+        save(tmp_path / name, image_of())
+    assert main(["check-data", str(tmp_path), "--sheet", str(tmp_path / "sheet.png")]) == 1
+    assert "Contact sheet" not in capsys.readouterr().out
+    assert not (tmp_path / "sheet.png").exists()
 
 
 @needs_real_data

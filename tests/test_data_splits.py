@@ -11,7 +11,7 @@ import pytest
 from data_support import REAL, kaggle, needs_real_data
 
 from lungseg.data import datalist, frozen_splits, kfold, split
-from lungseg.data.splits import SECTIONS, read_split, set_of, trained_on
+from lungseg.data.splits import SECTIONS, patient_rule, read_split, set_of, trained_on
 from lungseg.errors import LungsegError, UsageError
 from lungseg.locate import weights_file
 
@@ -24,9 +24,10 @@ def sizes(sections):
 
 
 def test_what_the_shipped_weights_were_trained_on_is_known():
-    assert len(trained_on(weights_file("shipped"))) == 96 + 396
-    assert len(trained_on(weights_file("montgomery"))) == 96
-    assert trained_on("elsewhere/model.pt") == set()
+    everything = [f"sub/{name}" for lists in frozen_splits().values() for part in lists.values() for name in part]
+    assert len(trained_on(weights_file("shipped"), everything)) == 96 + 396
+    assert len(trained_on(weights_file("montgomery"), everything)) == 96
+    assert trained_on("elsewhere/model.pt", everything) == []
 
 
 @pytest.mark.parametrize(("name", "counts"), [("montgomery", [96, 14, 28]), ("shenzhen", [396, 56, 114])])
@@ -76,6 +77,13 @@ def test_a_patient_stays_on_one_side(tmp_path, rule):
     assert sum(map(len, seen)) == len(set.union(*seen)) == 100
     for fold in kfold(NAMES, 5, patients=patients):
         assert not {n[:4] for n in fold["train"]} & {n[:4] for n in fold["validation"]}
+
+
+def test_a_table_of_patients_names_files_as_pairing_does(tmp_path):
+    table = tmp_path / "patients.csv"
+    table.write_text("file,patient\nimages/a.nii.gz,p\n1.2.840.7,p\n1.2.840.8.dcm,q\nb.v2,q\n")
+    rule = patient_rule(table)
+    assert [rule(name) for name in ("a", "sub/1.2.840.7", "1.2.840.8", "b.v2")] == ["p", "p", "q", "q"]
 
 
 def test_patients_that_cannot_be_told(tmp_path):

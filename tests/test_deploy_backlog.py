@@ -9,7 +9,7 @@ import pytest
 
 from lungseg.errors import LungsegError
 from lungseg.workflows.deploy.backlog import Backlog
-from lungseg.workflows.deploy.orthanc import Change, GoneError
+from lungseg.workflows.deploy.orthanc import Change, GoneError, Orthanc
 from lungseg.workflows.deploy.watch import _Worker
 
 
@@ -74,10 +74,24 @@ def test_what_is_done_is_not_asked_about(backlog, clock):
     assert "a" not in backlog
 
 
+def test_a_modality_that_is_gone_stops_nothing(backlog, monkeypatch):
+    answer = SimpleNamespace(ok=False, status_code=404)
+    orthanc = Orthanc("http://127.0.0.1:1")
+    monkeypatch.setattr(orthanc._session, "request", lambda *_, **__: answer)
+    with pytest.raises(LungsegError, match="add it to DicomModalities") as refusal:
+        orthanc.send(["a"], "gone")
+    assert not isinstance(refusal.value, GoneError)
+    told = []
+    worker = _Worker(orthanc, SimpleNamespace(send_to=["gone"]), SimpleNamespace(), backlog, say=told.append)
+    worker.resubmit_at = 0
+    worker._resubmit()
+    assert "/modalities/gone/configuration" in told[0]
+
+
 def test_a_study_that_fails_is_tried_after_twice_as_long_each_time(backlog, clock):
     tried = []
 
-    class Orthanc:
+    class Feed:
         def changes(self, since: int) -> list[Change]:
             return []
 
@@ -92,7 +106,7 @@ def test_a_study_that_fails_is_tried_after_twice_as_long_each_time(backlog, cloc
 
     backlog.done(["a", "x"])
     processor = SimpleNamespace(application=SimpleNamespace(algorithm=SimpleNamespace(weights="")), send_to=[])
-    worker = _Worker(Orthanc(), processor, SimpleNamespace(save=print), backlog, say=print)
+    worker = _Worker(Feed(), processor, SimpleNamespace(save=print), backlog, say=print)
     for clock.now in range(75):
         worker._catch_up()
     # By its instance, and by itself.

@@ -133,6 +133,8 @@ def _view_code(value: str, meaning: str) -> list[Dataset]:
         ({"ViewCodeSequence": _view_code("99", "right lateral")}, "lateral"),
         ({"ViewCodeSequence": _view_code("260427002", "lateral oblique")}, "oblique"),
         ({"ViewCodeSequence": _view_code("99", "left lateral decubitus")}, "frontal"),
+        ({"ViewPosition": "LAT OBL"}, "oblique"),
+        ({"ViewPosition": "OBL LAT"}, "oblique"),
         ({"ViewCodeSequence": []}, None),
         ({"PatientOrientation": ["L", "F"]}, "frontal"),
         ({"PatientOrientation": ["P", "F"]}, "lateral"),

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungseg.data import datalist, phantom
+from lungseg.data import datalist, phantom, write_split
+from lungseg.data.splits import read_split
 from lungseg.errors import LungsegError
 from lungseg.images import write_png
-from lungseg.workflows.label.lessons import assign, freeze
+from lungseg.workflows.label.lessons import assign, freeze, original_cases, original_settings
 
 COUNT = 8
 SIZE = (96, 72)
@@ -48,7 +49,8 @@ def frozen(labels, tmp_path):
     """Freeze the labels with a data set: `frozen(original, share)`."""
 
     def call(original=None, share=1.0) -> dict:
-        return freeze(labels, tmp_path / "data", tmp_path / "sections.json", original, share, seed=1)
+        source = None if original is None else {"dataset_dir": original}
+        return freeze(labels, tmp_path / "data", tmp_path / "sections.json", source, share, seed=1)
 
     return call
 
@@ -60,6 +62,26 @@ def section_of(labels, section: str) -> list[dict]:
 
 def blank(file) -> None:
     write_png(file, np.zeros(SIZE[::-1], np.uint8))
+
+
+def test_the_lists_of_the_first_weights_hold(separate_lungs, tmp_path):
+    names = [str(number) for number in range(12)]
+    run = {"train": names[:2], "validation": names[2:8], "test": names[8:]}
+    write_split(tmp_path / "run" / "splits.json", run, seed=0)
+    source = original_settings(separate_lungs, tmp_path / "run" / "model.pt", tmp_path / "lists.json")
+    assert {section: len(cases) for section, cases in original_cases(source).items()} == {"train": 2, "validation": 6}
+    (tmp_path / "run" / "splits.json").unlink()
+    # A training that goes on keeps its lists.
+    assert original_settings(separate_lungs, tmp_path / "run" / "model.pt", tmp_path / "lists.json") == source
+    assert read_split(tmp_path / "lists.json") == {section: sorted(members) for section, members in run.items()}
+
+
+def test_lists_that_no_lung_can_be_judged_by_are_refused(frozen, labels, tmp_path):
+    for case in section_of(labels, "validation"):
+        swapped = np.asarray(Image.open(case["label"]))
+        write_png(case["label"], np.where(swapped > 0, 3 - swapped, 0).astype(np.uint8))
+    with pytest.raises(LungsegError, match="no reference of the validation list tells right from left"):
+        frozen()
 
 
 def test_a_mask_per_lung_becomes_a_label_map(frozen, separate_lungs, tmp_path):

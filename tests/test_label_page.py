@@ -116,6 +116,17 @@ def test_paint_undo_save_and_reload(browser, page, label_server, tmp_path):
     np.testing.assert_array_equal(saved(label_server), labels)
 
 
+def test_nothing_is_drawn_while_the_page_is_busy(browser, page):
+    stroke = page.at(40, 60), page.at(40, 90)
+    browser.run("document.body.dataset.busy = 'true'")
+    browser.drag(*stroke)
+    assert not page.changed()
+    browser.run("delete document.body.dataset.busy")
+    browser.drag(*stroke)
+    assert page.changed()
+    browser.click("#undo")
+
+
 def test_a_polygon_where_the_picture_was_zoomed_and_moved(browser, page, label_server):
     browser.click("[data-tool='polygon']")
     browser.click("#in")

@@ -6,7 +6,7 @@ from lungseg.data.layouts import find_data
 from lungseg.data.lists import datalist
 from lungseg.data.pairing import Case, Pairing, pair_by_name
 from lungseg.data.problems import Problem
-from lungseg.data.splits import frozen_splits, kfold, split
+from lungseg.data.splits import frozen_splits, kfold, split, write_split
 
 __all__ = [
     "UNION_ONLY",
@@ -25,9 +25,11 @@ __all__ = [
     "pair_by_name",
     "phantom",
     "read_label",
+    "refuse_sideless",
     "split",
     "unfit_cases",
     "write_phantoms",
+    "write_split",
 ]
 
 # MONAI, scipy's filters and the drawing take seconds to import; few commands need them.
@@ -36,6 +38,7 @@ _LAZY = {
     "CheckResult": "lungseg.data.check",
     "check_data": "lungseg.data.check",
     "contact_sheet": "lungseg.data.sheet",
+    "refuse_sideless": "lungseg.data.fitness",
     "unfit_cases": "lungseg.data.fitness",
     "phantom": "lungseg.data.phantoms",
     "write_phantoms": "lungseg.data.phantoms",

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lungseg.data.check import check_data
+from lungseg.data.labels import read_label
 from lungseg.data.layouts import find_data
 from lungseg.data.lists import datalist
 from lungseg.data.problems import MASK_WITHOUT_IMAGE
 from lungseg.data.splits import set_of
+from lungseg.errors import LungsegError
 from lungseg.wording import printable, some
 
 _SHOWN = 10
@@ -49,3 +51,22 @@ def unfit_cases(sections: Sequence[str], say: Callable[[str], None] = print, **s
     if result.union_only:
         say(f"Left and right are not believed, the union of the lungs is used: {some(result.union_only, _SHOWN)}")
     return sorted({problem.name for problem in unused if problem.kind != MASK_WITHOUT_IMAGE} & names)
+
+
+def refuse_sideless(cases: Sequence[dict]) -> None:
+    """Refuse references of which none tells right from left: figures per lung, by which weights are chosen, need one.
+
+    Args:
+        cases: as :func:`lungseg.data.datalist` returns them.
+
+    Raises:
+        LungsegError: there is none.
+    """
+    reasons = {}
+    for case in cases:
+        reasons[case["name"]] = read_label(case["label"]).union_reason
+        if reasons[case["name"]] is None:
+            return
+    name, reason = next(iter(reasons.items()))
+    remedy = "give label maps, with 1 for the patient's right lung, or a mask for each lung"
+    raise LungsegError(f"no reference of the validation list tells right from left (here {reason})", name, remedy)

@@ -23,7 +23,7 @@ _COLUMNS = 10
 _INK, _ALARM = (230, 230, 230), (255, 120, 90)
 
 
-def contact_sheet(result: CheckResult, path: str | PathLike, count: int = 100, seed: int = 0) -> int:
+def contact_sheet(result: CheckResult, path: str | PathLike, count: int = 100, seed: int = 0) -> int | None:
     """Write a PNG with at most `count` cases: those with a problem, then a seeded sample of the others.
 
     Right lungs are blue, left lungs orange, lungs of unknown side purple.
@@ -35,7 +35,7 @@ def contact_sheet(result: CheckResult, path: str | PathLike, count: int = 100, s
         seed: of the sample.
 
     Returns:
-        How many cases with a problem found no room.
+        How many cases with a problem found no room; None, and no PNG is written, where no case has an image.
 
     Raises:
         LungsegError: the picture cannot be written.
@@ -51,6 +51,8 @@ def contact_sheet(result: CheckResult, path: str | PathLike, count: int = 100, s
     room = max(0, count - len(alarming))
     sample = sorted(random.Random(seed).sample(others, min(room, len(others))))
     tiles = [_tile(images[name], labels.get(name), name, kinds.get(name)) for name in alarming[:count] + sample]
+    if not tiles:
+        return None
     write_png(path, _arrange(tiles))
     return max(0, len(alarming) - count)
 

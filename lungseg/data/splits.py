@@ -19,6 +19,7 @@ from pathlib import Path
 
 from lungseg.errors import LungsegError, UsageError
 from lungseg.files import atomic_path
+from lungseg.images.formats import split_ending
 from lungseg.locate import weights_file
 
 SECTIONS = ("train", "validation", "test")
@@ -89,10 +90,8 @@ def split(
     return {section: sorted(members) for section, members in sections.items()}
 
 
-def kfold(
-    names: Iterable[str], k: int, seed: int = 0, patients: str | PathLike | None = None
-) -> list[dict[str, list[str]]]:
-    """Return k splits {"train", "validation"}; every case validates once, a patient's images together.
+def kfold(names: Iterable[str], k: int, seed: int = 0, patients: str | PathLike | None = None) -> list[Split]:
+    """Return k splits with an empty "test"; every case validates once, a patient's images together.
 
     Raises:
         UsageError: k is below two or above the number of patients.
@@ -109,6 +108,7 @@ def kfold(
         {
             "train": sorted(name for other in folds if other is not fold for name in other),
             "validation": sorted(fold),
+            "test": [],
         }
         for fold in folds
     ]
@@ -144,19 +144,20 @@ def is_frozen(name: str) -> bool:
     return _stem(name) in _frozen_sections()
 
 
-def trained_on(weights: str | PathLike) -> set[str]:
-    """Return the names of the cases that weights in a run's folder, or the bundle's, were trained on; else none.
+def trained_on(weights: str | PathLike, names: Iterable[str]) -> list[str]:
+    """Return those of the cases `names` that weights in a run's folder, or the bundle's, were trained on, sorted.
 
     Raises:
         LungsegError: the run's lists cannot be read.
     """
     lists = Path(weights).parent / RUN_SPLITS
     if lists.is_file():
-        return set(read_split(lists)["train"])
+        return sorted(set(read_split(lists)["train"]) & set(names))
     # The few training references that were left out are named too, lest weights be measured on their radiographs.
     sets = {weights_file("shipped"): ("montgomery", "shenzhen"), weights_file("montgomery"): ("montgomery",)}
-    names = sets.get(Path(weights).resolve(), ())
-    return {stem for name in names for stem in frozen_splits()[name]["train"]}
+    seen = sets.get(Path(weights).resolve(), ())
+    stems = {stem for name in seen for stem in frozen_splits()[name]["train"]}
+    return sorted(name for name in set(names) if _stem(name) in stems)
 
 
 def write_split(path: str | PathLike, sections: Split, seed: int) -> None:
@@ -227,11 +228,17 @@ def _shares(count: int) -> dict[str, int]:
 def _read_patients(path: Path) -> dict[str, str]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return {Path(row["file"]).stem: row["patient"] for row in csv.DictReader(file)}
+            return {_case_name(row["file"]): row["patient"] for row in csv.DictReader(file)}
     except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise LungsegError(
             "this is not a readable CSV file with the columns file and patient", path, "correct it"
         ) from error
+
+
+def _case_name(file: str) -> str:
+    """Return a file's name without the ending that pairing takes off, for other dots belong to the name."""
+    name = Path(file).name
+    return (split_ending(name) or (name,))[0]
 
 
 def _patient(found: str | None, name: str, rule: object) -> str:

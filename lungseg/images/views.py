@@ -39,8 +39,10 @@ def _by_words(text) -> View | None:
     if "OBLIQ" in text:
         return "oblique"
     views = {_WORDS[word] for word in re.findall(r"[A-Z]+", text.replace("O-", "O")) if word in _WORDS}
-    # A lateral decubitus is called by both words.
-    return "frontal" if "frontal" in views or "DECUB" in text else next(iter(views), None)
+    # A lateral decubitus is called by both words, and an oblique view often by a second one.
+    if "DECUB" in text:
+        return "frontal"
+    return next((view for view in ("frontal", "oblique", "lateral") if view in views), None)
 
 
 def is_flipped(dataset: Dataset) -> bool:

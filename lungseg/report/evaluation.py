@@ -121,7 +121,7 @@ def _weights(path: str | PathLike | None) -> dict | None:
 
 
 def _warning(rows: list[dict], weights: str | PathLike | None) -> str | None:
-    names = sorted({row["name"] for row in rows} & trained_on(weights)) if weights is not None else []
+    names = trained_on(weights, (row["name"] for row in rows)) if weights is not None else []
     if not names:
         return None
     return (

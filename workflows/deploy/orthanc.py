@@ -135,6 +135,9 @@ class Orthanc:
         if answer.status_code in (401, 403):
             remedy = "set LUNGSEG_ORTHANC_USER and LUNGSEG_ORTHANC_PASSWORD, or give --credentials FILE"
             raise UsageError(f"Orthanc does not let us in (status {answer.status_code})", self.url, remedy)
+        if answer.status_code == 404 and path.startswith("/modalities/"):
+            what = f"Orthanc does not have {path.partition('?')[0]}, or not what is to be sent"
+            raise LungsegError(what, self.url, "add it to DicomModalities")
         if answer.status_code == 404:
             raise GoneError(f"Orthanc does not have {path.partition('?')[0]}", self.url, "nothing is to be done")
         if answer.status_code >= 500 or answer.status_code == 429:

@@ -111,6 +111,9 @@ def watch(
 def _from_where(orthanc: Orthanc, since: int | None, saved: int | None) -> int:
     last = orthanc.last_change()
     sequence = since if since is not None else saved if saved is not None else last
+    if last == 0 and since is None:
+        # Emptied or made anew; what it got before and still has was given an outcome, and is not done twice.
+        return 0
     if sequence > last > 0:
         what = f"the state is at change {sequence}, but this Orthanc's feed ends at {last}: it is another Orthanc"
         raise LungsegError(what, orthanc.url, "start with --since 0 to take all that is there, or with another --state")
@@ -242,6 +245,12 @@ class _Worker:
     def _resubmit(self) -> None:
         if self.processor.send_to and time.monotonic() >= self.resubmit_at:
             self.resubmit_at = time.monotonic() + _RESUBMIT_EVERY
-            number = self.orthanc.resubmit_failed(self.processor.send_to)
+            try:
+                number = self.orthanc.resubmit_failed(self.processor.send_to)
+            except (UnavailableError, UsageError):
+                raise
+            except LungsegError as error:
+                self.say(str(error))
+                return
             if number:
                 self.say(f"{number} jobs that could not send are tried again")

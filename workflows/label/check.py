@@ -123,7 +123,7 @@ def _weights(weights: str | None) -> Iterator[str]:
 def _original(folder: Path, say: Callable[[str], None]) -> Iterator[str]:
     from lungseg.workflows.label.lessons import original_cases
 
-    original_cases(folder, lambda line: say(f"       original data: {line}"))
+    original_cases({"dataset_dir": folder}, lambda line: say(f"       original data: {line}"))
     yield from ()
 
 
@@ -170,4 +170,4 @@ def _work(folder: Path, first: Path) -> Iterator[str]:
         versions = Versions(folder / "versions", first)
         load_weights(versions.active().weights)
         if run := versions.unfinished():
-            yield f'{run}: a training was stopped; POST /train/… with {{"resume": true}} goes on with it.'
+            yield f'{run}: a training runs, or was stopped; POST /train/… with {{"resume": true}} goes on with it.'

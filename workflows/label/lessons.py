@@ -10,9 +10,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lungseg.data import datalist, read_label, unfit_cases
+from lungseg.data import datalist, read_label, refuse_sideless, unfit_cases
 from lungseg.data.labels import MaskError
-from lungseg.data.splits import SECTIONS, read_split, write_split
+from lungseg.data.splits import RUN_SPLITS, SECTIONS, read_split, split, write_split
 from lungseg.errors import LungsegError
 from lungseg.images import write_png
 
@@ -42,8 +42,26 @@ def assign(names: list[str], known: dict[str, list[str]]) -> dict[str, list[str]
     return {section: sorted(members) for section, members in sections.items()}
 
 
+def original_settings(folder: Path, first: Path, file: Path) -> dict:
+    """Return the settings that name a data set and its lists, the first weights' own where these lie in a run's folder.
+
+    Args:
+        folder: of the data set.
+        first: the first weights.
+        file: where the lists are written, unless they are there.
+
+    Raises:
+        LungsegError: there is no data set, or the lists cannot be read or written.
+    """
+    if not file.is_file():
+        lists = first.parent / RUN_SPLITS
+        names = [case["name"] for case in datalist(folder, "all")]
+        write_split(file, split(names, earlier=read_split(lists) if lists.is_file() else None), seed=0)
+    return {"dataset_dir": str(folder), "splits_file": str(file)}
+
+
 def freeze(
-    labels: list[dict], folder: Path, sections_file: Path, original: Path | None, share: float, seed: int
+    labels: list[dict], folder: Path, sections_file: Path, original: dict | None, share: float, seed: int
 ) -> dict[str, dict[str, int]]:
     """Make a data set in lungseg's own layout: `images/` (links), `labels/` (copies) and `splits.json`.
 
@@ -53,7 +71,7 @@ def freeze(
         labels: {"image": path, "label": path, "name": study} of each final label.
         folder: of the data set; it must not be there.
         sections_file: remembers the sections of the studies.
-        original: the data set that the weights were trained on, or None.
+        original: what names the first weights' data set, as :func:`original_settings` returns it, or None.
         share: so many original cases to each labelled study, in training and validation.
         seed: of the choice of original cases.
 
@@ -92,30 +110,32 @@ def freeze(
     return counts
 
 
-def original_cases(folder: Path, say: Callable[[str], None] = print) -> dict[str, list[dict]]:
+def original_cases(source: dict, say: Callable[[str], None] = print) -> dict[str, list[dict]]:
     """Return the cases of a data set that a training may take: those of "train" and "validation", as `datalist` does.
 
     Args:
-        folder: of the data set.
+        source: arguments of `datalist` that name the data set, and its lists if they are not the usual ones.
         say: takes a line about each file of "validation" that is not used.
 
     Raises:
         LungsegError: there is no data set, or a section is empty, or nothing of "validation", which versions are
             compared on, can be used.
     """
-    unfit = unfit_cases(["validation"], say, dataset_dir=folder)
-    return {section: datalist(folder, section, exclude=unfit) for section in ("train", "validation")}
+    unfit = unfit_cases(["validation"], say, **source)
+    return {section: datalist(section=section, exclude=unfit, **source) for section in ("train", "validation")}
 
 
 def _refuse_unfit(folder: Path, splits: dict[str, list[str]]) -> None:
     """Refuse a section in which nothing can be used now, for the last one is not read before all epochs are over."""
     filled = [section for section in SECTIONS if splits[section]]
-    unfit = set(unfit_cases(filled, dataset_dir=folder, splits_file=folder / "splits.json"))
+    lists = folder / "splits.json"
+    unfit = set(unfit_cases(filled, dataset_dir=folder, splits_file=lists))
     for section, names in splits.items():
         if unfit.issuperset(names):
             told = ", ".join(names[:_SHOWN]) or "it is empty"
             remedy = "correct the labels and save them again, or annotate more studies"
             raise LungsegError(f"nothing of the section {section} can be used ({told})", remedy=remedy)
+    refuse_sideless(datalist(folder, "validation", splits_file=lists, exclude=sorted(unfit)))
 
 
 def _place(folder: Path, group: str, case: dict) -> str:

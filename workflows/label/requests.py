@@ -25,6 +25,12 @@ AsAdmin = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
 _NAME = re.compile(r"[^\W_][\w .()+@=-]{0,199}")
 
 
+def allow(user: User, role: str) -> None:
+    """Answer 403 to a user without a role, where there is authentication."""
+    if settings.MONAI_LABEL_AUTH_ENABLE and role not in user.roles:
+        raise HTTPException(403, f"this takes the role {role}; ask who keeps the realm for it.")
+
+
 def the_app() -> LungsApp:
     """Return the app that the server runs."""
     return app_instance()

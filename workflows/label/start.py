@@ -56,9 +56,8 @@ def start(
     say(f"Work folder, with the versions of the weights: {folder}")
     if host not in LOOPBACK:
         say("Other machines can reach the server: turn on its authentication (docs/label.md)")
-    say(
-        f"Annotate at http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}/lungseg/ once it says so below"
-    )
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    say(f"Annotate at http://{shown}:{port}/lungseg/ once it says so below")
     command = [str(python), "-m", "lungseg.workflows.label.serve", "--studies", studies, "--work", str(folder)]
     command += ["--host", host, "--port", str(port), "--conf", "weights", str(first.absolute())]
     if original_data:

@@ -20,7 +20,7 @@ from lungseg.evaluation import evaluate
 from lungseg.locate import model_settings
 from lungseg.training import train
 from lungseg.weights import weights_hash
-from lungseg.workflows.label.lessons import freeze
+from lungseg.workflows.label.lessons import freeze, original_settings
 from lungseg.workflows.label.versions import Version, Versions
 from lungseg.workflows.label.work import read_json, write_json
 
@@ -89,7 +89,7 @@ class LungsTrain(TrainTask):
         share, number = float(settings["original_share"]), int(run.name)
         sections = self.work / "sections.json"
         try:
-            counts = freeze(labels, run / "data", sections, self.original, share, seed=number)
+            counts = freeze(labels, run / "data", sections, self._original(run), share, seed=number)
             write_json(run / "lessons.json", {"from": self.versions.active().number, "counts": counts, **settings})
         except BaseException:
             shutil.rmtree(run, ignore_errors=True)
@@ -134,10 +134,17 @@ class LungsTrain(TrainTask):
         }
         train(run, overrides, init=old.weights)
 
-    def _on_original(self, run: Path, old: Version) -> dict | None:
+    def _original(self, run: Path) -> dict | None:
         if self.original is None:
             return None
-        return self._compare(run / "original", "validation", run, old, {"dataset_dir": str(self.original)})
+        return original_settings(self.original, self.versions.get(0).weights, run / "original.json")
+
+    def _on_original(self, run: Path, old: Version) -> dict | None:
+        source = self._original(run)
+        if source is None:
+            return None
+        data = {"dataset_dir": source["dataset_dir"], "data_source#splits_file": source["splits_file"]}
+        return self._compare(run / "original", "validation", run, old, data)
 
     def _compare(self, folder: Path, section: str, run: Path, old: Version, data: dict) -> dict:
         """Return the mean Dice of the lungs' union of both versions on the same cases, and how many these are."""

@@ -31,8 +31,8 @@ export class LabelMap {
     return this.state !== this.saved;
   }
 
-  markSaved() {
-    this.saved = this.state;
+  markSaved(state) {
+    this.saved = state;
   }
 
   begin() {

@@ -24,6 +24,8 @@ function tell(text, bad = false) {
 let busy = false;
 async function step(what, work) {
   if (busy) return false;
+  // A stroke that is being drawn ends here; none can be begun until the step is over.
+  tools.up();
   busy = true;
   document.body.dataset.busy = "true";
   tell(what);
@@ -45,7 +47,8 @@ async function refresh() {
   try {
     studies = await api.listStudies();
     const { active, training } = await api.listVersions();
-    find("model").textContent = `Weights: version ${active}` + (training ? `; version ${training.version} is in training` : "");
+    const state = training && `; version ${training.version} ${training.running ? "is in training" : "was not trained to the end"}`;
+    find("model").textContent = `Weights: version ${active}${state ?? ""}`;
   } catch (error) {
     tell(error.message, true);
     return;
@@ -96,9 +99,10 @@ async function segment() {
 
 async function save() {
   return step("Saving …", async () => {
-    const { values, width, height } = viewer.labels;
+    const { labels } = viewer;
+    const { state, values, width, height } = labels;
     await api.saveFinal(current, await encode(values, width, height));
-    viewer.labels.markSaved();
+    labels.markSaved(state);
     await refresh();
     return "Saved as final label";
   });
@@ -107,7 +111,7 @@ async function save() {
 async function next() {
   const other = studies.find((study) => !study.labelled && !study.error && study.id !== current);
   if (other) await open(other.id);
-  else tell("Every study has a label");
+  else tell("No other study is without a label");
 }
 
 function undo() {

@@ -44,6 +44,8 @@ export class Tools {
     if (this.tool === "pan" || this.held || event.button === MIDDLE) {
       event.preventDefault();
       this.drag = { kind: "pan", x: event.clientX, y: event.clientY };
+    } else if (document.body.dataset.busy) {
+      return;
     } else if (event.button === 0 && this.tool === "polygon") {
       this.corners.push([at.x, at.y]);
       this.showPolygon(at);
@@ -87,7 +89,7 @@ export class Tools {
 
   // Fills the polygon, or with `erase` empties it.
   close(erase = false) {
-    if (this.tool !== "polygon") return;
+    if (this.tool !== "polygon" || document.body.dataset.busy) return;
     // A double click sets two corners at one place.
     const corners = this.corners.filter(([x, y], index, all) => !index || x !== all[index - 1][0] || y !== all[index - 1][1]);
     this.corners = [];

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Form, HTTPException, UploadFile
 from fastapi.background import BackgroundTasks
+from monailabel.config import settings
 from monailabel.endpoints.infer import ResultType, send_response
 
-from lungseg.workflows.label.requests import AsUser, known_model, known_study, parameters, plain_name, the_app
+from lungseg.workflows.label.requests import AsUser, allow, known_model, known_study, parameters, plain_name, the_app
 from lungseg.workflows.label.uploads import saved
 
 router = APIRouter(tags=["Infer"])
@@ -30,7 +31,7 @@ def infer(
     label: UploadFile | None = None,
     output: ResultType | None = None,
 ):
-    """Segment a study, or an uploaded file."""
+    """Segment a study, or an uploaded file; to save the result as a label takes an annotator."""
     known_model(model)
     if session_id:
         raise HTTPException(400, "there are no sessions; name a study, or upload a file.")
@@ -43,6 +44,8 @@ def infer(
             result = app.infer(request | {"image": str(path), "save_label": False})
     elif image:
         known_study(image)
+        if request.get("save_label"):
+            allow(user, settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR)
         result = app.infer(request | {"image": image, "label_tag": plain_name(_tag(request), "tag")})
     else:
         raise HTTPException(400, "neither a study nor a file was given; add ?image=, or upload a file.")

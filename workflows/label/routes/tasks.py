@@ -19,6 +19,13 @@ from lungseg.workflows.label.train import DEFAULTS
 
 router = APIRouter()
 _starting = threading.Lock()
+# Of these nothing at all makes no training.
+_POSITIVE = ("epochs", "patience", "learning_rate")
+
+
+def training_runs() -> bool:
+    """Say whether a training runs, or is about to."""
+    return any(task["status"] in ("SUBMITTED", "RUNNING") for task in tasks("train"))
 
 
 @router.post("/train/{model}", tags=["Train"])
@@ -32,13 +39,12 @@ def train(
     known_model(model)
     given = {key: value for key, value in (params or {}).items() if key in DEFAULTS}
     for key, value in given.items():
-        if type(value) is not type(DEFAULTS[key]) and not (isinstance(value, int) and isinstance(DEFAULTS[key], float)):
-            raise HTTPException(400, f"{key} cannot be {value!r}; give a value such as {DEFAULTS[key]!r}.")
-        if not isinstance(value, bool) and value < 0:
+        kinds = (float, int) if isinstance(DEFAULTS[key], float) else (type(DEFAULTS[key]),)
+        if type(value) not in kinds or value < 0 or (value == 0 and key in _POSITIVE):
             raise HTTPException(400, f"{key} cannot be {value!r}; give a value such as {DEFAULTS[key]!r}.")
     with _starting:
         # MONAI Label notices a training once its process runs, and would take a second one until then.
-        if not enqueue and any(task["status"] in ("SUBMITTED", "RUNNING") for task in tasks("train")):
+        if not enqueue and training_runs():
             raise HTTPException(429, "a training runs already; wait for it, or stop it with DELETE /train/.")
         return run_model(model, given, enqueue=enqueue)
 

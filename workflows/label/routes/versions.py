@@ -8,6 +8,7 @@ import json
 from fastapi import APIRouter
 
 from lungseg.workflows.label.requests import AsAdmin, AsUser, the_app
+from lungseg.workflows.label.routes.tasks import training_runs
 from lungseg.workflows.label.versions import Version
 
 router = APIRouter(tags=["Versions"])
@@ -15,14 +16,14 @@ router = APIRouter(tags=["Versions"])
 
 @router.get("/lungseg/versions")
 def versions(user: AsUser) -> dict:
-    """List the versions, the active one, and how far a training is that is not finished."""
+    """List the versions, the active one, and how far a training is that runs or was stopped."""
     held = the_app().versions
     run = held.unfinished()
     training = None
     if run is not None:
         history = run / "history.json"
         epochs = json.loads(history.read_text()) if history.is_file() else []
-        training = {"version": int(run.name), "epochs": epochs}
+        training = {"version": int(run.name), "epochs": epochs, "running": training_runs()}
     return {"active": held.active().number, "versions": [_told(one) for one in held.all()], "training": training}
 
 
