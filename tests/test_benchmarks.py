@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser_support import needs_browser
+from PIL import Image
 
-from benchmarks import accuracy, annotation, choices, deploy, predict, record, robustness, training, windows
+from benchmarks import accuracy, annotation, choices, deploy, pictures, predict, record, robustness, training, windows
 from benchmarks.accuracy_tables import PUBLISHED, tables
 from benchmarks.shapes import original_sizes, shapes
 from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
@@ -286,3 +288,11 @@ def test_the_loop_is_measured_and_nothing_is_lost():
     assert "| Studies per minute | 20 |" in shown["deploy"]
     assert "| Share spent fetching and storing | 40% |" in shown["deploy"]
     assert "| flood | 2 | 0 | 0 | 0 |" in shown["deploy-disturbed"]
+
+
+@needs_browser
+def test_the_pictures_of_the_readme_can_be_drawn_anew(tmp_path):
+    pictures.main(["--output", str(tmp_path)])
+    for name in ("rg1.jpg", "report.jpg"):
+        with Image.open(tmp_path / name) as drawn, Image.open(ROOT / "docs" / "images" / name) as shown:
+            assert drawn.size == shown.size

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.pictures`: draw the README's pictures, of what may be shown, by the Debian package chromium."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+from pydicom.data import get_testdata_file
+from scipy.ndimage import gaussian_filter
+
+from benchmarks.command import run
+from lungseg.data.phantoms import phantom
+from lungseg.demo import real_radiograph
+from lungseg.errors import UsageError
+from lungseg.images import read_radiograph, write_png
+from lungseg.locate import bundle_root
+from lungseg.segmentation import predict
+
+_WIDTH, _PAGE = 678, (1180, 1480)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Segment the chest of pydicom-data, what was made of it, a leg and phantoms; show the first and the report."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.pictures", description="Draw the README's pictures.")
+    options.add_argument("--output", default=bundle_root().parent / "docs" / "images", help="a folder that is there")
+    shown = Path(options.parse_args(arguments).output).absolute()
+    browser, chest, leg = shutil.which("chromium"), real_radiograph(), get_testdata_file("RG3_UNCR.dcm", download=False)
+    if not (browser and chest and leg):
+        raise UsageError("chromium or pydicom-data is not installed", remedy="install both")
+    # The report tells the folder as it was given.
+    with TemporaryDirectory() as folder, chdir(folder):
+        inputs, output = Path("radiographs"), Path("out")
+        inputs.mkdir()
+        shutil.copyfile(chest, inputs / "chest.dcm")
+        shutil.copyfile(leg, inputs / "leg.dcm")
+        for name, pixels in _made_of(read_radiograph(chest).pixels).items():
+            write_png(inputs / f"chest_{name}.png", pixels)
+        for number in range(1, 4):
+            write_png(inputs / f"phantom_{number}.png", phantom(number)[0])
+        predict(inputs, output)
+        overlay = Image.open(output / "overlays" / "chest.png").convert("RGB")
+        height = round(_WIDTH * overlay.height / overlay.width)
+        overlay.resize((_WIDTH, height), Image.Resampling.LANCZOS).save(shown / "rg1.jpg", quality=88)
+        _photograph((output / "report.html").absolute(), browser, Path(folder)).save(shown / "report.jpg", quality=85)
+
+
+def _photograph(page: Path, browser: str, folder: Path) -> Image.Image:
+    """Return how a page looks in a browser, which may use `folder`."""
+    picture = folder / "page.png"
+    command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    command += [
+        f"--user-data-dir={folder / 'profile'}",
+        "--window-size={},{}".format(*_PAGE),
+        f"--screenshot={picture}",
+    ]
+    subprocess.run([*command, page.as_uri()], check=True, capture_output=True)
+    return Image.open(picture).convert("RGB")
+
+
+def _made_of(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what may become of a radiograph: name -> (H, W) uint8."""
+    low, high = np.percentile(pixels, (0.5, 99.5))
+    grey = (255 * np.clip((pixels - low) / (high - low), 0, 1)).astype(np.uint8)
+    height, width = grey.shape
+    white = grey.copy()
+    white[round(0.35 * height) :, : width // 2] = 235
+    return {
+        "inverted": 255 - grey,
+        "turned": np.rot90(grey),
+        "cropped": grey[round(0.15 * height) : round(0.6 * height)],
+        "blurred": gaussian_filter(grey, 0.02 * width),
+        "whited_out": white,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
