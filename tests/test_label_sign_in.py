@@ -49,11 +49,13 @@ def test_the_roles_decide(server):
     assert server.ask("POST", "/lungseg/versions/0/activate", b"", **ann).status == 403
     assert server.ask("POST", f"/train/{MODEL}", b"{}", content_type="application/json", **ann).status == 403
     assert server.ask("POST", "/lungseg/versions/0/activate", b"", **chief).status == 200
-    infer = f"/infer/{MODEL}?image={studies.json[0]['id']}&output=image"
-    body = b"params=%7B%22save_label%22%3Atrue%2C%22label_tag%22%3A%22final%22%7D"
-    assert server.ask("POST", infer, content_type="application/x-www-form-urlencoded", **ann).status == 200
-    saving = server.ask("POST", infer, body, content_type="application/x-www-form-urlencoded", **ann)
-    assert (saving.status, "takes the role" in saving.detail) == (403, True)
+    infer = f"/infer/{MODEL}?image={studies.json[0]['id']}&output=json"
+    body = b"params=%7B%22save_label%22%3Atrue%2C%22label_tag%22%3A%22tried%22%7D"
+    form = {"content_type": "application/x-www-form-urlencoded"}
+    assert server.ask("POST", infer, b"", **form, **chief).status == 200
+    assert server.ask("POST", infer, body, **form, **ann).status == 200
+    saving = server.ask("POST", infer, body, **form, **chief)
+    assert (saving.status, "takes the role monailabel-annotator" in saving.detail) == (403, True)
 
 
 def test_what_is_no_token_of_the_realm_is_refused(server):
