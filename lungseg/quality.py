@@ -3,8 +3,8 @@
 
 The estimate is a regression from what :mod:`lungseg.features` measures, a second network's opinion included, and from
 how far the lungs' shape lies from those that annotators drew (a principal component analysis, as in Cootes' active
-shape models, 1995), to the Dice that damaged radiographs of the validation lists reached. `benchmarks/train_quality.py`
-fits it, `benchmarks/robustness.py` measures it.
+shape models, 1995), to the Dice that damaged radiographs of the training and validation lists reached.
+`benchmarks/train_quality.py` fits it, `benchmarks/robustness.py` measures it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LEAST = 2e-3
 
 
 class _Member(nn.Module):
-    """A straight line, and a small perceptron for what it leaves: seventy radiographs are too few for one alone."""
+    """A straight line, and a small perceptron for what it leaves: a few hundred cases are too few for one alone."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -230,6 +230,6 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
         lambda m, meta, q: m["area"] > 0 and m["contrast"] < 0.05,
     ),
     ("unsure", "the borders are unsure", lambda m, meta, q: m["area"] > 0 and m["agreement"] < 0.85),
-    ("disputed", "a second network finds other lungs", lambda m, meta, q: m["area"] > 0 and m["second"] < 0.85),
-    ("low-quality", "the estimated quality is low", lambda m, meta, q: q < 0.85),
+    ("disputed", "a second network finds other lungs", lambda m, meta, q: m["area"] > 0 and m["second"] < 0.88),
+    ("low-quality", "the estimated quality is low", lambda m, meta, q: q < 0.9),
 )
