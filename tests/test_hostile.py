@@ -282,9 +282,9 @@ BAD: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     "preamble-and-noise.dcm": (bytes(128) + b"DICM" + NOISE, "the DICOM file"),
     "bare-and-noise": (b"\x08\0\x05\0CS" + NOISE, "the DICOM file"),
     "png-in-preamble.dcm": (PNG[:128] + b"DICM" + NOISE, "the DICOM file"),
-    "report.dcm": (
-        _dicom(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", PixelData=None),
-        r"\(Basic Text SR Storage\) holds no picture",
+    "plan.dcm": (
+        _dicom(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.5", PixelData=None),
+        r"\(RT Plan Storage\) holds no picture",
     ),
     "directory": (_dicom(SOPClassUID="1.2.840.10008.1.3.10", PixelData=None), "holds no picture"),
     "no-rows.dcm": (_dicom(Rows=None), "holds no picture"),
