@@ -5,9 +5,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungseg.images.formats import split_ending
-
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".nii", ".nii.gz")
 # DICOM PS3.4, B.5: waveforms, presentation states, from raw data to segmentations, value mappings, surfaces, structured
 # reports and key object selections, encapsulated documents.
 _GROUPS = ("9.", "11.", "66", "67", "68.", "88.", "104.")
@@ -16,15 +13,16 @@ _PREFIXES = tuple(f"1.2.840.10008.5.1.4.1.1.{group}" for group in _GROUPS)
 
 def is_companion(path: Path) -> bool:
     """Say whether a file is such an object, as far as its header can be read."""
-    if split_ending(path.name, _PICTURES):
+    # A pipe would be waited for in vain.
+    if not path.is_file():
         return False
-    # Folders without DICOM files do without it.
-    from pydicom.filereader import read_file_meta_info
-
     try:
         with open(path, "rb") as file:
             if file.read(132)[128:] != b"DICM":
                 return False
+        # Folders without DICOM files do without it.
+        from pydicom.filereader import read_file_meta_info
+
         kind = read_file_meta_info(path).get("MediaStorageSOPClassUID")
     except Exception:  # whatever a damaged byte leads pydicom to: who reads the file will tell
         return False
