@@ -55,13 +55,15 @@ def main(arguments: list[str] | None = None) -> None:
 def _photograph(page: Path, browser: str, folder: Path) -> Image.Image:
     """Return how a page looks in a browser, which may use `folder`."""
     picture = folder / "page.png"
-    command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    command += [
+    command = [
+        browser,
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
         f"--user-data-dir={folder / 'profile'}",
         "--window-size={},{}".format(*_PAGE),
         f"--screenshot={picture}",
+        page.as_uri(),
     ]
-    subprocess.run([*command, page.as_uri()], check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
     return Image.open(picture).convert("RGB")
 
 

@@ -268,9 +268,6 @@ def _add_data(parser: argparse.ArgumentParser, positional: bool = False) -> None
         parser.add_argument("--patients", help="regular expression or CSV file that tells an image's patient")
 
 
-_DATA_OPTIONS = ("data", "images", "masks", "mask_suffix", "sets", "splits", "patients")
-
-
 def _data_overrides(options: argparse.Namespace) -> dict:
     """Turn the options of `_add_data` into overrides of the config's data source."""
     if options.data is None and options.images is None:
@@ -341,7 +338,8 @@ def _train(options: argparse.Namespace) -> int:
     from lungseg.training import train
     from lungseg.workflow import parse_overrides
 
-    given = [getattr(options, name) for name in _DATA_OPTIONS]
+    given = [options.data, options.images, options.masks, options.mask_suffix]
+    given += [options.sets, options.splits, options.patients]
     overrides = {} if options.resume and not any(given) else _data_overrides(options)
     if options.epochs is not None:
         overrides["epochs"] = options.epochs

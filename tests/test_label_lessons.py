@@ -13,7 +13,7 @@ from lungseg.data import datalist, phantom, write_split
 from lungseg.data.splits import read_split
 from lungseg.errors import LungsegError
 from lungseg.images import write_png
-from lungseg.workflows.label.lessons import assign, freeze, original_cases, original_settings
+from lungseg.workflows.label.lessons import assign, freeze, original_cases, original_source
 
 COUNT = 8
 SIZE = (96, 72)
@@ -68,11 +68,11 @@ def test_the_lists_of_the_first_weights_hold(separate_lungs, tmp_path):
     names = [str(number) for number in range(12)]
     run = {"train": names[:2], "validation": names[2:8], "test": names[8:]}
     write_split(tmp_path / "run" / "splits.json", run, seed=0)
-    source = original_settings(separate_lungs, tmp_path / "run" / "model.pt", tmp_path / "lists.json")
+    source = original_source(separate_lungs, tmp_path / "run" / "model.pt", tmp_path / "lists.json")
     assert {section: len(cases) for section, cases in original_cases(source).items()} == {"train": 2, "validation": 6}
     (tmp_path / "run" / "splits.json").unlink()
     # A training that goes on keeps its lists.
-    assert original_settings(separate_lungs, tmp_path / "run" / "model.pt", tmp_path / "lists.json") == source
+    assert original_source(separate_lungs, tmp_path / "run" / "model.pt", tmp_path / "lists.json") == source
     assert read_split(tmp_path / "lists.json") == {section: sorted(members) for section, members in run.items()}
 
 

@@ -62,11 +62,11 @@ def refuse_sideless(cases: Sequence[dict]) -> None:
     Raises:
         LungsegError: there is none.
     """
-    reasons = {}
     for case in cases:
-        reasons[case["name"]] = read_label(case["label"]).union_reason
-        if reasons[case["name"]] is None:
+        reason = read_label(case["label"]).union_reason
+        if reason is None:
             return
-    name, reason = next(iter(reasons.items()))
     remedy = "give label maps, with 1 for the patient's right lung, or a mask for each lung"
-    raise LungsegError(f"no reference of the validation list tells right from left (here {reason})", name, remedy)
+    raise LungsegError(
+        f"no reference of the validation list tells right from left (here {reason})", case["name"], remedy
+    )

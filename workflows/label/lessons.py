@@ -42,8 +42,8 @@ def assign(names: list[str], known: dict[str, list[str]]) -> dict[str, list[str]
     return {section: sorted(members) for section, members in sections.items()}
 
 
-def original_settings(folder: Path, first: Path, file: Path) -> dict:
-    """Return the settings that name a data set and its lists, the first weights' own where these lie in a run's folder.
+def original_source(folder: Path, first: Path, file: Path) -> dict:
+    """Return what names a data set and its lists to `datalist`: those of the first weights' run, where they have one.
 
     Args:
         folder: of the data set.
@@ -71,7 +71,7 @@ def freeze(
         labels: {"image": path, "label": path, "name": study} of each final label.
         folder: of the data set; it must not be there.
         sections_file: remembers the sections of the studies.
-        original: what names the first weights' data set, as :func:`original_settings` returns it, or None.
+        original: what names the first weights' data set, as :func:`original_source` returns it, or None.
         share: so many original cases to each labelled study, in training and validation.
         seed: of the choice of original cases.
 

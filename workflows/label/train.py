@@ -20,7 +20,7 @@ from lungseg.evaluation import evaluate
 from lungseg.locate import model_settings
 from lungseg.training import train
 from lungseg.weights import weights_hash
-from lungseg.workflows.label.lessons import freeze, original_settings
+from lungseg.workflows.label.lessons import freeze, original_source
 from lungseg.workflows.label.versions import Version, Versions
 from lungseg.workflows.label.work import read_json, write_json
 
@@ -137,7 +137,7 @@ class LungsTrain(TrainTask):
     def _original(self, run: Path) -> dict | None:
         if self.original is None:
             return None
-        return original_settings(self.original, self.versions.get(0).weights, run / "original.json")
+        return original_source(self.original, self.versions.get(0).weights, run / "original.json")
 
     def _on_original(self, run: Path, old: Version) -> dict | None:
         source = self._original(run)
