@@ -203,8 +203,11 @@ def overlapped(
     Returns:
         {"seconds": per image}.
     """
+    from lungseg.allocator import keep_freed_memory
     from lungseg.segmentation import predict
 
+    # As the command line does; worker processes do so themselves.
+    keep_freed_memory()
     ends: list[float] = []
     rows = predict(
         [inputs],

@@ -286,9 +286,11 @@ def _data_overrides(options: argparse.Namespace) -> dict:
 
 def _predict(options: argparse.Namespace) -> int:
     if options.own_process:
+        from lungseg.allocator import keep_freed_memory
         from lungseg.startup import import_monai_quickly
 
         import_monai_quickly()
+        keep_freed_memory()
 
     from tqdm import tqdm
 

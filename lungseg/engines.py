@@ -7,6 +7,7 @@ once. All else, windows among it, is as `inference.json` says.
 
 from __future__ import annotations
 
+import copy
 import functools
 import threading
 from collections.abc import Callable
@@ -50,18 +51,38 @@ def make_engine(network: torch.nn.Module, device: torch.device, name: str = "tor
         if device.type != "cpu":
             raise UsageError("the engine openvino is for the CPU", remedy="use --device cpu")
         return OpenVinoEngine(network, precision)
-    return network if precision == "fp32" else _InBfloat16(network, device.type)
+    return network if precision == "fp32" else _InBfloat16(network)
 
 
 class _InBfloat16:
-    def __init__(self, network: torch.nn.Module, device: str) -> None:
-        self.network, self.device = network, device
+    """A copy of a network whose batch normalisation is folded into the convolutions before it, as exports have it.
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+    Autocast, which would round the weights anew for each image and the values in between more often, takes half as
+    long again.
+    """
+
+    def __init__(self, network: torch.nn.Module) -> None:
         import torch
 
-        with torch.autocast(self.device, torch.bfloat16):
-            return self.network(images).float()
+        self.network = _folded(network).to(torch.bfloat16, memory_format=torch.channels_last)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network(images.bfloat16()).float()
+
+
+def _folded(network: torch.nn.Module) -> torch.nn.Module:
+    """Return a copy of `network`, in evaluation mode, without the batch normalisation of MONAI's convolution blocks."""
+    from monai.networks.blocks import Convolution
+    from torch.nn import BatchNorm2d, ConvTranspose2d
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    copied = copy.deepcopy(network)
+    for block in [module for module in copied.modules() if isinstance(module, Convolution) and hasattr(module, "adn")]:
+        norm, *_ = block.adn.children()
+        if isinstance(norm, BatchNorm2d):
+            block.conv = fuse_conv_bn_eval(block.conv, norm, transpose=isinstance(block.conv, ConvTranspose2d))
+            del block.adn[0]
+    return copied
 
 
 class OpenVinoEngine:

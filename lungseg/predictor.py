@@ -50,7 +50,8 @@ class Prediction:
     @property
     def mask(self) -> np.ndarray:
         """The union of both lungs: (H, W) uint8, 0 or 255."""
-        return np.where(self.labels > 0, np.uint8(255), np.uint8(0))
+        # np.where takes ten times as long.
+        return (self.labels > 0).view(np.uint8) * np.uint8(255)
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,8 @@ class Predictor:
         clock.append(time.perf_counter())
         spacing = tuple(float(mm) for mm in stored.meta["spacing"])
         radiograph = Radiograph(
-            pixels=stored.numpy().T,
+            # Row after row, which drawing wants; PyTorch goes about it in blocks.
+            pixels=stored.as_tensor().T.contiguous().numpy(),
             spacing=None if np.isnan(spacing).any() else spacing,
             spacing_kind=stored.meta["spacing_kind"],
             view=stored.meta["view"] or None,

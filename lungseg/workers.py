@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lungseg.allocator import keep_freed_memory
 from lungseg.batch import BatchSegmenter, Outcome
 from lungseg.errors import LungsegError
 from lungseg.ledger import Ledger
@@ -119,6 +120,7 @@ def _begin(job: Job, numbers: SimpleQueue, count: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     hush_libraries()
+    keep_freed_memory()
     # As under torchrun, whose variable tells how many share the machine's cores.
     os.environ["LOCAL_WORLD_SIZE"] = str(count * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(min(torch.get_num_threads(), core_count()))

@@ -167,3 +167,13 @@ def test_an_engine_whose_package_is_missing(command, run_folder, dataset, tmp_pa
             'the package openvino is not installed; install it with pip install "lungseg[openvino]".' in done.sentence
         )
         assert not (tmp_path / "out").exists()
+
+
+@needs_real_data
+@pytest.mark.skipif(not cpu_is_faster_in_bf16(), reason="this processor does not multiply bfloat16 in hardware")
+def test_pytorch_finds_the_same_lungs_in_bfloat16():
+    radiographs = sorted(REAL.rglob("CXR_png/*.png"))[::25]
+    in_full, in_half = (Predictor(device="cpu", precision=precision) for precision in ("fp32", "bf16"))
+    differ = [(in_full.predict(path).labels != in_half.predict(path).labels).mean() for path in radiographs]
+    assert Parity("torch bf16", len(differ), np.mean(differ), max(differ)).holds
+    assert max(differ) > 0

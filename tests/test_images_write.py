@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from images_support import GREY, GREY16
 from PIL import Image
+from scipy.ndimage import minimum_filter
 
 from lungseg.errors import LungsegError, UsageError
 from lungseg.files import atomic_path
@@ -90,6 +91,16 @@ def test_overlay_outlines_each_lung_in_its_colour(shape):
     assert blue < red
     with_reference = draw_overlay(image, labels, np.roll(labels, 3, axis=0))
     assert (with_reference != picture).any()
+
+
+@pytest.mark.parametrize("side", [200, 600, 1500])
+def test_an_outline_is_as_thick_as_the_picture_is_large(side):
+    y, x = np.mgrid[:side, :side]
+    # Round, with a hole, and cut off by the picture's edge.
+    lung = (np.hypot(y - side / 2, x) < side / 3) & (np.hypot(y - side / 2, x - side / 8) > side / 30)
+    coloured = np.ptp(draw_overlay(np.zeros((side, side)), 3 * lung.astype(np.uint8)), axis=2) > 0
+    within = minimum_filter(lung, size=2 * max(1, round(side / 300)) + 1, mode="constant", cval=0)
+    np.testing.assert_array_equal(coloured, lung & ~within)
 
 
 def test_overlay_of_nothing_is_the_picture():
