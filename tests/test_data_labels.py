@@ -39,6 +39,42 @@ def test_components_of_a_binary_mask_are_the_sides(value):
     assert found.union_reason is None
 
 
+@pytest.mark.parametrize("white", [0, 1])
+def test_a_palette_of_two_colours_is_looked_through(tmp_path, white):
+    image = Image.fromarray(np.where(mask_of() > 0, white, 1 - white).astype(np.uint8))
+    image.putpalette([255, 255, 255, 0, 0, 0] if white == 0 else [0, 0, 0, 200, 40, 40])
+    image.save(tmp_path / "mask.png")
+    assert np.array_equal(read_label(tmp_path / "mask.png").labels, labels_of())
+
+
+def test_shades_of_a_palette_are_looked_through(tmp_path):
+    large = np.kron(mask_of(), np.ones((6, 6), np.uint8))
+    smooth = Image.fromarray(large).filter(ImageFilter.GaussianBlur(0.5))
+    # The numbers run the other way than the greys.
+    numbers = Image.fromarray(255 - np.asarray(smooth))
+    numbers.putpalette(np.repeat(np.arange(255, -1, -1), 3).tolist())
+    numbers.save(tmp_path / "mask.png")
+    save(tmp_path / "grey.png", np.asarray(smooth))
+    assert np.array_equal(*(read_label(tmp_path / name).labels for name in ("mask.png", "grey.png")))
+
+
+@pytest.mark.parametrize("palette", [[0, 0, 0, 255, 0, 0, 0, 255, 0], [0, 0, 0, 90, 90, 90, 255, 255, 255]])
+def test_the_colours_of_labels_do_not_count(tmp_path, palette):
+    image = Image.fromarray(labels_of())
+    image.putpalette(palette)
+    image.save(tmp_path / "labels.png")
+    assert np.array_equal(read_label(tmp_path / "labels.png").labels, labels_of())
+
+
+@pytest.mark.parametrize("mask", [255 - mask_of(), np.full((10, 10), 255, np.uint8)])
+def test_a_mask_with_black_lungs_is_refused(mask):
+    with pytest.raises(MaskError, match="reaches around the picture; invert it") as error:
+        from_values(mask)
+    assert error.value.kind == NOT_A_MASK
+    with pytest.raises(MaskError, match="invert it"):
+        from_lungs(mask, mask)
+
+
 def test_specks_go_with_the_nearer_lung():
     mask = boxes((*RIGHT, 255), (*LEFT, 255), ((5, 7), (40, 42), 255), ((90, 92), (64, 68), 255))
     labels = from_values(mask).labels

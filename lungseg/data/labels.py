@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
 from lungseg.images.formats import HEAD_BYTES, format_of
 from lungseg.images.limits import check_size
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 RIGHT, LEFT, UNION_ONLY = 1, 2, 3
 
@@ -32,6 +36,8 @@ MAX_NOISE = 16
 MIN_CLEAN = 0.98
 # Two drawings of adjacent lungs may share a little of their border.
 MAX_OVERLAP = 0.01
+# Of the picture's outermost pixels, so many are no lung's, however closely it was cropped.
+MAX_FRAME = 0.5
 
 LOPSIDED = f"one lung would hold over {MAX_SHARE:.0%} of the area"
 TOUCHING = "the lungs touch, so that their border is not known"
@@ -80,7 +86,7 @@ def read_label(label: Label) -> LabelMap:
 def read_values(path: Path) -> np.ndarray:
     """Return the values of a mask file, laid as `lungseg.images.read_radiograph` lays an image: (H, W), any real dtype.
 
-    Colours must be grey, or have one channel that is not empty.
+    Colours must be grey, or have one channel that is not empty. A palette of coloured labels counts by its numbers.
 
     Raises:
         MaskError: the file is damaged, of an unfit size or coloured.
@@ -98,7 +104,7 @@ def read_values(path: Path) -> np.ndarray:
             image.verify()
         with open(path, "rb") as file, Image.open(file) as image:
             ImageOps.exif_transpose(image, in_place=True)
-            values = np.asarray(image)
+            values = _shown(image) if image.mode == "P" else np.asarray(image)
             alpha = image.mode in ("LA", "PA", "RGBA")
     except LungsegError as error:
         raise MaskError(error.what, path, error.remedy, UNREADABLE) from error
@@ -119,14 +125,29 @@ def read_values(path: Path) -> np.ndarray:
     return colours[..., used[0] if used.size else 0]
 
 
+def _shown(image: Image.Image) -> np.ndarray:
+    """Return the values (H, W) of a picture with a palette: what is shown, where the numbers only stand for it.
+
+    Of two colours the brighter one is white: programs number them as they please. More than three greys are shades. All
+    else are labels, and colours were given them to be told apart.
+    """
+    numbers, shown = np.asarray(image), np.asarray(image.convert("L"))
+    used, places = np.unique(numbers, return_index=True)
+    first, *others = shown.flat[places].tolist()
+    if len(others) == 1 and first != others[0]:
+        return np.where(shown == max(first, *others), np.uint8(255), np.uint8(0))
+    colours = np.asarray(image.convert("RGB"))
+    return shown if len(used) > 3 and (colours == colours[..., :1]).all() else numbers
+
+
 def from_values(values: np.ndarray) -> LabelMap:
     """Turn the (H, W) values of one file into a label map.
 
     Values 0 and 1, or 0 and 255 with few shades between, are a binary mask whose connected components give the sides;
-    0, 1, 2 (and 3: side not known) are a label map.
+    0, 1, 2 are a label map; 0 and 3 are one whose sides are not known.
 
     Raises:
-        MaskError: the values are of neither kind, empty, or do not tell two lungs.
+        MaskError: the values are of neither kind, inverted, empty, or do not tell two lungs.
     """
     present = set(np.unique(values).tolist()) - {0}
     if not present:
@@ -148,11 +169,13 @@ def from_lungs(right: np.ndarray, left: np.ndarray) -> LabelMap:
     """Merge the (H, W) masks of the two lungs; any value but 0 is lung, of shades up to 255 the upper half.
 
     Raises:
-        MaskError: the sizes differ, a mask is empty or the lungs overlap.
+        MaskError: the sizes differ, a mask is empty or inverted, or the lungs overlap.
     """
     if right.shape != left.shape:
         raise MaskError("the masks of the right and the left lung differ in size", remedy="draw them again")
     right, left = _lung(right), _lung(left)
+    for lung in (right, left):
+        _refuse_inverted(lung)
     if np.count_nonzero(right & left) > MAX_OVERLAP * np.count_nonzero(right | left):
         raise MaskError("the masks of the right and the left lung overlap", remedy="draw them again")
     return _judged(np.where(right, RIGHT, np.where(left, LEFT, 0)).astype(np.uint8))
@@ -174,6 +197,7 @@ def _from_binary(lungs: np.ndarray) -> LabelMap:
     """Name the two big components by their order along x; a speck goes with the nearer one."""
     from scipy import ndimage
 
+    _refuse_inverted(lungs)
     components, count = ndimage.label(lungs, np.ones((3, 3)))
     areas = ndimage.sum_labels(lungs, components, range(1, count + 1))
     order = np.argsort(areas)[::-1] + 1
@@ -188,6 +212,12 @@ def _from_binary(lungs: np.ndarray) -> LabelMap:
             here = components == speck
             table[speck] = RIGHT if first[here].min() <= second[here].min() else LEFT
     return _judged(table[components])
+
+
+def _refuse_inverted(lungs: np.ndarray) -> None:
+    frame = np.concatenate([lungs[0], lungs[-1], lungs[1:-1, 0], lungs[1:-1, -1]])
+    if frame.mean() > MAX_FRAME:
+        raise MaskError("what is white in the mask reaches around the picture", remedy="invert it: the lungs are white")
 
 
 def _one_component(lungs: np.ndarray) -> LabelMap:
