@@ -342,10 +342,13 @@ def _train(options: argparse.Namespace) -> int:
 
     given = [options.data, options.images, options.masks, options.mask_suffix]
     given += [options.sets, options.splits, options.patients]
-    overrides = {} if options.resume and not any(given) else _data_overrides(options)
+    if options.resume and any(given):
+        raise UsageError("a resumed run keeps its settings", options.output, "give --resume and --output alone")
+    overrides = {} if options.resume else _data_overrides(options)
     if options.epochs is not None:
         overrides["epochs"] = options.epochs
-    overrides |= parse_overrides(options.config)
+    own = {"output_dir": "--output", "init": "--init", "resume": "--resume"}
+    overrides |= parse_overrides(options.config, own | ({} if options.epochs is None else {"epochs": "--epochs"}))
     if options.own_process:
         sys.excepthook = _hush_worker
     try:
@@ -362,7 +365,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     from lungseg.report.text import format_summary
     from lungseg.workflow import parse_overrides
 
-    overrides = _data_overrides(options) | parse_overrides(options.config)
+    own = {"output_dir": "--output", "split": "--split", "weights": "--weights"}
+    overrides = _data_overrides(options) | parse_overrides(options.config, own)
     summary = evaluate(options.output, options.split, options.weights, overrides)
     print(format_summary(summary))
     print(f"Cases, pictures and the page to look at: {os.path.join(options.output, 'index.html')}")
