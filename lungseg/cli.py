@@ -21,10 +21,10 @@ from lungseg.outputs import DEFAULT_KINDS, KINDS
 from lungseg.startup import hush_libraries, leave_out_monai_deploy
 from lungseg.wording import printable
 
-_LAYOUTS = """Known without options, in DIR or up to two levels below it: CXR_png/ (or images/) beside masks/, beside label
-maps (0, 1 right lung, 2 left lung) in left_right_labels/, label_maps/ or labels/, or beside ManualMask/ or masks/ with a
-folder for each lung (leftMask/, right lung/). A mask has its image's name, with or without a suffix. Any two folders do
-as --images and --masks, sub-folders included."""
+_LAYOUTS = """Known without options, in DIR or up to two levels below it: CXR_png/ (or images/) beside masks/, beside
+label maps (0, 1 right lung, 2 left lung) in left_right_labels/, label_maps/ or labels/, or beside ManualMask/ or masks/
+with a folder for each lung (leftMask/, right lung/). A mask has its image's name, with or without a suffix. Any two
+folders do as --images and --masks, sub-folders included."""
 
 
 def main(arguments: list[str] | None = None) -> int:
