@@ -190,8 +190,8 @@ class _Worker:
                 moved |= self._handle(change.resource)
             self._save()
         for resource in self.backlog.due():
-            # Done with its study, meanwhile.
-            if resource in self.backlog:
+            # Done or postponed with its study, meanwhile?
+            if self.backlog.is_due(resource):
                 moved |= self._ask(resource)
         self._save()
         return moved
@@ -206,20 +206,21 @@ class _Worker:
         if not stable:
             self.backlog.postpone(resource)
             return False
-        return self._handle(study, resource)
+        self.backlog.join(resource, study)
+        return self.backlog.is_due(study) and self._handle(study)
 
-    def _handle(self, study: str, *also: str) -> bool:
+    def _handle(self, study: str) -> bool:
         """Process a study, unless there is nothing to do; return whether something was done."""
         try:
             found = look_into(self.orthanc, study, self.processor.application.algorithm.weights)
             if found.radiographs:
                 self.say(f"study {study}: {self.processor(study, found.radiographs)}")
             self.postponed.discard(study)
-            self.backlog.done([study, *also, *found.instances])
+            self.backlog.done([study, *found.instances])
             return bool(found.radiographs)
         except GoneError:
             self.postponed.discard(study)
-            self.backlog.done([study, *also])
+            self.backlog.done([study])
             return False
         except UsageError:
             raise
@@ -228,8 +229,7 @@ class _Worker:
                 error = writing_failed(error, self.processor.folder / "in")
             self.say(f"study {study}: postponed: {in_a_sentence(error, 'it could not be processed')}")
             self.postponed.add(study)
-            for resource in {study, *also}:
-                self.backlog.postpone(resource)
+            self.backlog.postpone(study)
             return False
 
     def _save(self) -> None:
