@@ -158,6 +158,8 @@ def test_damaged_files_fail_and_the_others_are_processed(studies, tmp_path, comm
     (source / "cut.dcm").write_bytes(content[: len(content) // 2])
     (source / "header.dcm").write_bytes(content[:200])
     write_study_file(source / "evil.dcm", "c", SOPInstanceUID="1.2.3/../../evil")
+    os.mkfifo(source / "pipe.dcm")
+    (source / "link.dcm").symlink_to(source / "gone.dcm")
     done = command("deploy", "run", "-i", source, "-o", tmp_path / "out")
     entries = by_name(tmp_path / "out")
     assert done.status == 1
@@ -166,8 +168,10 @@ def test_damaged_files_fail_and_the_others_are_processed(studies, tmp_path, comm
         "cut": "failed",
         "header": "failed",
         "evil": "failed",
+        "pipe": "failed",
+        "link": "failed",
     }
-    assert len(done.failures) == 3
+    assert len(done.failures) == 5
     assert not list(tmp_path.rglob("*evil.*.dcm"))
 
 
