@@ -144,6 +144,33 @@ def test_flagged_radiographs_get_results_where_the_settings_say_so(studies, tmp_
     assert list(by_name(tmp_path / "out")["no_chest"]["results"]) == ["segmentation"]
 
 
+def test_a_mirrored_radiograph_gets_its_overlay_alone(tmp_path, command):
+    """A segmentation's sides would contradict what the file says."""
+    shipped = (ROOT / "workflows" / "deploy" / "app.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(shipped.replace("flagged: false", "flagged: true"))
+    write_study_file(tmp_path / "in" / "mirrored.dcm", "a", PatientOrientation=["R", "F"])
+    done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out", "--config", tmp_path / "mine.yaml")
+    assert done.status == 0
+    entry = by_name(tmp_path / "out")["mirrored"]
+    assert entry["status"] == "flagged"
+    assert list(entry["results"]) == ["overlay"]
+    assert set(entry["flags"].values()) < set(entry["reason"].split("; "))
+    left_out = "; the segmentation was left out, for its PatientOrientation says that it is mirrored"
+    assert entry["reason"].endswith(left_out)
+    assert entry["reason"] in done.sentence
+
+
+def test_a_segmentation_that_cannot_be_made_fails_without_another_commands_remedy(tmp_path, command):
+    write_study_file(tmp_path / "in" / "a.dcm", "a")
+    header = dcmread(tmp_path / "in" / "a.dcm")
+    del header.SOPClassUID
+    header.save_as(tmp_path / "in" / "a.dcm")
+    done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out")
+    assert done.status == 1
+    (failure,) = done.failures
+    assert failure.endswith("the DICOM file has no SOPClassUID, so that no DICOM SEG can refer to it; export it again.")
+
+
 def test_a_setting_that_is_none_is_refused(studies, tmp_path, command):
     (tmp_path / "mine.yaml").write_text("results:\n  flagged: perhaps\n  overlays: true\n")
     done = command("deploy", "run", "-i", studies, "-o", tmp_path / "out", "--config", tmp_path / "mine.yaml")
