@@ -43,6 +43,8 @@ def credentials(file: str | PathLike | None) -> tuple[str, str] | None:
         user, colon, password = Path(file).read_text(encoding="utf-8").strip().partition(":")
     except OSError as error:
         raise UsageError(f"the credentials cannot be read ({error.strerror})", file, "check the name") from error
+    except UnicodeDecodeError as error:
+        raise UsageError("this file of credentials is no text in UTF-8", file, "save it as UTF-8") from error
     if not colon:
         raise UsageError("this file holds no credentials", file, "write user:password into it")
     return user, password
@@ -77,7 +79,7 @@ def watch(
         say: takes lines for the log; they name studies by Orthanc's identifiers, never patients.
 
     Raises:
-        UsageError: another worker is at work, or Orthanc does not know us or a modality.
+        UsageError: another worker is at work, there is no Orthanc at the URL, or it does not know us or a modality.
         LungsegError: the state belongs to another Orthanc; with `once`, Orthanc does not answer or a study could not be
             processed now.
     """
