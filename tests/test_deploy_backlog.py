@@ -141,17 +141,20 @@ class Feed:
 
 
 class Processor:
-    """Has no room for anything."""
+    """Fails, by default for want of room."""
+
+    def __init__(self, error: LungsegError | None = None) -> None:
+        self.error = error or LungsegError("the disk is full")
 
     application = SimpleNamespace(algorithm=SimpleNamespace(weights=""))
     send_to = ()
 
     def __call__(self, study: str, radiographs: list[str]) -> None:
-        raise LungsegError("the disk is full")
+        raise self.error
 
 
-def worker_of(orthanc: Feed, backlog: Backlog, say) -> _Worker:
-    return _Worker(orthanc, Processor(), SimpleNamespace(save=lambda sequence: None), backlog, say)
+def worker_of(orthanc: Feed, backlog: Backlog, say, error: LungsegError | None = None) -> _Worker:
+    return _Worker(orthanc, Processor(error), SimpleNamespace(save=lambda sequence: None), backlog, say)
 
 
 @pytest.mark.parametrize("failing", ["look", "work"])
@@ -172,3 +175,14 @@ def test_once_tries_a_study_once(clock, told):
     with pytest.raises(LungsegError, match="1 studies could not be processed now"):
         worker_of(Feed(told, "work"), Backlog(0, 0, clock), lines.append).catch_up_once()
     assert len(lines) == 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_study_of_which_something_is_gone_is_done(clock, told):
+    """Orthanc says so, too, of a file that its disk lost."""
+    feed = Feed(told, "work")
+    worker = worker_of(feed, Backlog(0, 10, clock), say=print, error=GoneError("it is gone"))
+    for clock.now in range(12):
+        worker._catch_up()
+    assert worker.backlog.due() == []
+    assert worker.backlog.sequence == len(feed.kinds)

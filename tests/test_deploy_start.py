@@ -118,21 +118,21 @@ def test_credentials_in_another_encoding_are_refused(start, tmp_path):
 
 
 def test_what_answers_for_orthanc_meanwhile_is_waited_for(answers, monkeypatch):
-    sent = answers((200, PAGE), (200, "{}"), (200, NO_CHANGES))
+    sent = answers((200, PAGE), (404, PAGE), (200, "{}"), (200, NO_CHANGES))
     pauses, lines = [], []
 
     def sleep(seconds: float) -> None:
         pauses.append(seconds)
-        if len(pauses) == 3:
+        if len(pauses) == 4:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(watch.time, "sleep", sleep)
     worker = watch._Worker(Orthanc(URL), SimpleNamespace(send_to=[]), None, Backlog(0, 10), lines.append)
     with pytest.raises(KeyboardInterrupt):
         worker.follow()
-    assert pauses == [2, 4, 1]
-    assert lines == [f"{URL}: this is not Orthanc's answer to /changes; check what answers in its place."] * 2
-    assert len(sent) == 3
+    assert pauses == [2, 4, 8, 1]
+    assert lines == [f"{URL}: this is not Orthanc's answer to /changes; check what answers in its place."] * 3
+    assert len(sent) == 4
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ class Orthanc:
         """
         try:
             return self._read("/changes?last", lambda answer: int(answer["Last"]))
-        except (StrangerError, GoneError) as error:
+        except StrangerError as error:
             what, remedy = "this does not answer as an Orthanc does", "give the URL of its REST interface"
             raise UsageError(what, self.url, remedy) from error
 
@@ -133,8 +133,11 @@ class Orthanc:
         try:
             return take(answer.json())
         except (ValueError, KeyError, TypeError) as error:
-            what = f"this is not Orthanc's answer to {path.partition('?')[0]}"
-            raise StrangerError(what, self.url, "check what answers in its place") from error
+            raise self._stranger(path) from error
+
+    def _stranger(self, path: str) -> StrangerError:
+        what = f"this is not Orthanc's answer to {path.partition('?')[0]}"
+        return StrangerError(what, self.url, "check what answers in its place")
 
     def _call(self, method: str, path: str, **content) -> requests.Response:
         try:
@@ -146,6 +149,9 @@ class Orthanc:
             return answer
         if answer.status_code in (401, 403):
             raise UsageError(f"Orthanc does not let us in (status {answer.status_code})", self.url, _CREDENTIALS)
+        if answer.status_code == 404 and path.startswith("/changes"):
+            # Every Orthanc has it.
+            raise self._stranger(path)
         if answer.status_code == 404 and path.startswith("/modalities/"):
             what = f"Orthanc does not have {path.partition('?')[0]}, or not what is to be sent"
             raise LungsegError(what, self.url, "add it to DicomModalities")

@@ -209,20 +209,20 @@ class _Worker:
             self.backlog.postpone(resource)
             return False
         self.backlog.join(resource, study)
-        return self.backlog.is_due(study) and self._handle(study)
+        return self.backlog.is_due(study) and self._handle(study, resource)
 
-    def _handle(self, study: str) -> bool:
+    def _handle(self, study: str, *also: str) -> bool:
         """Process a study, unless there is nothing to do; return whether something was done."""
         try:
             found = look_into(self.orthanc, study, self.processor.application.algorithm.weights)
             if found.radiographs:
                 self.say(f"study {study}: {self.processor(study, found.radiographs)}")
             self.postponed.discard(study)
-            self.backlog.done([study, *found.instances])
+            self.backlog.done([study, *also, *found.instances])
             return bool(found.radiographs)
         except GoneError:
             self.postponed.discard(study)
-            self.backlog.done([study])
+            self.backlog.done([study, *also])
             return False
         except UsageError:
             raise
