@@ -99,10 +99,10 @@ def test_a_name_that_is_no_text_is_still_reported(command, run_folder, picture, 
 def test_an_unforeseen_error_stops_one_file_only(command, run_folder, dataset, tmp_path, monkeypatch):
     write, bad = Outputs.write, "phantom_0002"
 
-    def broken(self, prediction, source, stem):
-        if source.stem == bad:
+    def broken(self, stem, contents):
+        if str(stem) == bad:
             raise ValueError("no ink\nand more lines")
-        write(self, prediction, source, stem)
+        write(self, stem, contents)
 
     monkeypatch.setattr(Outputs, "write", broken)
     done = command("predict", dataset / "CXR_png", "-o", tmp_path, "--weights", run_folder)
@@ -145,7 +145,8 @@ def test_a_name_too_long_for_its_results_fails_alone(command, run_folder, pictur
     done = command("predict", tmp_path / "in", "-o", tmp_path / "out", "--weights", run_folder)
     assert done.status == 1
     (failure,) = done.failures
-    assert "name too long" in failure
+    assert failure.startswith(f"lungseg: failed: {tmp_path / 'in' / long}: {tmp_path / 'out'}")
+    assert failure.endswith("name too long); give the input a shorter name.")
     assert sorted(statuses(tmp_path / "out").values())[0] == "failed"
     assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == ["a.png"]
     assert not leftovers(tmp_path)

@@ -226,6 +226,8 @@ def test_all_files_of_an_input_are_written_or_none(run_folder, picture, tmp_path
     prediction = Predictor(run_folder, device="cpu", keep_probabilities=True).predict(picture)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / blocked).write_text("a file where a folder should be")
-    with pytest.raises(LungsegError, match="cannot be written"):
-        outputs.write(prediction, picture, Path("a"))
+    contents, _ = outputs.encode(prediction, picture)
+    for call in (outputs.write, outputs.make_room):
+        with pytest.raises(LungsegError, match="cannot be written"):
+            call(Path("a"), contents)
     assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == [blocked]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from lungseg.data import phantom
 from lungseg.ledger import Ledger, content_hash, sources
-from lungseg.outputs import Outputs
+from lungseg.outputs import DEFAULT_KINDS, Outputs
 from lungseg.parallel import work_in_order
 from lungseg.predictor import Predictor
 from lungseg.report.rows import Row
@@ -43,9 +43,9 @@ def segment(command, run_folder, source, tmp_path, monkeypatch):
     """Segment the four: `segment(*options)` returns the names of those that were written."""
     write, written = Outputs.write, []
 
-    def noted(self, prediction, path, stem):
-        written.append(path.name)
-        return write(self, prediction, path, stem)
+    def noted(self, stem, contents):
+        written.append(f"{stem}.png")
+        write(self, stem, contents)
 
     monkeypatch.setattr(Outputs, "write", noted)
 
@@ -234,6 +234,36 @@ def test_a_file_whose_results_cannot_be_written_has_none(command, run_folder, so
 
     monkeypatch.setattr(Path, "write_bytes", broken)
     assert command(*call, "--overwrite").status == 1
+    assert results(tmp_path / "out") == set()
+
+
+def test_results_that_still_hold_survive_a_run_that_adds_nothing(command, run_folder, source, tmp_path):
+    long = source / f"{'9' * 250}.png"
+    (source / NAMES[1]).rename(long)
+    out = tmp_path / "out"
+    call = ("predict", source / NAMES[0], long, "-o", out, "--weights", run_folder)
+    assert command(*call).status == 0
+    before, lines = results(out), (out / "done.jsonl").read_bytes()
+    no_others = [f"--no-{kind}" for kind in DEFAULT_KINDS]
+    # No DICOM SEG can be made of either.
+    done = command(*call, "--save", "dicom-seg", *no_others)
+    assert (done.status, len(done.failures)) == (1, 2)
+    assert (results(out), (out / "done.jsonl").read_bytes()) == (before, lines)
+    # The ending of the NIfTI file is too long for one of them.
+    done = command(*call, "--save", "nifti")
+    (failure,) = done.failures
+    assert f"{long}: {out / 'nifti'}: " in failure
+    assert results(out) == before | {f"nifti/{Path(NAMES[0]).stem}.nii.gz"}
+    done = command(*call)
+    assert done.status == 0
+    assert "options: 1;" in done.out
+
+
+def test_a_folder_in_the_place_of_a_result_is_told(command, run_folder, source, tmp_path):
+    (tmp_path / "out" / "labels" / NAMES[0]).mkdir(parents=True)
+    done = command("predict", source / NAMES[0], "-o", tmp_path / "out", "--weights", run_folder)
+    (failure,) = done.failures
+    assert f"the file {NAMES[0]} cannot be written, for a folder has its name; rename the input" in failure
     assert results(tmp_path / "out") == set()
 
 
