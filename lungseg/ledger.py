@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from glob import glob
 from pathlib import Path
 
 from lungseg.files import writing_failed
@@ -121,7 +122,7 @@ def _hash(settings: Mapping) -> str:
 
 def _latest(folder: Path) -> dict[str, dict]:
     """Return name -> entry of what is there."""
-    entries = (entry for file in folder.glob("done*.jsonl") for entry in _entries(file))
+    entries = (entry for name in glob("done*.jsonl", root_dir=folder) for entry in _entries(folder / name))
     latest = {entry["name"]: entry for entry in sorted(entries, key=lambda entry: entry["time"])}
     return {name: entry for name, entry in latest.items() if entry["row"] is not None}
 

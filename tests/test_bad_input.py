@@ -152,6 +152,34 @@ def test_a_name_too_long_for_its_results_fails_alone(command, run_folder, pictur
     assert not leftovers(tmp_path)
 
 
+@pytest.mark.parametrize("nameless", ["input", "output"])
+def test_an_empty_name_is_not_the_working_directory(command, run_folder, picture, tmp_path, monkeypatch, nameless):
+    (tmp_path / "here").mkdir()
+    shutil.copy(picture, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    source, out = ("", tmp_path / "out") if nameless == "input" else (picture, "")
+    done = command("predict", source, "-o", out, "--weights", run_folder)
+    assert done.status == 2
+    assert "has an empty name; name each file and folder" in done.sentence
+    assert [path.name for path in (tmp_path / "here").iterdir()] == [picture.name]
+    assert not (tmp_path / "out").exists()
+
+
+def test_paths_longer_than_the_system_allows(command, run_folder, picture, tmp_path):
+    long = tmp_path / ("p" * 300)
+    done = command("predict", long, picture, "-o", tmp_path / "out", "--weights", run_folder)
+    assert done.status == 1
+    (failure,) = done.failures
+    assert f"{long}: this file cannot be read" in failure
+    assert sorted(statuses(tmp_path / "out").values())[0] == "failed"
+    assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == [picture.name]
+    for out, weights in ((long, run_folder), (tmp_path / "other", long)):
+        done = command("predict", picture, "-o", out, "--weights", weights)
+        assert done.status == 2
+        assert f"{long}: " in done.sentence
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_folder_without_pictures(command, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("nothing here")

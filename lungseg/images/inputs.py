@@ -70,7 +70,8 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
     companions: list[Path] = []
     for name in inputs:
         path = Path(name)
-        if not path.is_dir():
+        # pathlib raises an error of its own for a name that is too long.
+        if not os.path.isdir(path):
             absolute = os.path.abspath(path)
             found.setdefault(absolute, _Found(path, Path(path.name), os.path.dirname(absolute), named=True))
             continue
