@@ -13,12 +13,15 @@ from contextlib import suppress
 from dataclasses import asdict
 from glob import glob
 from pathlib import Path
+from typing import get_type_hints
 
 from lungseg.files import writing_failed
 from lungseg.report.rows import Row
 
-_KEYS = ("name", "content", "settings", "time", "row")
-_LATER_KEYS = ("source", "kinds", "model")
+_KEYS = {"name": str, "content": str | None, "settings": str, "time": int, "row": dict | None}
+# Earlier versions did not note them.
+_LATER_KEYS = {"source": str | None, "kinds": list | None, "model": str | None}
+_ROW = get_type_hints(Row)
 
 
 def content_hash(path: Path) -> str | None:
@@ -133,7 +136,20 @@ def _entries(file: Path) -> Iterator[dict]:
             # What is cut off is no JSON, and what has other columns is of another version.
             with suppress(ValueError, TypeError, KeyError):
                 entry = json.loads(line)
-                if entry["row"] is not None:
-                    Row(**entry["row"])
-                # Earlier versions did not note the others.
-                yield {key: entry[key] for key in _KEYS} | {key: entry.get(key) for key in _LATER_KEYS}
+                entry = {key: entry[key] for key in _KEYS} | {key: entry.get(key) for key in _LATER_KEYS}
+                if _is_sound(entry):
+                    yield entry
+
+
+def _is_sound(entry: dict) -> bool:
+    """Say whether everything is of its type, as far down as somebody reads it.
+
+    Raises:
+        TypeError: the row has other columns.
+    """
+    if not all(isinstance(entry[key], kind) for key, kind in (_KEYS | _LATER_KEYS).items()):
+        return False
+    if not all(isinstance(kind, str) for kind in entry["kinds"] or ()):
+        return False
+    columns = vars(Row(**entry["row"])) if entry["row"] is not None else {}
+    return all(isinstance(value, _ROW[name]) for name, value in columns.items())

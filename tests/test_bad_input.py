@@ -16,7 +16,7 @@ import torch
 from conftest import TINY
 from PIL import Image
 
-from lungseg.errors import LungsegError, UsageError
+from lungseg.errors import LungsegError, UsageError, in_a_sentence
 from lungseg.locate import weights_file
 from lungseg.outputs import Outputs
 from lungseg.training import train
@@ -111,6 +111,12 @@ def test_an_unforeseen_error_stops_one_file_only(command, run_folder, dataset, t
     assert "could not be segmented (ValueError: no ink)" in failure
     assert [name for name, status in statuses(tmp_path).items() if status == "failed"] == [f"{bad}.png"]
     assert len(list((tmp_path / "masks").iterdir())) == 11
+
+
+def test_an_unforeseen_error_is_told_by_its_cause():
+    error = RuntimeError("applying transform <monai.Crop object at 0x7f85>")
+    error.__cause__ = OverflowError("100000 is too much")
+    assert "it failed (OverflowError: 100000 is too much); " in str(in_a_sentence(error, "it failed"))
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -314,6 +314,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     "private-syntax.dcm": (_claiming(b"1.2.3.4.5"), r"syntax 1\.2\.3\.4\.5 is private or unknown; export it"),
     "film-syntax.dcm": (_claiming(b"1.2.840.10008.1.2.4.100"), "MPEG2"),
     "not-deflated.dcm": (_claiming(b"1.2.840.10008.1.2.1.99"), "the DICOM file is damaged"),
+    "strip.png": (_png(width=40000, height=16), "40000 x 16 pixels, which is too long"),
     "deflate-bomb.dcm": (_deflated_bomb, "inflates to more bytes than any radiograph"),
     "bare-bomb.dcm": (_bare_bomb, "inflates to more bytes than any radiograph"),
     "not-compressed.dcm": (_claiming(b"1.2.840.10008.1.2.4.50"), "the DICOM file|the pixel data"),

@@ -3,6 +3,7 @@
 
 import io
 import multiprocessing
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -508,6 +509,9 @@ def test_a_missing_decoder_is_told_with_its_remedy(tmp_path, monkeypatch):
         raise RuntimeError("Unable to decompress because all plugins are missing dependencies:\n\tgdcm")
 
     monkeypatch.setattr("lungseg.images.decoding.decode_apart", missing)
+    with pytest.raises(LungsegError, match="is installed; export it uncompressed"):
+        read_radiograph(tmp_path / "a.dcm")
+    monkeypatch.setitem(sys.modules, "gdcm", None)
     with pytest.raises(LungsegError, match=r'is installed; try pip install "lungseg\[dicom\]"'):
         read_radiograph(tmp_path / "a.dcm")
 

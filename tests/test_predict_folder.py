@@ -331,6 +331,35 @@ def test_a_ledger_that_was_cut_off_is_read_as_far_as_it_goes(segment, tmp_path):
     assert segment() == NAMES
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"time": None},
+        {"time": "1"},
+        {"name": ["a"]},
+        {"content": 5},
+        {"settings": {}},
+        {"source": 7},
+        {"kinds": [["masks"]]},
+        {"kinds": "masks"},
+        {"row": ["a.png", "ok"]},
+        {"row": {"file": None, "status": "ok"}},
+        {"row": {"file": "a.png", "status": "ok", "lungs_px": "many"}},
+    ],
+    ids=str,
+)
+def test_a_line_of_a_ledger_whose_values_are_of_other_types_counts_for_nothing(tmp_path, damage):
+    row = Row(file="a.png", status="ok", lungs_px=3, lungs_mm2=1.0, quality=0.9)
+    Ledger(tmp_path, {}).add(Path("a"), "content", row, ["masks"])
+    line = json.loads((tmp_path / "done.jsonl").read_text())
+    with (tmp_path / "done.jsonl").open("a") as file:
+        file.write(json.dumps(line | {"name": "b"} | damage) + "\n[]\nnull\n7\n")
+    ledger = Ledger(tmp_path, {})
+    assert ledger.find(Path("a"), "content") == row
+    assert ledger.find(Path("b"), "content") is None
+    assert list(sources(tmp_path)) == ["a"]
+
+
 def test_results_that_were_begun_anew_do_not_count_as_the_old_ones(tmp_path):
     """A power cut between the files of one radiograph: some are new, some are old."""
     row = Row(file="a.png", status="ok")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +68,18 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
     except (CrashError, RuntimeError) as error:
         if any(words in str(error) for words in _NO_DECODER):
             what = f"no decoder for its pixel data ({syntax.name}) is installed"
-            raise LungsegError(what, path, 'try pip install "lungseg[dicom]", or export it uncompressed') from error
+            raise LungsegError(what, path, _other_ways()) from error
         raise LungsegError(f"the pixel data ({syntax.name}) are damaged", path, _DAMAGED) from error
     pixels = _single(pixels, dataset, path)
     if syntax == JPEGBaseline8Bit and is_filled_up(pixels):
         raise LungsegError("the pixel data are damaged or cut short", path, _DAMAGED)
     return pixels
+
+
+def _other_ways() -> str:
+    """Return what helps where no decoder is installed."""
+    export = "export it uncompressed"
+    return export if find_spec("gdcm") else f'try pip install "lungseg[dicom]", or {export}'
 
 
 def several_frames(count: int, path: Path) -> LungsegError:
