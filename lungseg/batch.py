@@ -134,8 +134,8 @@ class BatchSegmenter:
                     continue
                 contents, left_out = self.outputs.encode(prediction, task.path)
                 self.outputs.make_room(task.stem, contents)
-                task.void = True
                 self.ledger.forget(task.stem)
+                task.void = True
                 # Of another content or model, or left out.
                 outdated = set(KINDS if task.kinds is None else task.kinds) - set(task.kept)
                 self.outputs.remove(task.stem, outdated.union(self.outputs.kinds) - contents.keys())

@@ -93,8 +93,9 @@ class Ledger:
         Raises:
             LungsegError: the disk is full, or the like.
         """
-        if self._latest.pop(str(stem), None):
+        if str(stem) in self._latest:
             self._append(stem, None, None)
+            del self._latest[str(stem)]
 
     def add(self, stem: Path, content: str, row: Row, kinds: Sequence[str] | None = None) -> None:
         """Note that the results called `stem`, of these kinds, are written, from this content.

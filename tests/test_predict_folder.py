@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 
 from lungseg.data import phantom
+from lungseg.files import writing_failed
 from lungseg.ledger import Ledger, content_hash, sources
 from lungseg.outputs import DEFAULT_KINDS, Outputs
 from lungseg.parallel import work_in_order
@@ -257,6 +259,23 @@ def test_results_that_still_hold_survive_a_run_that_adds_nothing(command, run_fo
     done = command(*call)
     assert done.status == 0
     assert "options: 1;" in done.out
+
+
+def test_a_disk_that_is_full_before_anything_is_written_anew_costs_no_results(
+    command, run_folder, source, tmp_path, monkeypatch
+):
+    call = ("predict", source / NAMES[0], "-o", tmp_path / "out", "--weights", run_folder)
+    assert command(*call).status == 0
+    before = results(tmp_path / "out")
+
+    def full(self, *_, **__):
+        raise writing_failed(OSError(errno.ENOSPC, "No space left"), self.path) from OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr(Ledger, "_append", full)
+    assert command(*call, "--overwrite").status == 1
+    monkeypatch.undo()
+    assert results(tmp_path / "out") == before
+    assert "options: 1;" in command(*call).out
 
 
 def test_a_folder_in_the_place_of_a_result_is_told(command, run_folder, source, tmp_path):
