@@ -25,8 +25,8 @@ SHIPPED = {"both": "shipped", "montgomery": "montgomery"}
 LOG = "bundle/docs/test_log.md"
 LOG_HEAD = """# When the test lists were evaluated
 
-Every choice is made on the validation lists. A line is added each time weights meet a test list; Dice is that of both
-lungs together, at the image's own size.
+Every choice is made on the validation lists, some after test lists had shown what to look into; the model card says
+which. A line is added each time weights meet a test list; Dice is that of both lungs together, at the image's own size.
 
 """
 METADATA = "bundle/configs/metadata.json"

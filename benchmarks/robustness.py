@@ -167,7 +167,8 @@ def tables(numbers: dict | None) -> dict[str, str]:
     return {
         "robustness": f"{markdown_table(header, rows)}\n\n{note}",
         "quality-limits": _limits_table(numbers["radiographs"]),
-        "wrong-images": markdown_table(["No frontal chest radiographs", "Pictures", "Flagged"], wrong),
+        "wrong-images": markdown_table(["No frontal chest radiographs", "Pictures", "Flagged"], wrong)
+        + "\n\nFlagged: with any flag.",
     }
 
 

@@ -21,6 +21,11 @@ from lungseg.outputs import DEFAULT_KINDS, KINDS
 from lungseg.startup import hush_libraries, leave_out_monai_deploy
 from lungseg.wording import printable
 
+_LAYOUTS = """Known without options, in DIR or up to two levels below it: CXR_png/ (or images/) beside masks/, beside
+label maps (0, 1 right lung, 2 left lung) in left_right_labels/, label_maps/ or labels/, or beside ManualMask/ or masks/
+with a folder for each lung (leftMask/, right lung/). A mask has its image's name, with or without a suffix. Any two
+folders do as --images and --masks, sub-folders included."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -85,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands.add_parser("predict", help="segment radiographs"))
     _add_train(commands.add_parser("train", help="train on a folder of radiographs and masks"))
     _add_evaluate(commands.add_parser("evaluate", help="measure weights on radiographs with masks"))
-    _add_check(commands.add_parser("check-data", help="pair images with masks and say what is wrong"))
+    what = "pair images with masks and say what is wrong"
+    _add_check(commands.add_parser("check-data", help=what, description=f"{what.capitalize()}. {_LAYOUTS}"))
     what = "segment, train and evaluate in about two minutes, with nothing to download"
     demo = commands.add_parser("demo", help=what)
     demo.add_argument("--output", default="lungseg-demo", help="folder for the results (default: lungseg-demo)")
@@ -97,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     label = commands.add_parser("label", help="annotate in the browser, and train on it: the MONAI Label app")
     _add_label(label.add_subparsers(required=True, metavar="start|check"))
     pack = commands.add_parser("pack", help="zip the bundle with its code")
-    pack.add_argument("--output", default="lung_cxr_segmentation.zip", help="file to write")
+    pack.add_argument(
+        "--output", default="lung_cxr_segmentation.zip", help="file to write (default: lung_cxr_segmentation.zip)"
+    )
     pack.set_defaults(run=_pack)
     return parser
 
@@ -108,9 +116,14 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         "-o", "--output", required=True, help="folder for the reports, and for a folder of each kind of output"
     )
     _add_weights(predict)
-    predict.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    predict.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto)")
     predict.add_argument("--engine", default="torch", choices=ENGINES, help="what computes (default: torch)")
-    predict.add_argument("--precision", default="fp32", choices=PRECISIONS, help="of the network (default: fp32)")
+    predict.add_argument(
+        "--precision",
+        default="fp32",
+        choices=PRECISIONS,
+        help="of the networks (default: fp32); bf16 is faster, and may move a border by a pixel",
+    )
     predict.add_argument(
         "--batch-size", type=_at_least_one, metavar="N", help="files per worker and turn (default: 1, on a GPU 8)"
     )
@@ -140,24 +153,39 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
 def _add_train(train: argparse.ArgumentParser) -> None:
     _add_data(train)
     train.add_argument("--output", default="runs/lungs", help="folder of the run (default: runs/lungs)")
-    train.add_argument("--epochs", type=_at_least_one, help="at most so many epochs")
+    train.add_argument("--epochs", type=_at_least_one, help="at most so many epochs (default: 60)")
     train.add_argument(
         "--init", metavar="WEIGHTS", help="start from these weights: shipped, montgomery, a file or a run"
     )
-    train.add_argument("--resume", action="store_true", help="go on with the run in --output")
+    train.add_argument("--resume", action="store_true", help="go on with the run in --output; give no other option")
     train.add_argument(
-        "--config", nargs="+", action="extend", default=[], metavar="ID=VALUE", help="override items of train.json"
+        "--config",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ID=VALUE",
+        help="override items of train.json, such as batch_size=4",
     )
     train.set_defaults(run=_train)
 
 
 def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     _add_data(evaluate)
-    evaluate.add_argument("--split", default="test", choices=["train", "validation", "test", "all"])
+    evaluate.add_argument(
+        "--split",
+        default="test",
+        choices=["train", "validation", "test", "all"],
+        help="list to measure (default: test)",
+    )
     _add_weights(evaluate)
     evaluate.add_argument("--output", default="evaluation", help="folder for the figures (default: evaluation)")
     evaluate.add_argument(
-        "--config", nargs="+", action="extend", default=[], metavar="ID=VALUE", help="override items of the config"
+        "--config",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ID=VALUE",
+        help="override items of the config, such as threshold=0.5",
     )
     evaluate.set_defaults(run=_evaluate)
 
@@ -254,8 +282,8 @@ def _add_data(parser: argparse.ArgumentParser, positional: bool = False) -> None
         parser.add_argument("data", nargs="?", metavar="DIR", help=name["help"])
     else:
         parser.add_argument("--data", **name)
-    parser.add_argument("--images", help="folder of images, instead of DIR")
-    parser.add_argument("--masks", help="folder of masks, instead of DIR")
+    parser.add_argument("--images", help="folder of images, instead of one that holds both")
+    parser.add_argument("--masks", help="folder of masks, instead of one that holds both")
     parser.add_argument("--mask-suffix", help="what a mask's name has after its image's (default: _mask, or nothing)")
     if not positional:
         parser.add_argument("--sets", nargs="+", action="extend", help="use only these sets, such as montgomery")
@@ -342,10 +370,13 @@ def _train(options: argparse.Namespace) -> int:
 
     given = [options.data, options.images, options.masks, options.mask_suffix]
     given += [options.sets, options.splits, options.patients]
-    overrides = {} if options.resume and not any(given) else _data_overrides(options)
+    if options.resume and any(given):
+        raise UsageError("a resumed run keeps its settings", options.output, "give --resume and --output alone")
+    overrides = {} if options.resume else _data_overrides(options)
     if options.epochs is not None:
         overrides["epochs"] = options.epochs
-    overrides |= parse_overrides(options.config)
+    own = {"output_dir": "--output", "init": "--init", "resume": "--resume"}
+    overrides |= parse_overrides(options.config, own | ({} if options.epochs is None else {"epochs": "--epochs"}))
     if options.own_process:
         sys.excepthook = _hush_worker
     try:
@@ -362,7 +393,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     from lungseg.report.text import format_summary
     from lungseg.workflow import parse_overrides
 
-    overrides = _data_overrides(options) | parse_overrides(options.config)
+    own = {"output_dir": "--output", "split": "--split", "weights": "--weights"}
+    overrides = _data_overrides(options) | parse_overrides(options.config, own)
     summary = evaluate(options.output, options.split, options.weights, overrides)
     print(format_summary(summary))
     print(f"Cases, pictures and the page to look at: {os.path.join(options.output, 'index.html')}")

@@ -26,7 +26,7 @@ def evaluate(
     """Measure weights on a section of a data set.
 
     With weights that lie in a run's folder, the data set's cases are in the lists that the run had them in, unless the
-    overrides name a splits file.
+    overrides name a splits file; images of a patient that the run knows stay on one side, as its rule tells patients.
 
     Args:
         output: folder for `cases.csv`, `summary.json`, pictures and `index.html`.
@@ -52,6 +52,7 @@ def evaluate(
         # Damaged ones are told now, and not after the work, when the report asks what the weights were trained on.
         read_split(lists)
         settings["data_source#run_splits"] = str(lists)
+        settings.setdefault("data_source#patients", _patients(file.parent / "config.json"))
     files = [config_file("train"), config_file("evaluate")]
     settings["data_source#exclude"] = left_out(read_config(files, settings), [split], say)
     usable_folder(output)
@@ -65,6 +66,11 @@ def evaluate(
     if summary["warning"]:
         say(f"Warning: {summary['warning']}")
     return summary
+
+
+def _patients(config: Path) -> str | None:
+    """Return the rule by which a run tells patients."""
+    return read_config([config], {})["data_source"]["patients"] if config.is_file() else None
 
 
 def _what_it_measures(split: str, count: int, source: dict) -> str:

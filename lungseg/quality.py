@@ -195,7 +195,7 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ),
     (
         "turned",
-        "the picture is turned by {degrees} degrees counter-clockwise; it was set upright before segmenting",
+        "the picture is turned by {degrees} degrees counter-clockwise, and was set upright before segmenting",
         lambda m, meta, q: meta.get("quarter_turns", 0) != 0,
     ),
     (
@@ -205,7 +205,7 @@ _RULES: tuple[tuple[str, str, _Rule], ...] = (
     ),
     (
         "inverted",
-        "the grey values are inverted; they were set right before segmenting",
+        "the grey values are inverted, and were set right before segmenting",
         lambda m, meta, q: meta.get("inverted", 0) != 0,
     ),
     (

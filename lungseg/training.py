@@ -11,19 +11,19 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 
 import torch
 
-from lungseg.data import datalist, refuse_sideless
-from lungseg.data.splits import RUN_SPLITS, read_split, write_split
-from lungseg.errors import LungsegError, UsageError
+from lungseg.data import refuse_sideless
+from lungseg.data.splits import RUN_SPLITS, trained_before
+from lungseg.errors import UsageError
 from lungseg.files import atomic_path, usable_folder
 from lungseg.locate import bundle_root, config_file, weights_file
 from lungseg.report.curves import learning_curves
+from lungseg.run_lists import keep_lists, refuse_missing, seen_by, with_lists, write_lists
 from lungseg.weights import load_weights
 from lungseg.workflow import errors_in_words, left_out, read_config, start
 
@@ -66,7 +66,8 @@ def train(
             raise UsageError("a resumed run keeps its settings", output, "give --resume and --output alone")
     else:
         if (output / "last.pt").exists():
-            raise UsageError("the folder holds a run already", output, "add --resume, or choose another --output")
+            remedy = "give --resume and --output alone to go on, or another --output, and --init to start from this run"
+            raise UsageError("the folder holds a run already", output, remedy)
         config = _new_config(output, overrides or {}, init, say)
         usable_folder(output)
         with atomic_path(stored) as path:
@@ -74,11 +75,10 @@ def train(
 
     # A run may have been moved; one that goes on needs its first weights no more; one that was stopped before its
     # first epoch was over begins again.
-    settings = {"output_dir": str(output)}
-    if resume and (output / RUN_SPLITS).is_file():
-        # Earlier versions' configs have no such item.
-        source = read_config([stored], {})["data_source"]
-        settings["data_source"] = source | {"run_splits": str(output / RUN_SPLITS)}
+    settings, lists = {"output_dir": str(output)}, output / RUN_SPLITS
+    has_lists = resume and lists.is_file()
+    if has_lists:
+        settings["data_source"] = with_lists(read_config([stored], {}), lists, say)
     if resume and (output / "last.pt").is_file():
         settings |= {"resume": True, "init": None}
     workflow = start([stored], settings, "train#trainer")
@@ -91,9 +91,10 @@ def train(
             what = f"val_interval={interval} is more than epochs={trainer.state.max_epochs}: none would be validated"
             raise UsageError(what, remedy="lower val_interval, or give more epochs")
         refuse_sideless(data["validate"])
-        if resume:
-            _refuse_missing(output / RUN_SPLITS, data)
-        _write_lists(output / RUN_SPLITS, data, workflow.parser.get_parsed_content("data_source"))
+        if has_lists:
+            refuse_missing(lists, data)
+        before = trained_before(lists) if has_lists else seen_by(workflow.parser.get_parsed_content("init"))
+        write_lists(lists, data, workflow.parser.get_parsed_content("data_source"), before)
         say(_what_it_trains_on(data, trainer))
         workflow.run()
     workflow.finalize()
@@ -118,6 +119,7 @@ def _new_config(output: Path, overrides: dict, init: str | PathLike | None, say:
         load_weights(settings["init"])
     config = read_config([config_file("train")], settings)
     _refuse_size(config["image_size"], config["network_def"])
+    keep_lists(config, say)
     config["data_source"]["exclude"] = left_out(config, ("train", "validation"), say)
     _make_absolute(config)
     return config
@@ -158,41 +160,17 @@ def _make_absolute(config: dict) -> None:
             owner[key] = str(Path(owner[key]).absolute())
 
 
-def _refuse_missing(lists: Path, data: dict[str, list[dict]]) -> None:
-    """Refuse to go on without cases that the run has seen: they would be taken for unseen ones later."""
-    if not lists.is_file():
-        return
-    seen = read_split(lists)
-    missing = sorted(set(seen["train"]) - _names(data["train"]) | set(seen["validation"]) - _names(data["validate"]))
-    if missing:
-        what = f"{len(missing)} cases of the run are not in the data set any more, the first being {missing[0]}"
-        raise LungsegError(what, lists, "restore them, or start a new run with --init")
-
-
-def _write_lists(path: Path, data: dict[str, list[dict]], source: dict) -> None:
-    """Write the names of the cases that the run uses, and of those that it does not."""
-    lists = {"train": _names(data["train"])}
-    lists["validation"] = _names(data["validate"]) - lists["train"]
-    lists["test"] = set()
-    with suppress(LungsegError):  # a few pairs have no test list
-        lists["test"] = _names(datalist(section="test", **source)) - lists["train"] - lists["validation"]
-    everything = _names(datalist(section="all", **source | {"sets": None, "exclude": []}))
-    lists["left_out"] = everything.difference(*lists.values())
-    write_split(path, {name: sorted(members) for name, members in lists.items()}, source["seed"])
-
-
-def _names(cases: list[dict]) -> set[str]:
-    return {case["name"] for case in cases}
-
-
 def _what_it_trains_on(data: dict[str, list[dict]], trainer) -> str:
     def told(cases: list[dict]) -> str:
         sets = Counter(case["set"] for case in cases)
+        if set(sets) == {"other"}:
+            return str(len(cases))
         return f"{len(cases)} ({', '.join(f'{name} {count}' for name, count in sorted(sets.items()))})"
 
+    epochs, threads = trainer.state.max_epochs, torch.get_num_threads()
     return (
-        f"Training on {told(data['train'])} radiographs, choosing on {told(data['validate'])}, "
-        f"up to {trainer.state.max_epochs} epochs on {trainer.state.device} with {torch.get_num_threads()} threads."
+        f"Training on {told(data['train'])} radiographs, choosing on {told(data['validate'])}, up to {epochs} "
+        f"epoch{'s' * (epochs != 1)} on {trainer.state.device} with {threads} thread{'s' * (threads != 1)}."
     )
 
 

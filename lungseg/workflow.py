@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,17 +69,23 @@ def _ids(config, prefix: str = "") -> Iterator[str]:
             yield from _ids(value, f"{prefix}{key}#")
 
 
-def parse_overrides(texts: Iterable[str]) -> dict:
+def parse_overrides(texts: Iterable[str], options: Mapping[str, str] | None = None) -> dict:
     """Turn texts like `batch_size=4` into {"batch_size": 4}; what is no JSON is a string.
 
+    Args:
+        texts: ID=VALUE each.
+        options: id -> the option of the command line that sets it.
+
     Raises:
-        UsageError: a text has no equals sign.
+        UsageError: a text has no equals sign, or an option sets its item.
     """
     overrides = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"the override {text!r} has no value", remedy="write it as ID=VALUE, e.g. batch_size=4")
+        if option := (options or {}).get(key):
+            raise UsageError(f"the item {key!r} has an option of its own", remedy=f"use {option}")
         try:
             overrides[key] = json.loads(value)
         except json.JSONDecodeError:

@@ -16,6 +16,7 @@ import torch
 from conftest import TINY
 from PIL import Image
 
+from lungseg.data import datalist
 from lungseg.errors import LungsegError, UsageError, in_a_sentence
 from lungseg.locate import weights_file
 from lungseg.outputs import Outputs
@@ -425,13 +426,24 @@ def test_files_that_are_not_used_are_named_and_the_rest_is_trained_on(begin, own
     assert sections["train"]["cases"] + sections["validate"]["cases"] + len(record["left_out"]) == 9
 
 
+def test_equal_radiographs_are_told_before_training(begin, own):
+    first, second = datalist(own, "train")[0], datalist(own, "validation")[0]
+    shutil.copy(first["image"], second["image"])
+    done = begin(own)
+    assert done.status == 0, done.err
+    names = sorted(Path(case["image"]).name for case in (first, second))
+    assert f"{names[1]}: duplicate image: it has the same pixels as {names[0]}, so that both" in done.out
+
+
 def test_evaluation_names_what_it_leaves_out(command, own, run_folder, tmp_path):
     (own / "masks" / "phantom_0002.png").write_bytes(b"")
     call = ("evaluate", "--data", own, "--split", "all", "--weights", run_folder, "--output", tmp_path / "out")
     done = command(*call)
     assert done.status == 0, done.err
     assert "phantom_0002.png: unreadable: the file is empty" in done.out
-    assert json.loads((tmp_path / "out" / "summary.json").read_text())["overall"]["metrics"]["iou"]["n"] == 11
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["overall"]["metrics"]["iou"]["n"], summary["left_out"]) == (11, ["phantom_0002"])
+    assert "Left out, as they cannot be used: phantom_0002." in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_a_data_set_whose_masks_are_all_unusable(begin, own, tmp_path):
@@ -494,7 +506,7 @@ def test_a_wrong_override(begin, dataset, tmp_path, override, reason):
 
 
 def test_an_interval_longer_than_the_patience(begin, dataset, tmp_path):
-    done = begin(dataset, config=("epochs=5", "val_interval=2", "patience=1"))
+    done = begin(dataset, "--epochs", 5, config=("val_interval=2", "patience=1"))
     assert (done.status, done.err) == (0, "")
     epochs = json.loads((tmp_path / "run" / "history.json").read_text())
     assert "val_mean_iou" in epochs[1]
@@ -516,6 +528,12 @@ def test_options_that_are_wrong(command, dataset, tmp_path):
         (("predict", "x.png"), "the following arguments are required: -o"),
         (("segment",), "invalid choice: 'segment'"),
         (("train", "--data", dataset, "--images", tmp_path, "--output", tmp_path / "run"), "either as one folder"),
+        (
+            ("train", "--data", dataset, "--config", "output_dir=x"),
+            "option of its own; use --output",
+        ),
+        (("train", "--data", dataset, "--epochs", "2", "--config", "epochs=1"), "option of its own; use --epochs"),
+        (("evaluate", "--data", dataset, "--config", "split=train"), "'split' has an option of its own; use --split"),
         (("train", "--data", dataset, "--sets", "boston", "--output", tmp_path / "run"), "no data set 'boston'"),
     ):
         done = command(*call)
@@ -538,7 +556,7 @@ def test_a_folder_that_holds_a_run_is_not_trained_into(command, dataset, run_fol
     before = (run_folder / "model.pt").read_bytes()
     done = command("train", "--data", dataset, "--output", run_folder, "--config", *TINY)
     assert done.status == 2
-    assert "the folder holds a run already; add --resume" in done.sentence
+    assert "the folder holds a run already; give --resume and --output alone to go on" in done.sentence
     assert (run_folder / "model.pt").read_bytes() == before
 
 
@@ -559,7 +577,7 @@ def test_a_resumed_run_keeps_its_settings(run_folder):
 def test_a_resumed_run_takes_no_other_lists(command, run_folder):
     done = command("train", "--resume", "--output", run_folder, "--sets", "montgomery")
     assert done.status == 2
-    assert "no data set was named" in done.sentence
+    assert "a resumed run keeps its settings; give --resume and --output alone" in done.sentence
 
 
 def test_an_unforeseen_error_is_one_sentence_and_its_traceback_can_be_had(command, picture, tmp_path, monkeypatch):

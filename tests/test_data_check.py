@@ -95,6 +95,18 @@ def test_duplicate_names_are_problems(tmp_path):
     assert (result.images, result.masks, len(result.pairs)) == (2, 3, 1)
 
 
+def test_equal_names_in_sub_folders_are_told_apart(tmp_path):
+    folder = kaggle(tmp_path, "1")
+    save(folder / "masks/old/1.png", mask_of())
+    cut(save(folder / "CXR_png/older/1.png", image_of()))
+    result = check_data(folder)
+    result.refuse_unusable()
+    assert result.left_out == ["old/1", "older/1"]
+    assert contact_sheet(result, tmp_path / "sheet.png") == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width == 2 * 200
+
+
 def test_a_sound_data_set_has_no_problem(tmp_path):
     result = check_data(kaggle(tmp_path, "a", "b"))
     assert not result.problems

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -149,6 +150,30 @@ def test_separate_lungs_are_merged(tmp_path):
     assert np.array_equal(read_label(item["label"]).labels, labels)
 
 
+@pytest.mark.parametrize("left", ["left lung", "Left", "left_lungs", "left-masks"])
+def test_lungs_in_folders_of_their_own_within_the_masks(tmp_path, left):
+    save(tmp_path / "images/a.png", image_of())
+    for lung, folder in ((2, left), (1, re.sub("(?i)left", "right", left)), (3, "heart")):
+        save(tmp_path / "masks" / folder / "a.gif", (labels_of() == lung).astype(np.uint8) * 255)
+    (item,) = datalist(tmp_path, "all")
+    assert np.array_equal(read_label(item["label"]).labels, labels_of())
+
+
+@pytest.mark.parametrize("ending", ["gif", "BMP"])
+def test_masks_of_old_formats_are_paired(tmp_path, ending):
+    save(tmp_path / "images/a.png", image_of())
+    save(tmp_path / f"masks/a_mask.{ending}", mask_of())
+    (item,) = datalist(tmp_path, "all")
+    assert np.array_equal(read_label(item["label"]).labels, labels_of())
+
+
+def test_labels_of_something_else_do_not_hide_the_masks(tmp_path):
+    folder = kaggle(tmp_path, "a")
+    (folder / "labels").mkdir()
+    (folder / "labels/a.txt").write_text("0 0.5 0.5 0.1 0.1")
+    assert find_data(folder).kind == "masks"
+
+
 def test_label_maps_are_preferred_to_masks(tmp_path):
     folder = kaggle(tmp_path, "a")
     save(folder / "left_right_labels/a.png", labels_of())
@@ -164,7 +189,7 @@ def test_a_data_set_is_found_below_the_folder_given(tmp_path):
 def test_several_data_sets_are_ambiguous(tmp_path):
     kaggle(tmp_path / "one", "a")
     kaggle(tmp_path / "two", "a")
-    with pytest.raises(LungsegError, match=r'2 data sets in it: "one", "two"'):
+    with pytest.raises(LungsegError, match=r'2 data sets in it: "one", "two"; name one of them, or put all'):
         find_data(tmp_path)
 
 

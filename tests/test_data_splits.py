@@ -10,7 +10,7 @@ from itertools import chain
 import pytest
 from data_support import REAL, kaggle, needs_real_data
 
-from lungseg.data import datalist, frozen_splits, kfold, split
+from lungseg.data import datalist, frozen_splits, kfold, split, write_split
 from lungseg.data.splits import SECTIONS, patient_rule, read_split, set_of, trained_on
 from lungseg.errors import LungsegError, UsageError
 from lungseg.locate import weights_file
@@ -84,6 +84,29 @@ def test_a_table_of_patients_names_files_as_pairing_does(tmp_path):
     table.write_text("file,patient\nimages/a.nii.gz,p\n1.2.840.7,p\n1.2.840.8.dcm,q\nb.v2,q\n")
     rule = patient_rule(table)
     assert [rule(name) for name in ("a", "sub/1.2.840.7", "1.2.840.8", "b.v2")] == ["p", "p", "q", "q"]
+
+
+def test_a_table_of_patients_tells_sub_folders_apart(tmp_path):
+    table = tmp_path / "patients.csv"
+    table.write_text("file,patient\np0/1.png,a\np1/1.png,b\n/data/images/p2/1.png,c\np3/7.png,d\n")
+    rule = patient_rule(table)
+    assert [rule(name) for name in ("p0/1", "p1/1", "p2/1", "7", "elsewhere/7")] == ["a", "b", "c", "d", "d"]
+    with pytest.raises(LungsegError, match=r"patients.csv: several files in it could be 1, of different patients;"):
+        rule("1")
+    table.write_text("file,patient\na.png,p\na.dcm,q\n")
+    with pytest.raises(LungsegError, match=r"patients.csv: a has two patients in it; correct it"):
+        patient_rule(table)
+
+
+def test_given_lists_must_keep_patients_together(tmp_path):
+    folder = kaggle(tmp_path / "data", *(f"p{number}_{letter}" for number in range(4) for letter in "ab"))
+    names = [case["name"] for case in datalist(folder, "all")]
+    rule = {"splits_file": tmp_path / "s.json", "patients": r"p\d"}
+    write_split(rule["splits_file"], {"train": names[:5], "validation": names[5:6], "test": names[6:]}, seed=0)
+    with pytest.raises(LungsegError, match="p2: images of one patient are in the lists train and validation; correct"):
+        datalist(folder, "train", **rule)
+    write_split(rule["splits_file"], {"train": names[:4], "validation": names[4:6], "test": names[6:]}, seed=0)
+    assert [case["name"] for case in datalist(folder, "train", **rule)] == names[:4]
 
 
 def test_patients_that_cannot_be_told(tmp_path):

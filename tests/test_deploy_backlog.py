@@ -6,6 +6,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from pydicom.uid import ComputedRadiographyImageStorage
 
 from lungseg.errors import LungsegError
 from lungseg.workflows.deploy.backlog import Backlog
@@ -70,8 +71,33 @@ def test_what_is_done_is_not_asked_about(backlog, clock):
     backlog.done(["a", "b", "s"])
     clock.now = 1000
     assert backlog.due() == ["x"]
-    assert "x" in backlog
-    assert "a" not in backlog
+    assert backlog.is_due("x")
+    assert not backlog.is_due("a")
+
+
+def test_an_instance_waits_with_its_study(backlog, clock):
+    clock.now = 10
+    backlog.join("b", "s")
+    backlog.postpone("s")
+    assert backlog.due() == ["a", "x"]
+    # Its study waits already.
+    backlog.join("a", "s")
+    assert backlog.due() == ["x"]
+    backlog.done(["x", "b"])
+    assert backlog.sequence == 10
+    clock.now = 20
+    assert backlog.due() == ["a", "s"]
+
+
+def test_an_instance_brings_its_study_along(clock):
+    """Orthanc was stopped before it told of the study."""
+    backlog = Backlog(0, ask_after=10, clock=clock)
+    backlog.add(Change(1, "NewInstance", "a"))
+    clock.now = 10
+    backlog.join("a", "s")
+    assert backlog.due() == ["a", "s"]
+    backlog.postpone("s")
+    assert backlog.due() == []
 
 
 def test_a_modality_that_is_gone_stops_nothing(backlog, monkeypatch):
@@ -88,26 +114,75 @@ def test_a_modality_that_is_gone_stops_nothing(backlog, monkeypatch):
     assert "/modalities/gone/configuration" in told[0]
 
 
-def test_a_study_that_fails_is_tried_after_twice_as_long_each_time(backlog, clock):
-    tried = []
+class Feed:
+    """An Orthanc with one stable study of twenty instances, which it tells of or not."""
 
-    class Feed:
-        def changes(self, since: int) -> list[Change]:
-            return []
+    url = "http://127.0.0.1:1"
 
-        def study_of(self, resource: str) -> tuple[str, bool]:
-            if resource == "s":
-                raise GoneError("a study is no instance")
-            return "s", True
+    def __init__(self, told: bool, failing: str) -> None:
+        self.kinds = [("NewInstance", f"i{number}") for number in range(20)] + told * [("StableStudy", "s")]
+        self.failing = failing
 
-        def series(self, study: str) -> list[dict]:
-            tried.append(clock.now)
+    def changes(self, since: int) -> list[Change]:
+        return [Change(number, *kind) for number, kind in enumerate(self.kinds, 1) if number > since]
+
+    def study_of(self, resource: str) -> tuple[str, bool]:
+        if resource == "s":
+            raise GoneError("a study is no instance")
+        return "s", True
+
+    def series(self, study: str) -> list[dict]:
+        if self.failing == "look":
             raise LungsegError("it cannot be read now")
+        return [{"Instances": [resource for _, resource in self.kinds[:20]], "MainDicomTags": {"Modality": "CR"}}]
 
-    backlog.done(["a", "x"])
-    processor = SimpleNamespace(application=SimpleNamespace(algorithm=SimpleNamespace(weights="")), send_to=[])
-    worker = _Worker(Feed(), processor, SimpleNamespace(save=print), backlog, say=print)
-    for clock.now in range(75):
+    def metadata(self, instance: str) -> dict[str, str]:
+        return {"SopClassUid": ComputedRadiographyImageStorage}
+
+
+class Processor:
+    """Fails, by default for want of room."""
+
+    def __init__(self, error: LungsegError | None = None) -> None:
+        self.error = error or LungsegError("the disk is full")
+
+    application = SimpleNamespace(algorithm=SimpleNamespace(weights=""))
+    send_to = ()
+
+    def __call__(self, study: str, radiographs: list[str]) -> None:
+        raise self.error
+
+
+def worker_of(orthanc: Feed, backlog: Backlog, say, error: LungsegError | None = None) -> _Worker:
+    return _Worker(orthanc, Processor(error), SimpleNamespace(save=lambda sequence: None), backlog, say)
+
+
+@pytest.mark.parametrize("failing", ["look", "work"])
+@pytest.mark.parametrize(("told", "times"), [(True, [0, 10, 30, 70]), (False, [10, 20, 40, 80])])
+def test_a_study_that_fails_is_tried_after_twice_as_long_each_time(clock, told, times, failing):
+    """However many instances it has, and whether or not Orthanc tells that it is stable."""
+    tried = []
+    worker = worker_of(Feed(told, failing), Backlog(0, 10, clock), say=lambda line: tried.append(clock.now))
+    for clock.now in range(90):
         worker._catch_up()
-    # By its instance, and by itself.
-    assert sorted(set(tried)) == [10, 20, 40]
+    assert tried == times
+    assert worker.backlog.sequence == 0
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_once_tries_a_study_once(clock, told):
+    lines = []
+    with pytest.raises(LungsegError, match="1 studies could not be processed now"):
+        worker_of(Feed(told, "work"), Backlog(0, 0, clock), lines.append).catch_up_once()
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_study_of_which_something_is_gone_is_done(clock, told):
+    """Orthanc says so, too, of a file that its disk lost."""
+    feed = Feed(told, "work")
+    worker = worker_of(feed, Backlog(0, 10, clock), say=print, error=GoneError("it is gone"))
+    for clock.now in range(12):
+        worker._catch_up()
+    assert worker.backlog.due() == []
+    assert worker.backlog.sequence == len(feed.kinds)

@@ -326,21 +326,6 @@ def test_the_state_of_another_orthanc_is_refused(node, catch_up, tmp_path):
     assert "it is another Orthanc" in catch_up(node).sentence
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (("--orthanc", "http://me:secret@127.0.0.1:1"), "a password does not belong in a URL"),
-        (("--orthanc", "127.0.0.1"), "this is no URL"),
-        (("--orthanc", "http://127.0.0.1:1", "--credentials", "/nonexistent"), "cannot be read"),
-    ],
-)
-def test_wrong_use(command, arguments, reason, tmp_path):
-    done = command("deploy", "watch", *arguments, "--state", tmp_path / "state", "--once")
-    assert done.status == 2
-    assert reason in done.sentence
-    assert "secret" not in done.err
-
-
 def test_it_leaves_no_signal_handler_behind(command, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     done = command("deploy", "watch", "--orthanc", "http://127.0.0.1:1", "--state", tmp_path / "state", "--once")

@@ -144,6 +144,33 @@ def test_flagged_radiographs_get_results_where_the_settings_say_so(studies, tmp_
     assert list(by_name(tmp_path / "out")["no_chest"]["results"]) == ["segmentation"]
 
 
+def test_a_mirrored_radiograph_gets_its_overlay_alone(tmp_path, command):
+    """A segmentation's sides would contradict what the file says."""
+    shipped = (ROOT / "workflows" / "deploy" / "app.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(shipped.replace("flagged: false", "flagged: true"))
+    write_study_file(tmp_path / "in" / "mirrored.dcm", "a", PatientOrientation=["R", "F"])
+    done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out", "--config", tmp_path / "mine.yaml")
+    assert done.status == 0
+    entry = by_name(tmp_path / "out")["mirrored"]
+    assert entry["status"] == "flagged"
+    assert list(entry["results"]) == ["overlay"]
+    assert set(entry["flags"].values()) < set(entry["reason"].split("; "))
+    left_out = "; the segmentation was left out, for its PatientOrientation says that it is mirrored"
+    assert entry["reason"].endswith(left_out)
+    assert entry["reason"] in done.sentence
+
+
+def test_a_segmentation_that_cannot_be_made_fails_without_another_commands_remedy(tmp_path, command):
+    write_study_file(tmp_path / "in" / "a.dcm", "a")
+    header = dcmread(tmp_path / "in" / "a.dcm")
+    del header.SOPClassUID
+    header.save_as(tmp_path / "in" / "a.dcm")
+    done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out")
+    assert done.status == 1
+    (failure,) = done.failures
+    assert failure.endswith("the DICOM file has no SOPClassUID, so that no DICOM SEG can refer to it; export it again.")
+
+
 def test_a_setting_that_is_none_is_refused(studies, tmp_path, command):
     (tmp_path / "mine.yaml").write_text("results:\n  flagged: perhaps\n  overlays: true\n")
     done = command("deploy", "run", "-i", studies, "-o", tmp_path / "out", "--config", tmp_path / "mine.yaml")
@@ -158,6 +185,8 @@ def test_damaged_files_fail_and_the_others_are_processed(studies, tmp_path, comm
     (source / "cut.dcm").write_bytes(content[: len(content) // 2])
     (source / "header.dcm").write_bytes(content[:200])
     write_study_file(source / "evil.dcm", "c", SOPInstanceUID="1.2.3/../../evil")
+    os.mkfifo(source / "pipe.dcm")
+    (source / "link.dcm").symlink_to(source / "gone.dcm")
     done = command("deploy", "run", "-i", source, "-o", tmp_path / "out")
     entries = by_name(tmp_path / "out")
     assert done.status == 1
@@ -166,8 +195,10 @@ def test_damaged_files_fail_and_the_others_are_processed(studies, tmp_path, comm
         "cut": "failed",
         "header": "failed",
         "evil": "failed",
+        "pipe": "failed",
+        "link": "failed",
     }
-    assert len(done.failures) == 3
+    assert len(done.failures) == 5
     assert not list(tmp_path.rglob("*evil.*.dcm"))
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from deploy_support import write_study_file
 from images_support import GREY
@@ -62,3 +64,23 @@ def test_what_cannot_be_named_fails(tmp_path, attributes):
     case = look_at(tmp_path / "a.dcm")
     assert case.status == "failed"
     assert case.reason == f"{tmp_path / 'a.dcm'}: a UID is missing or no UID; export it again."
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "this is not a regular file; copy its content to a file first."),
+        (lambda path: path.symlink_to("gone"), "there is no such file; check the name."),
+    ],
+    ids=["pipe", "dangling link"],
+)
+def test_what_is_no_file_fails_and_is_not_waited_for(tmp_path, make, reason):
+    make(tmp_path / "a.dcm")
+    case = look_at(tmp_path / "a.dcm")
+    assert case.status == "failed"
+    assert case.reason == f"{tmp_path / 'a.dcm'}: {reason}"
+
+
+def test_an_empty_file_is_no_dicom_file(tmp_path):
+    (tmp_path / "a.dcm").touch()
+    assert look_at(tmp_path / "a.dcm").reason == "this is no DICOM file"

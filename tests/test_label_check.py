@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -43,6 +44,14 @@ def test_a_whole_set_up_is_well(command, studies):
     assert "All is well." in outcome.out
     assert "numpy 1.26" in outcome.out
     assert "pydicom 2." in outcome.out
+
+
+def test_from_within_the_environment_no_other_one_is_looked_for(tmp_path):
+    command = [require_environment(), "-m", "lungseg", "label", "check", "--port", str(free_port())]
+    elsewhere = os.environ | {environment.VARIABLE: str(tmp_path / "none" / "environment")}
+    done = subprocess.run(command, capture_output=True, text=True, env=elsewhere, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "well   environment" in done.stdout
 
 
 def test_each_fault_is_told(command, studies, tmp_path, monkeypatch):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The MONAI Label app on an Orthanc: list, segment and save through DICOMweb."""
+"""The MONAI Label app on a DICOMweb service, Orthanc's where it is installed: list, segment, save and delete."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import numpy as np
 import pytest
 from images_support import write_dicom
 from label_support import COMPLETE, LabelServer, free_port, require_environment
+from pretended_dicomweb import pretended_dicomweb
 
 from lungseg.data import phantom
 
 ORTHANC = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
 PLUGIN = next(Path("/usr").glob("share/orthanc/plugins/libOrthancDicomWeb.so*"), None)
-pytestmark = pytest.mark.skipif(
-    not COMPLETE and not (os.path.exists(ORTHANC) and PLUGIN), reason="orthanc and orthanc-dicomweb are not installed"
-)
 
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory):
     """An Orthanc with a study of two radiographs in one series, and a CT image."""
+    if not COMPLETE and not (os.path.exists(ORTHANC) and PLUGIN):
+        pytest.skip("orthanc and orthanc-dicomweb are not installed")
     folder = tmp_path_factory.mktemp("orthanc")
     port = free_port()
     settings = {
@@ -104,3 +104,18 @@ def test_a_radiograph_that_arrives_later_in_a_known_series_is_listed(server, ort
     send(orthanc, tmp_path, 7)
     server.wait(lambda: "1.2.3.9.7" in {study["id"] for study in server.get("/lungseg/studies").json}, 60)
     assert server.infer("1.2.3.9.7").labels.shape == (200, 220)
+
+
+def test_a_label_that_was_deleted_is_none_any_longer(tmp_path):
+    require_environment()
+    pixels, labels = phantom((8, 0), (150, 200))
+    write_dicom(tmp_path / "one.dcm", pixels, SOPInstanceUID="1.2.3.9.0")
+    work = tmp_path / "work"
+    with pretended_dicomweb(tmp_path / "one.dcm") as url, LabelServer(url, "--work", work) as server:
+        assert server.save("1.2.3.9.0", labels).status == 200
+        assert [one["labelled"] for one in server.get("/lungseg/studies").json] == [True]
+        assert server.ask("DELETE", "/datastore/label?id=1.2.3.9.0&tag=final").status == 200
+        assert [one["labelled"] for one in server.get("/lungseg/studies").json] == [False]
+        assert server.get("/datastore/", output="train").json == []
+        assert server.post("/activelearning/random").json["id"] == "1.2.3.9.0"
+        assert server.save("1.2.3.9.0", labels).status == 200

@@ -8,6 +8,8 @@ import pytest
 from browser_support import Browser, needs_browser
 from label_support import MODEL, free_port
 
+from lungseg.images import write_png
+
 pytestmark = needs_browser
 STUDY = "real one (1)"
 
@@ -24,12 +26,7 @@ class Page:
 
     def __init__(self, browser: Browser, url: str, study: str) -> None:
         self.browser = browser
-        browser.open("about:blank")
-        browser.open(f"{url}/lungseg/")
-        browser.wait_for(lambda: browser.run("return document.body.dataset.ready"))
-        browser.run(
-            "[...document.querySelectorAll('#studies button')].find(b => b.dataset.id === arguments[0]).click()", study
-        )
+        choose(browser, url, study)
         self.settled()
         assert browser.run("return document.getElementById('study').textContent") == study
 
@@ -54,6 +51,16 @@ class Page:
         self.browser.click("#save")
         self.browser.wait_for(lambda: not self.changed())
         self.settled()
+
+
+def choose(browser: Browser, url: str, study: str) -> None:
+    """Load the page, and click a study in its list."""
+    browser.open("about:blank")
+    browser.open(f"{url}/lungseg/")
+    browser.wait_for(lambda: browser.run("return document.body.dataset.ready"))
+    browser.run(
+        "[...document.querySelectorAll('#studies button')].find(b => b.dataset.id === arguments[0]).click()", study
+    )
 
 
 @pytest.fixture
@@ -116,6 +123,33 @@ def test_paint_undo_save_and_reload(browser, page, label_server, tmp_path):
     np.testing.assert_array_equal(saved(label_server), labels)
 
 
+@pytest.fixture
+def unfit_label(label_server, label_studies):
+    """The study's final label, put there by another program and too small."""
+    file = label_studies / "labels" / "final" / f"{STUDY}.png"
+    write_png(file, np.zeros((10, 10), np.uint8))
+    label_server.wait(lambda: label_server.get("/lungseg/studies").json[-1]["labelled"])
+    yield file
+    label_server.ask("DELETE", "/datastore/label?id=real+one+(1)&tag=final")
+
+
+def test_a_label_that_cannot_be_shown_is_not_replaced_by_an_empty_one(browser, label_server, unfit_label):
+    before = unfit_label.read_bytes()
+    choose(browser, label_server.url, STUDY)
+    browser.wait_for(lambda: browser.run("return document.getElementById('told').className") == "bad")
+    browser.wait_for(lambda: not browser.run("return document.body.dataset.busy"))
+    assert browser.run("return document.getElementById('save').disabled")
+    browser.press("s")
+    assert unfit_label.read_bytes() == before
+    # The model draws what can be saved instead.
+    browser.click("#run")
+    browser.wait_for(lambda: not browser.run("return document.getElementById('save').disabled"))
+    browser.click("#save")
+    browser.wait_for(lambda: unfit_label.read_bytes() != before)
+    np.testing.assert_array_equal(saved(label_server), label_server.infer(STUDY).labels)
+    browser.errors()  # the browser's own line about what could not be loaded
+
+
 def test_nothing_is_drawn_while_the_page_is_busy(browser, page):
     stroke = page.at(40, 60), page.at(40, 90)
     browser.run("document.body.dataset.busy = 'true'")
@@ -144,6 +178,15 @@ def test_a_polygon_where_the_picture_was_zoomed_and_moved(browser, page, label_s
     outside = np.ones(labels.shape, dtype=bool)
     outside[198:242, 198:262] = False
     np.testing.assert_array_equal(labels[outside], before[outside])
+
+
+def test_a_polygon_beside_the_picture_changes_nothing(browser, page):
+    rects = browser.run(
+        "return import('/lungseg/page/labelmap.js').then(({ LabelMap }) => [-9, 40].map((y) => {"
+        "const labels = new LabelMap(20, 30); labels.begin();"
+        "labels.polygon([[2, y], [9, y], [9, y + 5]], 1); return labels.end(); }))"
+    )
+    assert rects == [None, None]
 
 
 def test_a_polygon_that_was_begun_stays_with_its_study(browser, page, label_server):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signing in at a realm: who may do what, over HTTP and in the page."""
+"""A server for others: who may do what by a realm, over HTTP and in the page, and behind a proxy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from browser_support import Browser, needs_browser
 from label_support import MODEL, LabelServer, free_port, require_environment
 
+PROXY = "lungs.example:8443"
 REALM = Path(__file__).with_name("pretended_realm.py")
 
 
@@ -21,6 +22,7 @@ def server(label_studies, tmp_path_factory):
     url = f"http://127.0.0.1:{port}/realms/monailabel"
     realm = subprocess.Popen([require_environment(), REALM, str(port)], stderr=subprocess.DEVNULL)
     variables = {"MONAI_LABEL_AUTH_ENABLE": "true", "MONAI_LABEL_AUTH_REALM_URI": url}
+    variables["LUNGSEG_LABEL_PUBLIC_HOST"] = PROXY
     try:
         work = tmp_path_factory.mktemp("work")
         with LabelServer(label_studies, "--work", work, environment=variables) as running:
@@ -56,6 +58,20 @@ def test_the_roles_decide(server):
     assert server.ask("POST", infer, body, **form, **ann).status == 200
     saving = server.ask("POST", infer, body, **form, **chief)
     assert (saving.status, "takes the role monailabel-annotator" in saving.detail) == (403, True)
+
+
+def test_the_proxys_page_is_the_servers_own(server):
+    path, own = f"/infer/{MODEL}?image=photo&output=json", f"https://{PROXY}"
+    ann = as_user(server, "ann")
+    assert server.ask("GET", "/lungseg/studies", Host=PROXY, **ann).status == 200
+    assert server.ask("POST", path, b"", Host=PROXY, Origin=own, **ann).status == 200
+    assert server.ask("POST", path, b"", Origin=server.url, **ann).status == 200  # without the proxy
+    for origin in ("https://elsewhere.example", "https://lungs.example", server.url, "null"):
+        assert server.ask("POST", path, b"", Host=PROXY, Origin=origin, **ann).status == 403
+    for origin in ("https://elsewhere.example", own):
+        assert server.ask("POST", path, b"", Host="elsewhere.example", Origin=origin, **ann).status == 403
+    for host in ("elsewhere.example", "lungs.example", "127.0.0.1.elsewhere.example"):
+        assert server.ask("GET", "/lungseg/studies", Host=host, **ann).status == 403
 
 
 def test_what_is_no_token_of_the_realm_is_refused(server):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -121,7 +122,8 @@ def test_the_unknown_is_named(label_server):
         answer = label_server.form("POST", f"/infer/{MODEL}", {"params": params}, image="photo")
         assert answer.status == 400
         assert "params" in answer.detail
-    for wrong in ({"epochs": "many"}, {"epochs": -1}, {"resume": 1}):
+    endless = ({"learning_rate": math.nan}, {"learning_rate": 10**400}, {"tolerance": math.inf})
+    for wrong in ({"epochs": "many"}, {"epochs": -1}, {"resume": 1}, *endless):
         assert label_server.post(f"/train/{MODEL}", wrong).status == 400
 
 

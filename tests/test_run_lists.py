@@ -13,8 +13,8 @@ import pytest
 from conftest import TINY
 from data_support import kaggle
 
-from lungseg.data import datalist
-from lungseg.data.splits import read_split
+from lungseg.data import datalist, frozen_splits
+from lungseg.data.splits import read_split, trained_on
 from lungseg.errors import LungsegError, UsageError
 from lungseg.training import train
 from lungseg.workflow import parse_overrides
@@ -117,10 +117,50 @@ def test_a_resumed_run_keeps_its_lists(data, run, tmp_path):
     config = json.loads((folder / "config.json").read_text()) | {"dataset_dir": str(grown)}
     del config["data_source"]["run_splits"]  # as in runs of earlier versions
     (folder / "config.json").write_text(json.dumps(config))
-    train(folder, resume=True, say=lambda line: None)
-    after = read_split(folder / "splits.json")
+    for told in (1, 0):
+        lines: list[str] = []
+        train(folder, resume=True, say=lines.append)
+        assert sum("a0, a1, a2 and 7 more" in line for line in lines) == told
+        after = read_split(folder / "splits.json")
+        assert after | {"left_out": ["p7"]} == before
+        assert after["left_out"] == sorted([*(f"a{number}" for number in range(10)), "p7"])
+
+
+def test_what_a_run_saw_stays_seen_in_the_next_one(command, data, run, tmp_path):
+    grown = shutil.copytree(data, tmp_path / "grown")
+    kaggle(grown, *(f"p{number}" for number in range(20)), *(f"a{number}" for number in range(10)))
+    lines: list[str] = []
+    train(tmp_path / "next", short(grown), init=run, say=lines.append)
+    assert f"Cases of {run} stay in its lists." in lines
+    first, second = read_split(run / "splits.json"), read_split(tmp_path / "next" / "splits.json")
     for section in ("train", "validation", "test"):
-        assert set(before[section]) <= set(after[section])
+        assert set(first[section]) < set(second[section])
+    # Lists of one's own may differ; but what the first run learned from is not forgotten.
+    names = {"train": first["test"], "validation": first["validation"], "test": [*first["train"], "p7"]}
+    (tmp_path / "own.json").write_text(json.dumps(names))
+    settings = short(data, f"data_source#splits_file={tmp_path / 'own.json'}")
+    train(tmp_path / "own", settings, init=run, say=lambda line: None)
+    train(tmp_path / "own", resume=True, say=lambda line: None)
+    done = command("evaluate", "--data", data, "--weights", tmp_path / "own", "--output", tmp_path / "out")
+    assert f"{len(first['train'])} of the {len(names['test'])} cases have the names of cases that" in done.out, done.err
+
+
+def test_what_the_shipped_weights_saw_is_not_forgotten(data, tmp_path):
+    train(tmp_path / "run", {"dataset_dir": str(data), "epochs": 1, "num_workers": 0}, "montgomery", say=lambda _: None)
+    stem = frozen_splits()["montgomery"]["train"][0]
+    names = [stem, f"sub/{stem}", frozen_splits()["montgomery"]["test"][0], "x"]
+    assert trained_on(tmp_path / "run" / "model.pt", names) == [stem, f"sub/{stem}"]
+
+
+def test_a_new_image_of_a_patient_follows_the_run(command, data, tmp_path):
+    patients = short(data, r"data_source#patients=^p(\d+)")
+    train(tmp_path / "run", patients, say=lambda line: None)
+    grown = shutil.copytree(data, tmp_path / "grown")
+    kaggle(grown, *(f"p{number}" for number in range(20)), *(f"p{number}_b" for number in range(20)))
+    done = command("evaluate", "--data", grown, "--weights", tmp_path / "run", "--output", tmp_path / "out")
+    assert done.status == 0, done.err
+    test = read_split(tmp_path / "run" / "splits.json")["test"]
+    assert measured(tmp_path / "out") == {*test, *(f"{name}_b" for name in test)}
 
 
 def test_a_run_does_not_go_on_without_what_it_saw(data, run, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lungseg.data.labels import MaskError, read_label
 from lungseg.data.layouts import Layout
-from lungseg.data.pairing import Case, suffix_option
+from lungseg.data.pairing import Case, case_name, suffix_option
 from lungseg.data.problems import DUPLICATE_IMAGE, SIDE_NOT_BELIEVED, SIZE_MISMATCH, UNREADABLE, Problem
 from lungseg.errors import LungsegError, UsageError
 from lungseg.images import read_radiograph
@@ -28,6 +28,7 @@ class CheckResult:
     Attributes:
         folder: the data set's folder.
         layout: the name of its layout.
+        images_folder: where the images lie.
         images, masks: how many files there are of each (two masks per case where the lungs are apart).
         pairs: the images that have a reference, usable or not.
         images_without_mask, masks_without_image: the files that found no partner.
@@ -36,6 +37,7 @@ class CheckResult:
 
     folder: Path
     layout: str
+    images_folder: Path
     images: int
     masks: int
     pairs: list[Case]
@@ -91,7 +93,7 @@ def check_data(layout: Layout) -> CheckResult:
         raise UsageError("there is no image in this folder", layout.images, "check the path of the data set")
     problems = list(pairing.problems)
     digests = {}
-    partnerless = [(path.stem, path, None) for path in pairing.images_without_mask]
+    partnerless = [(case_name(path, layout.images), path, None) for path in pairing.images_without_mask]
     everything = [(case.name, case.image, case) for case in pairing.pairs] + partnerless
     # Decoding a PNG leaves the interpreter to other threads.
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
@@ -102,6 +104,7 @@ def check_data(layout: Layout) -> CheckResult:
     return CheckResult(
         folder=layout.folder,
         layout=layout.kind,
+        images_folder=layout.images,
         images=pairing.images,
         masks=pairing.masks,
         pairs=pairing.pairs,

@@ -10,7 +10,7 @@ from lungseg.data.check import check_data
 from lungseg.data.labels import read_label
 from lungseg.data.layouts import find_data
 from lungseg.data.lists import datalist
-from lungseg.data.problems import MASK_WITHOUT_IMAGE
+from lungseg.data.problems import DUPLICATE_IMAGE, MASK_WITHOUT_IMAGE
 from lungseg.data.splits import set_of
 from lungseg.errors import LungsegError
 from lungseg.wording import printable, some
@@ -45,6 +45,8 @@ def unfit_cases(sections: Sequence[str], say: Callable[[str], None] = print, **s
         say(f"Not used: {printable(problem.file)}: {problem.kind}: {printable(problem.sentence)}")
     if len(unused) > _SHOWN:
         say(f"Not used: {len(unused) - _SHOWN} more files; lungseg check-data names them")
+    for problem in [problem for problem in result.problems if problem.kind == DUPLICATE_IMAGE][:_SHOWN]:
+        say(f"Used all the same: {printable(problem.file)}: {problem.kind}: {printable(problem.sentence)}")
     without = [path.name for path in pairing.images_without_mask if not sets or set_of(path.stem) in sets]
     if without:
         say(f"Not used: images without a mask: {some(without, _SHOWN)}")

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from lungseg.data.pairing import MASK_SUFFIX, Case, Pairing, pair_by_name, picture_name
+from lungseg.data.pairing import MASK_SUFFIX, Case, Pairing, list_files, pair_by_name, picture_name
 from lungseg.data.problems import ONE_LUNG, Problem
 from lungseg.errors import LungsegError, UsageError
 
@@ -66,7 +67,10 @@ def find_data(
         found = [layout for folder in level if (layout := recognise(folder, mask_suffix))]
         if len(found) > 1:
             names = ", ".join(f'"{layout.folder.relative_to(root)}"' for layout in found)
-            raise LungsegError(f"there are {len(found)} data sets in it: {names}", root, "name one of them")
+            remedy = (
+                "name one of them, or put all images below one folder and all masks below another, by the same names"
+            )
+            raise LungsegError(f"there are {len(found)} data sets in it: {names}", root, remedy)
         if found:
             return found[0]
         level = [child for folder in level for child in _sub_folders(folder)]
@@ -82,17 +86,23 @@ def recognise(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
 
 
 def separate_lungs(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
-    """NLM's Montgomery layout: `CXR_png/`, `ManualMask/leftMask/`, `ManualMask/rightMask/`."""
+    """A folder for each lung: NLM's `ManualMask/leftMask/` and `rightMask/`, or `masks/left lung/` and the like."""
     images = _first_folder(folder, _IMAGE_FOLDERS)
-    right, left = folder / "ManualMask" / "rightMask", folder / "ManualMask" / "leftMask"
-    if images is None or not (right.is_dir() and left.is_dir()):
+    masks = _first_folder(folder, ("ManualMask", *_MASK_FOLDERS))
+    if images is None or masks is None:
         return None
+    sides = {side: [child for child in _sub_folders(masks) if _is_of(side, child)] for side in ("right", "left")}
+    if any(len(folders) != 1 for folders in sides.values()):
+        return None
+    (right,), (left,) = sides.values()
     return Layout("separate lungs", folder, images, lambda: _pair_lungs(images, right, left, mask_suffix))
 
 
 def label_maps(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
     """Images beside label maps (0 background, 1 right lung, 2 left lung)."""
-    return _beside(folder, _LABEL_FOLDERS, mask_suffix, "label maps")
+    # A folder of labels may as well hold those of something else, in text files.
+    pictured = [name for name in _LABEL_FOLDERS if (folder / name).is_dir() and list_files(folder / name)]
+    return _beside(folder, pictured, mask_suffix, "label maps")
 
 
 def binary_masks(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
@@ -108,7 +118,11 @@ def two_folders(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> La
     return Layout("two folders", images, images, lambda: pair_by_name(images, masks, mask_suffix))
 
 
-def _beside(folder: Path, references: tuple[str, ...], mask_suffix: str, kind: str) -> Layout | None:
+def _is_of(side: str, folder: Path) -> bool:
+    return re.fullmatch(rf"{side}[ _-]?(lungs?|masks?)?", folder.name, re.IGNORECASE) is not None
+
+
+def _beside(folder: Path, references: Sequence[str], mask_suffix: str, kind: str) -> Layout | None:
     images, masks = _first_folder(folder, _IMAGE_FOLDERS), _first_folder(folder, references)
     if images is None or masks is None:
         return None
@@ -143,7 +157,7 @@ def _pair_lungs(images: Path, right: Path, left: Path, mask_suffix: str) -> Pair
     )
 
 
-def _first_folder(folder: Path, names: tuple[str, ...]) -> Path | None:
+def _first_folder(folder: Path, names: Sequence[str]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 

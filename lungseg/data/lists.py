@@ -10,7 +10,17 @@ from pathlib import Path
 
 from lungseg.data.layouts import find_data
 from lungseg.data.pairing import MASK_SUFFIX, Case, suffix_option
-from lungseg.data.splits import SECTIONS, SETS, Split, is_frozen, read_split, set_of, split, write_split
+from lungseg.data.splits import (
+    SECTIONS,
+    SETS,
+    Split,
+    is_frozen,
+    read_split,
+    refuse_scattered,
+    set_of,
+    split,
+    write_split,
+)
 from lungseg.errors import LungsegError, UsageError
 
 
@@ -65,8 +75,9 @@ def datalist(
         members = set(_sections(_names(pairs), _names(wanted), splits_file, run_splits, seed, patients)[section])
         cases = [case for case in wanted if case.name in members]
         if not cases:
-            what = _empty(section, wanted, splits_file or run_splits)
-            raise LungsegError(what, layout.folder, "give more pairs, or a splits file")
+            lists = splits_file or run_splits
+            remedy = "take another section, such as validation" if lists else "give more pairs, or a splits file"
+            raise LungsegError(_empty(section, wanted, lists), layout.folder, remedy)
     # After the split, so that a case that is left out today moves no other one from test to training.
     cases = [case for case in cases if case.name not in exclude]
     if not cases:
@@ -104,6 +115,8 @@ def _sections(names: set[str], wanted: set[str], splits_file, run_splits, seed: 
         write_split(splits_file, sections, seed)
         return sections
     sections = read_split(splits_file)
+    if patients is not None:
+        refuse_scattered(sections, patients)
     known = set(chain(*sections.values()))
     if strangers := sorted(wanted - known):
         raise LungsegError(

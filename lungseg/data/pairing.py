@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from lungseg.errors import LungsegError, UsageError
 from lungseg.images.formats import ENDINGS, HEAD_BYTES, format_of, split_ending
 
 MASK_SUFFIX = "_mask"
+# Masks are drawn with whatever there is; no radiograph would be kept as these.
+_MASK_ENDINGS = (*ENDINGS, ".gif", ".bmp")
 
 Label = Path | tuple[Path, Path]
 
@@ -46,8 +48,8 @@ class Pairing:
     masks: int = 0
 
 
-def list_files(folder: Path, but: Path | None = None) -> dict[str, list[Path]]:
-    """Return the pictures below a folder by name (path inside the folder, without extension), sorted.
+def list_files(folder: Path, but: Path | None = None, endings: Sequence[str] = ENDINGS) -> dict[str, list[Path]]:
+    """Return the pictures below a folder by name, see `case_name`, sorted.
 
     Hidden files are left out: macOS writes a `._name.png` beside every file it copies. So is the folder `but`.
 
@@ -62,19 +64,24 @@ def list_files(folder: Path, but: Path | None = None) -> dict[str, list[Path]]:
         files += [Path(parent, name) for name in names]
     named = defaultdict(list)
     for path in sorted(files):
-        inside = path.relative_to(folder)
-        if not any(part.startswith(".") for part in inside.parts) and (name := picture_name(path)):
-            named[inside.with_name(name).as_posix()].append(path)
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and picture_name(path, endings):
+            named[case_name(path, folder, endings)].append(path)
     return dict(named)
 
 
-def picture_name(path: Path) -> str | None:
+def case_name(path: Path, folder: Path, endings: Sequence[str] = ENDINGS) -> str:
+    """Return what a picture below a folder is called: its path inside the folder, without its ending."""
+    return path.relative_to(folder).with_name(picture_name(path, endings)).as_posix()
+
+
+def picture_name(path: Path, endings: Sequence[str] = ENDINGS) -> str | None:
     """Return a picture's name without its ending, None for other files.
 
     Of a file without an ending, or with a number there as in a DICOM UID, the content decides.
     """
-    if path.name.lower().endswith(ENDINGS):
-        parts = split_ending(path.name)
+    if path.name.lower().endswith(tuple(endings)):
+        parts = split_ending(path.name, endings)
         return parts[0] if parts else None
     if path.suffix.strip(".0123456789") or path.name == "DICOMDIR":
         return None
@@ -111,19 +118,19 @@ def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> P
     if images.resolve() == masks.resolve():
         named_images, found_masks = _apart(images, mask_suffix)
     else:
-        named_images, found_masks = list_files(images, but=masks), list_files(masks, but=images)
+        named_images, found_masks = list_files(images, but=masks), list_files(masks, images, _MASK_ENDINGS)
     named_masks = _by_image_name(found_masks, named_images, mask_suffix)
     problems = [*_duplicates(named_images, "images"), *_duplicates(named_masks, "masks")]
     ambiguous = {problem.name for problem in problems}
     shared = sorted((named_images.keys() & named_masks.keys()) - ambiguous)
-    lonely_masks = _flat(named_masks[name] for name in sorted(named_masks.keys() - named_images.keys()))
+    lonely = [(name, path) for name in sorted(named_masks.keys() - named_images.keys()) for path in named_masks[name]]
     problems += [
-        Problem(path, MASK_WITHOUT_IMAGE, "no image has this mask's name", True, path.stem) for path in lonely_masks
+        Problem(path, MASK_WITHOUT_IMAGE, "no image has this mask's name", True, name) for name, path in lonely
     ]
     return Pairing(
         pairs=[Case(name, named_images[name][0], named_masks[name][0]) for name in shared],
         images_without_mask=_flat(named_images[name] for name in sorted(named_images.keys() - named_masks.keys())),
-        masks_without_image=lonely_masks,
+        masks_without_image=[path for _, path in lonely],
         problems=problems,
         images=sum(map(len, named_images.values())),
         masks=sum(map(len, named_masks.values())),
@@ -146,7 +153,7 @@ def _apart(folder: Path, suffix: str) -> tuple[dict[str, list[Path]], dict[str, 
 def suffix_option(images: Iterable[Path], masks: Iterable[Path]) -> str:
     """Return the command's option by which most of some lonely masks would find an image; empty where there is none."""
     names = {picture_name(path) for path in images}
-    lonely = [name for path in masks if (name := picture_name(path))]
+    lonely = [name for path in masks if (name := picture_name(path, _MASK_ENDINGS))]
     endings = Counter(name[cut:] for name in lonely for cut in range(1, len(name)) if name[:cut] in names)
     suffix, count = max(endings.items(), key=lambda item: item[1], default=("", 0))
     if 2 * count <= len(lonely):

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lungseg.data.check import CheckResult
 from lungseg.data.labels import read_label
+from lungseg.data.pairing import case_name
 from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
 from lungseg.images.overlay import draw_overlay
@@ -44,7 +45,7 @@ def contact_sheet(result: CheckResult, path: str | PathLike, count: int = 100, s
     for problem in result.problems:
         kinds.setdefault(problem.name, problem.kind)
     labels = {case.name: case.label for case in result.pairs}
-    images = {path.stem: path for path in result.images_without_mask}
+    images = {case_name(path, result.images_folder): path for path in result.images_without_mask}
     images |= {case.name: case.image for case in result.pairs}
     alarming = sorted(name for name in kinds if name in images)
     others = sorted(labels.keys() - kinds.keys()) or sorted(images.keys() - kinds.keys())

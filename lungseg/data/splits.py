@@ -27,6 +27,8 @@ SETS = ("montgomery", "shenzhen", "other")
 # Of a run: the lists that it used, in the run's folder.
 RUN_SPLITS = "splits.json"
 _LEFT_OUT = "left_out"
+# Of a run: what the weights that it started from were trained on.
+TRAINED_BEFORE = "trained_before"
 _PREFIXES = {"MCUCXR_": "montgomery", "CHNCXR_": "shenzhen"}
 _SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 
@@ -118,9 +120,9 @@ def patient_rule(patients: str | PathLike | None) -> Callable[[str], str]:
     """Return the function from a case's name to its patient.
 
     Args:
-        patients: a CSV file with the columns `file` and `patient`; or a regular expression that is searched
-            in the name (its first group, or else the whole match, is the patient); or None: each case is a
-            patient of its own.
+        patients: a CSV file with the columns `file` and `patient`, files being told apart by as much of their path as
+            that takes; or a regular expression that is searched in the name (its first group, or else the whole match,
+            is the patient); or None: each case is a patient of its own.
 
     Raises:
         LungsegError: the file or the expression is not usable, or (when called) a name has no patient.
@@ -128,8 +130,8 @@ def patient_rule(patients: str | PathLike | None) -> Callable[[str], str]:
     if patients is None:
         return lambda name: name
     if str(patients).lower().endswith(".csv"):
-        table = _read_patients(Path(patients))
-        return lambda name: _patient(table.get(name) or table.get(_stem(name)), name, patients)
+        table = _PatientTable(Path(patients))
+        return lambda name: _patient(table.patient(name), name, patients)
     try:
         rule = re.compile(str(patients))
     except re.error as error:
@@ -144,24 +146,51 @@ def is_frozen(name: str) -> bool:
     return _stem(name) in _frozen_sections()
 
 
-def trained_on(weights: str | PathLike, names: Iterable[str]) -> list[str]:
-    """Return those of the cases `names` that weights in a run's folder, or the bundle's, were trained on, sorted.
+def training_cases(weights: str | PathLike) -> set[str]:
+    """Return the names of the cases that weights in a run's folder, or the bundle's, were trained on.
+
+    Those that a run's first weights were trained on are among them.
 
     Raises:
         LungsegError: the run's lists cannot be read.
     """
     lists = Path(weights).parent / RUN_SPLITS
     if lists.is_file():
-        return sorted(set(read_split(lists)["train"]) & set(names))
+        return {*read_split(lists)["train"], *trained_before(lists)}
     # The few training references that were left out are named too, lest weights be measured on their radiographs.
     sets = {weights_file("shipped"): ("montgomery", "shenzhen"), weights_file("montgomery"): ("montgomery",)}
-    seen = sets.get(Path(weights).resolve(), ())
-    stems = {stem for name in seen for stem in frozen_splits()[name]["train"]}
-    return sorted(name for name in set(names) if _stem(name) in stems)
+    return {stem for name in sets.get(Path(weights).resolve(), ()) for stem in frozen_splits()[name]["train"]}
+
+
+def trained_before(lists: str | PathLike) -> list[str]:
+    """Return what a run's `splits.json` says of the cases that its first weights were trained on."""
+    return json.loads(Path(lists).read_text("utf-8")).get(TRAINED_BEFORE, [])
+
+
+def trained_on(weights: str | PathLike, names: Iterable[str]) -> list[str]:
+    """Return those of the cases `names` that weights were trained on, sorted; see `training_cases`."""
+    seen = training_cases(weights)
+    return sorted(name for name in set(names) if name in seen or (is_frozen(name) and _stem(name) in seen))
+
+
+def refuse_scattered(sections: Split, patients: str | PathLike) -> None:
+    """Refuse a split that has images of one patient in several sections.
+
+    Raises:
+        LungsegError: it has; or the patient rule fails.
+    """
+    section_of = {name: section for section in SECTIONS for name in sections[section]}
+    for patient, members in _by_patient(section_of, patients).items():
+        taken = sorted({section_of[name] for name in members})
+        if len(taken) > 1:
+            what = f"images of one patient are in the lists {' and '.join(taken)}"
+            raise LungsegError(what, patient, "correct the lists, or the rule that tells patients")
 
 
 def write_split(path: str | PathLike, sections: Split, seed: int) -> None:
-    """Write a split as JSON, whole or not at all; it may have a list "left_out" of cases in no section.
+    """Write a split as JSON, whole or not at all.
+
+    It may have a list "left_out" of cases in no section, and one "trained_before", see `training_cases`.
 
     Raises:
         LungsegError: the file cannot be written.
@@ -225,20 +254,39 @@ def _shares(count: int) -> dict[str, int]:
     return {"train": count - test - validation, "validation": validation, "test": test}
 
 
-def _read_patients(path: Path) -> dict[str, str]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return {_case_name(row["file"]): row["patient"] for row in csv.DictReader(file)}
-    except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise LungsegError(
-            "this is not a readable CSV file with the columns file and patient", path, "correct it"
-        ) from error
+class _PatientTable:
+    """A CSV file with the columns `file` and `patient`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # Stem -> the paths with that stem, without their endings, and their patients.
+        self._files: dict[str, dict[str, str]] = defaultdict(dict)
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                rows = [(_without_ending(row["file"]), row["patient"]) for row in csv.DictReader(file)]
+        except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
+            what = "this is not a readable CSV file with the columns file and patient"
+            raise LungsegError(what, path, "correct it") from error
+        for file, patient in rows:
+            if self._files[_stem(file)].setdefault(file, patient) != patient:
+                raise LungsegError(f"{file} has two patients in it", path, "correct it")
+
+    def patient(self, name: str) -> str | None:
+        """Return the patient of a case: of its path, else of the paths that end in it, else of those of its stem."""
+        files = self._files.get(_stem(name), {})
+        if name in files:
+            return files[name]
+        patients = {found for file, found in files.items() if file.endswith(f"/{name}")} or set(files.values())
+        if len(patients) > 1:
+            what = f"several files in it could be {name}, of different patients"
+            raise LungsegError(what, self.path, "write their paths within the folder of images")
+        return next(iter(patients), None)
 
 
-def _case_name(file: str) -> str:
-    """Return a file's name without the ending that pairing takes off, for other dots belong to the name."""
-    name = Path(file).name
-    return (split_ending(name) or (name,))[0]
+def _without_ending(file: str) -> str:
+    """Return a file's path without the ending that pairing takes off, for other dots belong to the name."""
+    path = Path(file)
+    return path.with_name((split_ending(path.name) or (path.name,))[0]).as_posix()
 
 
 def _patient(found: str | None, name: str, rule: object) -> str:

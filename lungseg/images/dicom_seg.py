@@ -22,6 +22,10 @@ _SEGMENTS = {
 }
 
 
+class MirroredError(LungsegError):
+    """The radiograph is mirrored: the names of the lungs, which go by the picture, would contradict its header."""
+
+
 def encode_dicom_seg(
     labels: np.ndarray, source: str | PathLike, algorithm: Algorithm, *, one_per_source: bool = False
 ) -> bytes:
@@ -38,12 +42,12 @@ def encode_dicom_seg(
             threads may change a pixel: an archive then keeps one segmentation however often it is made.
 
     Raises:
-        LungsegError: the source is no DICOM file, or lacks what a segmentation has to repeat, or is mirrored: the
-            names of the lungs, which go by the picture, would contradict what it states of its sides.
+        MirroredError: the source states that it is mirrored.
+        LungsegError: it is no DICOM file, or lacks what a segmentation has to repeat.
     """
     reference = read_reference(source, "DICOM SEG", _REMEDY)
     if is_flipped(reference):
-        raise LungsegError("its PatientOrientation says that it is mirrored", source, _REMEDY)
+        raise MirroredError("its PatientOrientation says that it is mirrored", source, _REMEDY)
     file = io.BytesIO()
     try:
         _segmentation(labels, reference, algorithm, one_per_source).save_as(file)

@@ -49,7 +49,11 @@ def read_radiograph(path: str | PathLike) -> Radiograph:
         LungsegError: the file cannot be read, is of another format, damaged, too large or too small.
     """
     path = Path(path)
-    head = _read_head(path)
+    head, size = read_head(path)
+    if not size:
+        raise LungsegError("the file is empty", path, "copy or export it again")
+    if size > MAX_BYTES:
+        raise LungsegError(f"the file has {size} bytes, more than any radiograph", path, TOO_LARGE)
     radiograph = _decode(path, head)
     # Comparisons with NaN are false. Some programs write the largest number there is where there is no picture.
     if not -_LARGEST < radiograph.pixels.min() <= radiograph.pixels.max() < _LARGEST:
@@ -82,8 +86,12 @@ def _decode(path: Path, head: bytes) -> Radiograph:
     )
 
 
-def _read_head(path: Path) -> bytes:
-    """Return the first bytes of a regular file that is there, readable and not empty."""
+def read_head(path: Path) -> tuple[bytes, int]:
+    """Return the first bytes of a file, for `format_of`, and how many it has.
+
+    Raises:
+        LungsegError: it is not there, is no regular file, or may not or cannot be read.
+    """
     try:
         status = os.stat(path)
         mode = status.st_mode
@@ -92,16 +100,11 @@ def _read_head(path: Path) -> bytes:
         if not stat.S_ISREG(mode):
             # Opening a pipe would wait for its writer for ever.
             raise LungsegError("this is not a regular file", path, "copy its content to a file first")
-        if status.st_size > MAX_BYTES:
-            raise LungsegError(f"the file has {status.st_size} bytes, more than any radiograph", path, TOO_LARGE)
         with open(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
+            return file.read(HEAD_BYTES), status.st_size
     except FileNotFoundError as error:
         raise LungsegError("there is no such file", path, "check the name") from error
     except PermissionError as error:
         raise LungsegError("this file may not be read", path, "ask for permission to read it") from error
     except (OSError, ValueError) as error:
         raise LungsegError(f"this file cannot be read ({error})", path, "check the name and the disk") from error
-    if not head:
-        raise LungsegError("the file is empty", path, "copy or export it again")
-    return head

@@ -12,6 +12,7 @@ from lungseg.files import atomic_path
 
 # Below a metric's best value by more than this the first epochs would press all others together.
 _SHOWN_BELOW_BEST = 0.15
+_STYLES = ("-", "--", ":")
 
 
 def learning_curves(history: Sequence[dict], path: str | PathLike) -> None:
@@ -43,18 +44,23 @@ def learning_curves(history: Sequence[dict], path: str | PathLike) -> None:
         if not points:
             continue
         title = name.removeprefix("val_").replace("_", " ").replace("iou", "IoU").replace("dice", "Dice")
-        metrics.plot(*zip(*points, strict=True), ".-", label=title)
+        # Metrics may lie on each other.
+        metrics.plot(*zip(*points, strict=True), marker=".", linestyle=_STYLES[number % len(_STYLES)], label=title)
         epoch, best = max(points, key=lambda point: point[1])
         least_best, lowest = min(least_best, best), min(lowest, *(value for _, value in points))
         if number == 0:
             metrics.axvline(epoch, color="0.6", linestyle=":", label=f"best {title}: {best:.4f}, epoch {epoch}")
     if metrics.lines:
-        metrics.set_ylim(bottom=max(lowest - 0.01, least_best - _SHOWN_BELOW_BEST))
-        metrics.legend(loc="lower right")
+        bottom = least_best - _SHOWN_BELOW_BEST
+        metrics.set_ylim(bottom=max(lowest - 0.01, bottom))
+        if lowest < bottom:
+            metrics.set_title(f"Validation (values below {bottom:.2f} are not shown)")
+        figure.legend(loc="outside lower center", ncols=4)
     else:
         metrics.text(0.5, 0.5, "no validation", ha="center", transform=metrics.transAxes)
     for axes in (loss, metrics):
         axes.grid(alpha=0.3)
+        axes.set_xlim(history[0]["epoch"] - 0.5, history[-1]["epoch"] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)

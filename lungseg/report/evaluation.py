@@ -34,7 +34,7 @@ _LEGEND = (
     "Blue: predicted right lung (R), orange: predicted left lung (L), as the patient's sides; black and white dashes: "
     "reference."
 )
-_NAMES_SHOWN = 3
+_NAMES_SHOWN, _LEFT_OUT_SHOWN = 3, 10
 _FIRST_COLUMNS = ("name", "set", "file")
 
 LoadCase = Callable[[dict], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -47,6 +47,7 @@ def write_evaluation(
     title: str = "Evaluation",
     weights: str | PathLike | None = None,
     data: str | None = None,
+    left_out: Sequence[str] = (),
 ) -> dict:
     """Write `cases.csv`, `summary.json`, `distribution.png`, `pictures/*.png` and `index.html`.
 
@@ -61,10 +62,11 @@ def write_evaluation(
         weights: file of the weights that were evaluated; named with its SHA-256. Of cases that it was trained on,
             as far as it is known, the page and the summary warn.
         data: the data set's folder, which is named.
+        left_out: names of cases that could not be used, which are named.
 
     Returns:
         The summary (see `lungseg.statistics.summarise`), with `title`, `data`, `weights`, `warning` (a sentence or
-        None) and `lungseg` (the version).
+        None), `left_out` and `lungseg` (the version).
 
     Raises:
         LungsegError: there is no case, or the folder cannot be written to.
@@ -74,7 +76,7 @@ def write_evaluation(
         raise LungsegError("there is no case to report", output_dir, "evaluate at least one pair of image and mask")
     rows = sorted(rows, key=_worst_first)
     summary = {"title": title, "data": data, "lungseg": __version__, "weights": _weights(weights)}
-    summary |= {"warning": _warning(rows, weights)} | summarise(rows)
+    summary |= {"warning": _warning(rows, weights), "left_out": list(left_out)} | summarise(rows)
     _write_csv(rows, output_dir / "cases.csv")
     with atomic_path(output_dir / "summary.json") as path:
         path.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -171,6 +173,7 @@ def _page(rows: list[dict], summary: dict, plot: bytes, pictures: list[str]) -> 
     facts = [f"lungseg {summary['lungseg']}", f"{len(rows)} image{'s' * (len(rows) != 1)}"]
     facts += [summary["data"]] if summary["data"] else []
     facts += [f"weights {weights['file']} (SHA-256 {weights['sha256'][:12]}…)"] if weights else []
+    unused = f"Left out, as they cannot be used: {some(summary['left_out'], _LEFT_OUT_SHOWN)}."
     items = "".join(f"<li>{escape(text)}</li>" for text in (DEFINITIONS, *POLICY))
     how = summary["bootstrap"]
     interval = (
@@ -181,6 +184,7 @@ def _page(rows: list[dict], summary: dict, plot: bytes, pictures: list[str]) -> 
         [
             f'<p class="quiet">{escape(" · ".join(facts))}</p>',
             *([f"<p><strong>{escape(summary['warning'])}</strong></p>"] if summary["warning"] else []),
+            *([f"<p>{escape(unused)}</p>"] if summary["left_out"] else []),
             "<h2>Summary</h2>",
             *(
                 table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import zlib
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ class EvaluationHandler:
         weights: file of the weights that are evaluated, for the record.
         title: the page's title.
         data: the data set's folder, for the record.
+        left_out: names of cases that could not be used, for the record.
 
     Attributes:
         summary: what `write_evaluation` returned, in the process that wrote; None before.
@@ -47,8 +49,10 @@ class EvaluationHandler:
         weights: str | PathLike | None = None,
         title: str = "Evaluation",
         data: str | None = None,
+        left_out: Sequence[str] = (),
     ) -> None:
         self.output_dir, self.weights, self.title, self.data = Path(output_dir), weights, title, data
+        self.left_out = left_out
         self.summary: dict | None = None
         self._cases: dict[str, tuple[dict, bytes, tuple[int, int]]] = {}
 
@@ -89,7 +93,8 @@ class EvaluationHandler:
             return read_radiograph(row["file"]).pixels, both - (reference << _REFERENCE_BITS), reference
 
         rows = [row for row, *_ in cases.values()]
-        self.summary = write_evaluation(rows, self.output_dir, load_case, self.title, self.weights, self.data)
+        facts = (self.title, self.weights, self.data, self.left_out)
+        self.summary = write_evaluation(rows, self.output_dir, load_case, *facts)
         logging.getLogger(__name__).info("evaluation of %d images: %s", len(rows), self.output_dir / "index.html")
 
     def _gather(self) -> dict | None:

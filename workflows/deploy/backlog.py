@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from lungseg.workflows.deploy.orthanc import Change
 
-_LONGEST_DELAY = 300.0
+_FIRST_DELAY, _LONGEST_DELAY = 10.0, 300.0
 
 
 @dataclass
 class _Waiting:
     sequence: int
     ask_at: float
-    delay: float
+    delay: float = _FIRST_DELAY
 
 
 class Backlog:
@@ -39,27 +39,34 @@ class Backlog:
         self.read = max(self.read, change.sequence)
         if change.kind in ("NewInstance", "StableStudy"):
             ask_at = self._clock() + self.ask_after
-            self._waiting.setdefault(change.resource, _Waiting(change.sequence, ask_at, self.ask_after))
+            self._waiting.setdefault(change.resource, _Waiting(change.sequence, ask_at))
 
     def done(self, resources: Iterable[str]) -> None:
         """Forget a study and its instances."""
         for resource in resources:
             self._waiting.pop(resource, None)
 
+    def join(self, instance: str, study: str) -> None:
+        """Let an instance wait with its study from now on: as long as that, if that waits already."""
+        alone = self._waiting[instance]
+        together = self._waiting.setdefault(study, alone)
+        together.sequence = min(together.sequence, alone.sequence)
+        self._waiting[instance] = together
+
     def postpone(self, resource: str) -> None:
-        """Ask again later, each time after twice as long."""
-        waiting = self._waiting.get(resource)
-        if waiting:
-            waiting.ask_at = self._clock() + waiting.delay
-            waiting.delay = min(2 * waiting.delay, _LONGEST_DELAY)
+        """Ask again later, each time after twice as long, about it and what waits with it."""
+        waiting = self._waiting[resource]
+        waiting.ask_at = self._clock() + waiting.delay
+        waiting.delay = min(2 * waiting.delay, _LONGEST_DELAY)
 
     def due(self) -> list[str]:
         """Return the instances and studies to ask about now, those that came first at the front."""
-        now = self._clock()
-        return [resource for resource, waiting in self._waiting.items() if waiting.ask_at <= now]
+        return [resource for resource in self._waiting if self.is_due(resource)]
 
-    def __contains__(self, resource: str) -> bool:
-        return resource in self._waiting
+    def is_due(self, resource: str) -> bool:
+        """Whether it still waits, and is to be asked about now."""
+        waiting = self._waiting.get(resource)
+        return waiting is not None and waiting.ask_at <= self._clock()
 
     @property
     def sequence(self) -> int:

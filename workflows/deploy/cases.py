@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
 
+    from lungseg.errors import LungsegError
     from lungseg.predictor import Prediction
 
 Status = Literal["selected", "ok", "flagged", "skipped", "failed"]
@@ -23,7 +24,7 @@ class Case:
         path: the file.
         status: "selected" until it is segmented, then "ok" or "flagged"; "skipped" is what is no frontal radiograph,
             "failed" what could not be done.
-        reason: why it was skipped, flagged or failed, in words.
+        reason: why it was skipped, flagged or failed, or a result was left out, in words.
         study, series, instance, sop_class: its UIDs, where they are known.
         prediction: its lungs.
         picture: (H, W, 3) uint8, the overlay.
@@ -44,6 +45,10 @@ class Case:
     def skip(self, reason: str) -> None:
         """Leave it alone, with a reason."""
         self.status, self.reason = "skipped", reason
+
+    def leave_out(self, kind: str, error: LungsegError) -> None:
+        """Go on without a kind of result, and say why."""
+        self.reason = "; ".join(filter(None, (self.reason, f"the {kind} was left out, for {error.what}")))
 
     def fail(self, error: Exception) -> None:
         """Take back what was written for it, so that nothing doubtful leaves."""

@@ -16,7 +16,8 @@ from pydicom.uid import (
 
 from lungseg.errors import LungsegError, first_line
 from lungseg.images.dicom import open_dicom
-from lungseg.images.formats import HEAD_BYTES, format_of
+from lungseg.images.formats import format_of
+from lungseg.images.radiograph import read_head
 from lungseg.images.views import view_of
 from lungseg.workflows.deploy.cases import Case
 
@@ -35,10 +36,10 @@ def look_at(path: Path) -> Case:
     """Return the file as a case: selected, skipped with a reason, or failed where its header cannot be read."""
     case = Case(path)
     try:
-        with open(path, "rb") as file:
-            if format_of(file.read(HEAD_BYTES)) != "dicom":
-                case.skip("this is no DICOM file")
-                return case
+        head, _ = read_head(path)
+        if format_of(head) != "dicom":
+            case.skip("this is no DICOM file")
+            return case
         header = open_dicom(path, stop_before_pixels=True)
         case.study, case.series, case.instance, case.sop_class = (
             str(header.get(name) or "")

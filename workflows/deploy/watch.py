@@ -43,6 +43,8 @@ def credentials(file: str | PathLike | None) -> tuple[str, str] | None:
         user, colon, password = Path(file).read_text(encoding="utf-8").strip().partition(":")
     except OSError as error:
         raise UsageError(f"the credentials cannot be read ({error.strerror})", file, "check the name") from error
+    except UnicodeDecodeError as error:
+        raise UsageError("this file of credentials is no text in UTF-8", file, "save it as UTF-8") from error
     if not colon:
         raise UsageError("this file holds no credentials", file, "write user:password into it")
     return user, password
@@ -77,7 +79,7 @@ def watch(
         say: takes lines for the log; they name studies by Orthanc's identifiers, never patients.
 
     Raises:
-        UsageError: another worker is at work, or Orthanc does not know us or a modality.
+        UsageError: another worker is at work, there is no Orthanc at the URL, or it does not know us or a modality.
         LungsegError: the state belongs to another Orthanc; with `once`, Orthanc does not answer or a study could not be
             processed now.
     """
@@ -190,8 +192,8 @@ class _Worker:
                 moved |= self._handle(change.resource)
             self._save()
         for resource in self.backlog.due():
-            # Done with its study, meanwhile.
-            if resource in self.backlog:
+            # Done or postponed with its study, meanwhile?
+            if self.backlog.is_due(resource):
                 moved |= self._ask(resource)
         self._save()
         return moved
@@ -206,7 +208,8 @@ class _Worker:
         if not stable:
             self.backlog.postpone(resource)
             return False
-        return self._handle(study, resource)
+        self.backlog.join(resource, study)
+        return self.backlog.is_due(study) and self._handle(study, resource)
 
     def _handle(self, study: str, *also: str) -> bool:
         """Process a study, unless there is nothing to do; return whether something was done."""
@@ -228,8 +231,7 @@ class _Worker:
                 error = writing_failed(error, self.processor.folder / "in")
             self.say(f"study {study}: postponed: {in_a_sentence(error, 'it could not be processed')}")
             self.postponed.add(study)
-            for resource in {study, *also}:
-                self.backlog.postpone(resource)
+            self.backlog.postpone(study)
             return False
 
     def _save(self) -> None:

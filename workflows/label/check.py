@@ -96,9 +96,8 @@ def _environment(say: Callable[[str], None]) -> Iterator[str]:
         if free < _NEEDED_SPACE:
             yield f"{folder}: it needs 4 GB, and {free / 2**30:.1f} GB are free; make room."
         return
-    done = subprocess.run(
-        [python, "-m", "lungseg.workflows.label.probe"], capture_output=True, text=True, cwd=folder.parent
-    )
+    # Nothing of the folder that one happens to be in is imported (-P).
+    done = subprocess.run([python, "-P", "-m", "lungseg.workflows.label.probe"], capture_output=True, text=True)
     try:
         told = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):

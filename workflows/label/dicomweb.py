@@ -128,5 +128,13 @@ class DicomWebStudies(StudyFolder):
         return LungsegError(what, self._client.base_url, "check its address, user and password")
 
     def _remove_non_existing(self) -> int:
-        """Keep what was not fetched yet."""
-        return 0
+        """Drop the labels whose files are gone; a radiograph without a file is one that was not fetched yet."""
+        gone = [
+            (study.labels, tag)
+            for image_id, study in self._datastore.objects.items()
+            for tag in study.labels
+            if self.label_file(image_id, tag) is None
+        ]
+        for labels, tag in gone:
+            del labels[tag]
+        return len(gone)

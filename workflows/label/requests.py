@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -22,7 +23,9 @@ AsUser = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
 AsAnnotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
 AsAdmin = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
 # Of files in one folder: no separators, nothing hidden.
-_NAME = re.compile(r"[^\W_][\w .()+@=-]{0,199}")
+_NAME = re.compile(r"[^\W_][\w .()+@=-]*")
+# In bytes: file systems take 255, with an ending.
+_LONGEST_NAME = 200
 
 
 def allow(user: User, role: str) -> None:
@@ -55,6 +58,8 @@ def plain_name(name: str, what: str) -> str:
     """Return a name that can be one of a file, or answer 400."""
     if not _NAME.fullmatch(name) or name.endswith((".", " ")):
         raise HTTPException(400, f"{name!r} is no {what}; use letters, digits, blanks and . _ - ( ).")
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise HTTPException(400, f"{name!r} is too long for a {what}; use at most {_LONGEST_NAME} bytes.")
     return name
 
 

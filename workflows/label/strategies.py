@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TYPE_CHECKING
 
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
-from monailabel.tasks.activelearning.random import Random
 
 from lungseg.workflows.label.descriptors import most_different
 
@@ -64,6 +64,18 @@ class Different(Strategy):
             seen for name in datastore.get_labeled_images() if (seen := self.app.survey.descriptor(name)) is not None
         ]
         return {"id": most_different(known, labelled)}
+
+
+class Random(Strategy):
+    """Any study; MONAI Label's own hands out those that others have, and fails where all were given just now."""
+
+    def __init__(self) -> None:
+        super().__init__("Any study")
+
+    def __call__(self, request: dict, datastore: Datastore) -> dict | None:
+        """Return {"id": study}, or None when all are labelled."""
+        names = _candidates(request, datastore)
+        return {"id": random.choice(names)} if names else None
 
 
 def _quality(finding: dict | None) -> float:

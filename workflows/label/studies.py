@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +21,10 @@ from lungseg.files import atomic_path
 from lungseg.images import write_png
 from lungseg.images.formats import split_ending
 from lungseg.workflows.label.labelmaps import decode
-from lungseg.workflows.label.listing import LABELS, PATTERNS
+from lungseg.workflows.label.listing import LABELS, PATTERNS, listed
+
+# Of the name of a label that is kept, in bytes: file systems take 255, with a number and an ending.
+_LONGEST = 200
 
 
 def _locked(method: Callable) -> Callable:
@@ -91,9 +97,9 @@ class StudyFolder(LocalDatastore):
         before = self.label_file(image_id, tag)
         if before is None:
             return
-        folder = self.replaced / tag
-        number = 1 + sum(1 for _ in folder.glob(f"{_escaped(before.stem)}.*")) if folder.is_dir() else 1
-        with atomic_path(folder / f"{before.stem}.{number}{before.suffix}") as temporary:
+        folder, name = self.replaced / tag, _short(before.stem)
+        number = 1 + max(_numbers(folder, name), default=0)
+        with atomic_path(folder / f"{name}.{number}{before.suffix}") as temporary:
             temporary.write_bytes(before.read_bytes())
 
     @_locked
@@ -156,13 +162,24 @@ class StudyFolder(LocalDatastore):
         self._config_ts = os.stat(self._datastore_config_path).st_mtime
 
     def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
-        """Leave out hidden files: those being written are among them."""
-        return {name: file for name, file in super()._list_files(path, patterns).items() if not name.startswith(".")}
+        """Go by the names as `look_into` does."""
+        with os.scandir(path) as entries:
+            return {name: name for name in listed(entry.name for entry in entries if entry.is_file()).values()}
 
     def _to_id(self, file: str) -> tuple[str, str]:
         """Take the ending off the end alone: MONAI Label takes every occurrence in a name."""
         return split_ending(file) or super()._to_id(file)
 
 
-def _escaped(name: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+def _short(name: str) -> str:
+    """Return a name that a number fits behind; a digest tells apart those that begin alike."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= _LONGEST:
+        return name
+    return f"{encoded[:_LONGEST].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:12]}"
+
+
+def _numbers(folder: Path, name: str) -> list[int]:
+    """Return the numbers of the labels of one name that are kept in a folder."""
+    kept = folder.glob(f"{glob.escape(name)}.*")
+    return [int(found[1]) for file in kept if (found := re.fullmatch(re.escape(name) + r"\.([0-9]+)", file.stem))]

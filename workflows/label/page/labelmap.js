@@ -103,6 +103,7 @@ export class LabelMap {
     const ys = corners.map(([, y]) => y);
     const top = Math.max(0, Math.floor(Math.min(...ys)));
     const bottom = Math.min(this.height - 1, Math.ceil(Math.max(...ys)));
+    if (top > bottom) return null;
     for (let y = top; y <= bottom; y += 1) {
       const crossings = [];
       corners.forEach(([ax, ay], index) => {

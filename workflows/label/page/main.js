@@ -14,6 +14,8 @@ const viewer = new Viewer(find("stage"), showState);
 const tools = new Tools(viewer);
 let studies = [];
 let current = null;
+// Whether a label map was drawn over the current study; the empty one before that must not be saved.
+let taken = false;
 
 function tell(text, bad = false) {
   find("told").textContent = text;
@@ -65,6 +67,7 @@ async function open(id) {
   const opened = await step(`Opening ${id} …`, async () => {
     const bitmap = await createImageBitmap(await api.loadPicture(id));
     current = id;
+    taken = false;
     viewer.drawn = false;
     viewer.show(bitmap);
     tools.abandon();
@@ -73,7 +76,6 @@ async function open(id) {
     let told = "Opened with its final label";
     if (study?.labelled) await take(await api.loadLabel(id));
     else told = await segment();
-    viewer.labels.forget();
     return told;
   });
   if (opened) location.hash = encodeURIComponent(id);
@@ -87,7 +89,11 @@ function describe(study) {
 
 async function take(blob) {
   const { width, height } = viewer.labels;
-  viewer.redraw(viewer.labels.replace(await decode(blob, width, height)));
+  const rect = viewer.labels.replace(await decode(blob, width, height));
+  // The first one is where undoing ends.
+  if (!taken) viewer.labels.forget();
+  taken = true;
+  viewer.redraw(rect);
 }
 
 async function segment() {
@@ -126,7 +132,8 @@ function showState() {
   const { labels } = viewer;
   find("undo").disabled = !labels?.steps.length;
   find("redo").disabled = !labels?.undone.length;
-  for (const id of ["run", "save"]) find(id).disabled = busy || !current;
+  find("run").disabled = busy || !current;
+  find("save").disabled = busy || !taken;
   find("next").disabled = busy;
   document.body.dataset.changed = String(Boolean(labels?.changed));
 }

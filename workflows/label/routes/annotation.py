@@ -9,8 +9,8 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from lungseg.images import read_radiograph
-from lungseg.workflows.label.labelmaps import picture
+from lungseg.images import encode_png, read_radiograph
+from lungseg.workflows.label.labelmaps import decode, picture
 from lungseg.workflows.label.requests import AsUser, known_study, plain_name, the_app
 
 router = APIRouter(tags=["Annotation page"])
@@ -60,9 +60,10 @@ def study_picture(user: AsUser, image: str) -> Response:
 
 @router.get("/lungseg/studies/{image}/label")
 def study_label(user: AsUser, image: str, tag: str = "final") -> Response:
-    """Return a study's label map as a PNG."""
-    known_study(image)
+    """Return a study's label map as a PNG, whatever its format: another program may have put it there."""
+    radiograph = known_study(image)
     file = the_app().datastore().label_file(image, plain_name(tag, "tag"))
     if file is None:
         raise HTTPException(404, f"the study {image!r} has no label {tag!r}; draw one.")
-    return Response(file.read_bytes(), media_type="image/png", headers={"Cache-Control": "no-store"})
+    content = encode_png(decode(file, radiograph))
+    return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})

@@ -7,6 +7,7 @@ search path.
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from fastapi import APIRouter, HTTPException
@@ -40,7 +41,9 @@ def train(
     given = {key: value for key, value in (params or {}).items() if key in DEFAULTS}
     for key, value in given.items():
         kinds = (float, int) if isinstance(DEFAULTS[key], float) else (type(DEFAULTS[key]),)
-        if type(value) not in kinds or value < 0 or (value == 0 and key in _POSITIVE):
+        # What is no number (NaN) or without an end is not in between, either.
+        possible = type(value) in kinds and 0 <= value <= sys.float_info.max
+        if not possible or (value == 0 and key in _POSITIVE):
             raise HTTPException(400, f"{key} cannot be {value!r}; give a value such as {DEFAULTS[key]!r}.")
     with _starting:
         # MONAI Label notices a training once its process runs, and would take a second one until then.

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lists of a run, which it keeps when it goes on and hands on to runs that start from its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+
+from monai.bundle import ConfigParser
+
+from lungseg.data import datalist
+from lungseg.data.splits import RUN_SPLITS, SECTIONS, TRAINED_BEFORE, read_split, training_cases, write_split
+from lungseg.errors import LungsegError
+from lungseg.wording import some
+
+_SHOWN = 3
+
+
+def keep_lists(config: dict, say: Callable[[str], None]) -> None:
+    """Leave the cases of the run that the first weights come from in its lists: none that it saw becomes unseen."""
+    init, source = config["init"], config["data_source"]
+    if not _is_file(init) or source["splits_file"] is not None or source["run_splits"] is not None:
+        return
+    lists = Path(init).parent / RUN_SPLITS
+    if lists.is_file():
+        source["run_splits"] = str(lists)
+        say(f"Cases of {lists.parent} stay in its lists.")
+
+
+def seen_by(init: object) -> list[str]:
+    """Return the names of the cases that the first weights were trained on."""
+    return sorted(training_cases(init)) if _is_file(init) else []
+
+
+def with_lists(config: dict, lists: Path, say: Callable[[str], None]) -> dict:
+    """Return the data source of a run that goes on: its cases stay in its lists, and no others come along."""
+    # Earlier versions' configs have no such item.
+    source = config["data_source"] | {"run_splits": str(lists)}
+    parsed = ConfigParser(config | {"data_source": source}).get_parsed_content("data_source")
+    sections = read_split(lists)
+    used = set(chain(*(sections[section] for section in SECTIONS)))
+    others = _names(datalist(section="all", **parsed | {"sets": None, "exclude": []})) - used
+    if added := sorted(others.difference(sections.get("left_out", ()))):
+        told = some(added, _SHOWN)
+        say(f"Not used, as they were added since the run began: {told}; a new run with --init trains on them")
+    return source | {"exclude": sorted(others.union(source["exclude"]))}
+
+
+def refuse_missing(lists: Path, data: dict[str, list[dict]]) -> None:
+    """Refuse to go on without cases that the run has seen: they would be taken for unseen ones later."""
+    seen = read_split(lists)
+    missing = sorted(set(seen["train"]) - _names(data["train"]) | set(seen["validation"]) - _names(data["validate"]))
+    if missing:
+        what = f"{len(missing)} cases of the run are not in the data set any more, the first being {missing[0]}"
+        raise LungsegError(what, lists, "restore them, or start a new run with --init")
+
+
+def write_lists(path: Path, data: dict[str, list[dict]], source: dict, before: list[str]) -> None:
+    """Write the names of the cases that the run uses, of those that it does not, and what its first weights saw."""
+    lists = {"train": _names(data["train"])}
+    lists["validation"] = _names(data["validate"]) - lists["train"]
+    lists["test"] = set()
+    with suppress(LungsegError):  # a few pairs have no test list
+        lists["test"] = _names(datalist(section="test", **source)) - lists["train"] - lists["validation"]
+    everything = _names(datalist(section="all", **source | {"sets": None, "exclude": []}))
+    lists["left_out"] = everything.difference(*lists.values())
+    lists[TRAINED_BEFORE] = before
+    write_split(path, {name: sorted(members) for name, members in lists.items()}, source["seed"])
+
+
+def _is_file(init: object) -> bool:
+    return isinstance(init, str) and not init.startswith(("$", "@"))
+
+
+def _names(cases: list[dict]) -> set[str]:
+    return {case["name"] for case in cases}
