@@ -45,8 +45,6 @@ class _Task:
     # What an earlier run wrote, see `Ledger.kinds`, and of this what is not written anew but still holds.
     kinds: Sequence[str] | None = ()
     kept: Sequence[str] = ()
-    # Whether what an earlier run wrote of this content no longer holds.
-    void: bool = False
     prepared: Prepared | None = None
     logits: torch.Tensor | None = None
     outcome: Outcome | None = None
@@ -135,7 +133,6 @@ class BatchSegmenter:
                 contents, left_out = self.outputs.encode(prediction, task.path)
                 self.outputs.make_room(task.stem, contents)
                 self.ledger.forget(task.stem)
-                task.void = True
                 # Of another content or model, or left out.
                 outdated = set(KINDS if task.kinds is None else task.kinds) - set(task.kept)
                 self.outputs.remove(task.stem, outdated.union(self.outputs.kinds) - contents.keys())
@@ -154,18 +151,19 @@ class BatchSegmenter:
     def _refuse(self, task: _Task, prediction: Prediction) -> None:
         """Let a flagged radiograph fail, but tell what was seen of it."""
         reasons = "; ".join(prediction.flags.values())
-        task.void = True
+        # What an earlier run wrote of it does not stay.
+        self.ledger.forget(task.stem)
         self._fail(task, LungsegError(reasons, task.path, "look at it, and segment it without --strict"))
         row = replace(task.outcome.row, quality=prediction.quality, flags=" ".join(prediction.flags))
         task.outcome = replace(task.outcome, row=row)
 
     def _fail(self, task: _Task, error: Exception, fatal: bool = False) -> None:
-        """Note the failure, and remove what an earlier run wrote if it was of another content or model, or is void.
+        """Note the failure, and remove what an earlier run wrote unless the ledger says that it still holds.
 
         Nothing is removed because of a file that is not there or cannot be read.
         """
         try:
-            if task.content and (task.void or not self.ledger.is_of(task.stem, task.content)):
+            if task.content and not self.ledger.is_of(task.stem, task.content):
                 self.outputs.remove(task.stem, task.kinds)
                 self.ledger.forget(task.stem)
         except LungsegError as stuck:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from pydicom import Dataset, Sequence
+from pydicom import Dataset
+from pydicom.sequence import Sequence
 
 
 def numbers(dataset: Dataset, name: str) -> list[float]:
