@@ -17,6 +17,7 @@ from lungseg.measures import measures
 from lungseg.outputs import KINDS, Outputs
 from lungseg.predictor import Prediction, Predictor, Prepared
 from lungseg.report.rows import Row
+from lungseg.wording import printable
 
 
 @dataclass(frozen=True)
@@ -129,11 +130,13 @@ class BatchSegmenter:
                 if self.strict and prediction.flags:
                     self._refuse(task, prediction)
                     continue
+                contents, left_out = self.outputs.encode(prediction, task.path)
+                self.outputs.make_room(task.stem, contents)
                 self.ledger.forget(task.stem)
-                # Of another content or model.
+                # Of another content or model, or left out.
                 outdated = set(KINDS if task.kinds is None else task.kinds) - set(task.kept)
-                self.outputs.remove(task.stem, outdated - set(self.outputs.kinds))
-                left_out = self.outputs.write(prediction, task.path, task.stem)
+                self.outputs.remove(task.stem, outdated.union(self.outputs.kinds) - contents.keys())
+                self.outputs.write(task.stem, contents)
                 seconds = sum(task.prepared.seconds.values()) + time.perf_counter() - began
                 row = _row(task, prediction, left_out, seconds)
                 if task.content:
@@ -148,17 +151,19 @@ class BatchSegmenter:
     def _refuse(self, task: _Task, prediction: Prediction) -> None:
         """Let a flagged radiograph fail, but tell what was seen of it."""
         reasons = "; ".join(prediction.flags.values())
+        # What an earlier run wrote of it does not stay.
+        self.ledger.forget(task.stem)
         self._fail(task, LungsegError(reasons, task.path, "look at it, and segment it without --strict"))
         row = replace(task.outcome.row, quality=prediction.quality, flags=" ".join(prediction.flags))
         task.outcome = replace(task.outcome, row=row)
 
     def _fail(self, task: _Task, error: Exception, fatal: bool = False) -> None:
-        """Note the failure, and remove what an earlier run wrote: it was of another content, or is no longer whole.
+        """Note the failure, and remove what an earlier run wrote unless the ledger says that it still holds.
 
         Nothing is removed because of a file that is not there or cannot be read.
         """
         try:
-            if task.content:
+            if task.content and not self.ledger.is_of(task.stem, task.content):
                 self.outputs.remove(task.stem, task.kinds)
                 self.ledger.forget(task.stem)
         except LungsegError as stuck:
@@ -182,5 +187,7 @@ def _row(task: _Task, prediction: Prediction, left_out: str, seconds: float) -> 
 
 
 def _failed(path: Path, error: Exception) -> Row:
-    reason = str(in_a_sentence(error, "it could not be segmented", path))
+    told = in_a_sentence(error, "it could not be segmented", path)
+    # What is told of a result's file says which input it is of.
+    reason = str(told) if str(told.where) == str(path) else f"{printable(path)}: {told}"
     return Row(file=str(path), status="failed", reason=reason)

@@ -56,7 +56,14 @@ def in_a_sentence(error: Exception, what: str, where: str | PathLike | None = No
         return error
     if os.environ.get("LUNGSEG_TRACEBACK"):
         traceback.print_exception(error)
-    return LungsegError(f"{what} ({first_line(error)})", where, "report it, with the file")
+    return LungsegError(f"{what} ({first_line(_innermost(error))})", where, "report it, with the file")
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return what MONAI's errors, which name objects by their addresses, were raised from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def first_line(error: BaseException) -> str:

@@ -70,7 +70,8 @@ def usable_folder(path: str | PathLike) -> Path:
         LungsegError: the disk is full.
     """
     path = Path(path)
-    if path.exists() and not path.is_dir():
+    # pathlib raises an error of its own for a name that is too long.
+    if os.path.exists(path) and not os.path.isdir(path):
         raise UsageError("this is a file, not a folder", path, "choose another folder for the results")
     trial = path / f".{secrets.token_hex(4)}"
     try:
@@ -90,8 +91,17 @@ def writing_failed(error: OSError, path: Path) -> LungsegError:
     if error.errno in _FULL:
         remedy = "free some space or write to another folder"
         return LungsegError(f"there is no room left for the file {path.name} ({reason})", path.parent, remedy)
-    if error.errno in _FORBIDDEN or (error.errno in _NAME and not path.parent.is_dir()):
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        what = "this folder cannot be written to, for a file has its name or that of a folder above it"
+        return UsageError(what, path.parent, "rename that file, or write to another folder")
+    if error.errno in _FORBIDDEN or (error.errno in _NAME and not os.path.isdir(path.parent)):
         return UsageError(f"this folder cannot be written to ({reason})", path.parent, "write to another folder")
+    if error.errno == errno.ENAMETOOLONG:
+        what = f"the file {path.name} cannot be written ({reason})"
+        return LungsegError(what, path.parent, "give the input a shorter name")
+    if os.path.isdir(path):
+        what = f"the file {path.name} cannot be written, for a folder has its name"
+        return LungsegError(what, path.parent, "rename the input, or write to another folder")
     return LungsegError(f"the file {path.name} cannot be written ({reason})", path.parent, "write to another folder")
 
 

@@ -11,13 +11,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from glob import glob
 from pathlib import Path
+from typing import get_type_hints
 
 from lungseg.files import writing_failed
 from lungseg.report.rows import Row
 
-_KEYS = ("name", "content", "settings", "time", "row")
-_LATER_KEYS = ("source", "kinds", "model")
+_KEYS = {"name": str, "content": str | None, "settings": str, "time": int, "row": dict | None}
+# Earlier versions did not note them.
+_LATER_KEYS = {"source": str | None, "kinds": list | None, "model": str | None}
+_ROW = get_type_hints(Row)
 
 
 def content_hash(path: Path) -> str | None:
@@ -89,8 +93,9 @@ class Ledger:
         Raises:
             LungsegError: the disk is full, or the like.
         """
-        if self._latest.pop(str(stem), None):
+        if str(stem) in self._latest:
             self._append(stem, None, None)
+            del self._latest[str(stem)]
 
     def add(self, stem: Path, content: str, row: Row, kinds: Sequence[str] | None = None) -> None:
         """Note that the results called `stem`, of these kinds, are written, from this content.
@@ -121,7 +126,7 @@ def _hash(settings: Mapping) -> str:
 
 def _latest(folder: Path) -> dict[str, dict]:
     """Return name -> entry of what is there."""
-    entries = (entry for file in folder.glob("done*.jsonl") for entry in _entries(file))
+    entries = (entry for name in glob("done*.jsonl", root_dir=folder) for entry in _entries(folder / name))
     latest = {entry["name"]: entry for entry in sorted(entries, key=lambda entry: entry["time"])}
     return {name: entry for name, entry in latest.items() if entry["row"] is not None}
 
@@ -132,7 +137,20 @@ def _entries(file: Path) -> Iterator[dict]:
             # What is cut off is no JSON, and what has other columns is of another version.
             with suppress(ValueError, TypeError, KeyError):
                 entry = json.loads(line)
-                if entry["row"] is not None:
-                    Row(**entry["row"])
-                # Earlier versions did not note the others.
-                yield {key: entry[key] for key in _KEYS} | {key: entry.get(key) for key in _LATER_KEYS}
+                entry = {key: entry[key] for key in _KEYS} | {key: entry.get(key) for key in _LATER_KEYS}
+                if _is_sound(entry):
+                    yield entry
+
+
+def _is_sound(entry: dict) -> bool:
+    """Say whether everything is of its type, as far down as somebody reads it.
+
+    Raises:
+        TypeError: the row has other columns.
+    """
+    if not all(isinstance(entry[key], kind) for key, kind in (_KEYS | _LATER_KEYS).items()):
+        return False
+    if not all(isinstance(kind, str) for kind in entry["kinds"] or ()):
+        return False
+    columns = vars(Row(**entry["row"])) if entry["row"] is not None else {}
+    return all(isinstance(value, _ROW[name]) for name, value in columns.items())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from os import PathLike
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def weights_file(choice: str | PathLike | None = None) -> Path:
     if choice == "montgomery":
         return models / "model_montgomery.pt"
     path = Path(choice)
-    return path / "model.pt" if path.is_dir() else path
+    return path / "model.pt" if os.path.isdir(path) else path
 
 
 def model_settings(weights: Path) -> dict:

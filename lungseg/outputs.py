@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable, Iterable
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -122,14 +126,14 @@ class Outputs:
         kinds = self.kinds if kinds is None else kinds
         return {kind: self.folder / kind / f"{stem}{KINDS[kind][0]}" for kind in kinds if kind in KINDS}
 
-    def write(self, prediction: Prediction, source: Path, stem: Path) -> str:
-        """Write all kinds that can be made of the input file `source`; the others are not there afterwards.
+    def encode(self, prediction: Prediction, source: Path) -> tuple[dict[str, bytes], str]:
+        """Make all kinds that can be made of the input file `source`.
 
         Returns:
-            Which kinds were left out, and why; empty if none was.
+            Kind -> content of its file, and in words which kinds were left out, and why; empty if none was.
 
         Raises:
-            LungsegError: nothing can be made of this file, or a file cannot be written.
+            LungsegError: nothing can be made of this file.
         """
         contents: dict[str, bytes] = {}
         refused: dict[str, LungsegError] = {}
@@ -140,9 +144,23 @@ class Outputs:
                 refused[kind] = error
         if refused and not contents:
             raise next(iter(refused.values()))
-        self.remove(stem, refused)
-        self._write(self.targets(stem, contents), contents)
-        return "; ".join(_left_out(kind, error) for kind, error in refused.items())
+        return contents, "; ".join(_left_out(kind, error) for kind, error in refused.items())
+
+    def make_room(self, stem: Path, kinds: Iterable[str]) -> None:
+        """Make the folders of these kinds' files, and try that there may be files of these names.
+
+        Raises:
+            LungsegError: a name is too long, or a folder or a file is in the way.
+        """
+        for file in self.targets(stem, kinds).values():
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                # A name that is too long is refused here.
+                with suppress(FileNotFoundError):
+                    if stat.S_ISDIR(file.lstat().st_mode):
+                        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            except OSError as error:
+                raise writing_failed(error, file) from error
 
     def remove(self, stem: Path, kinds: Iterable[str] | None) -> None:
         """Remove the files of these kinds, where they are; see `targets`.
@@ -156,11 +174,15 @@ class Outputs:
             except OSError as error:
                 raise writing_failed(error, file) from error
 
-    @staticmethod
-    def _write(targets: dict[str, Path], contents: dict[str, bytes]) -> None:
+    def write(self, stem: Path, contents: Mapping[str, bytes]) -> None:
+        """Write the files of `contents`, see `encode`: all of them, or none is there afterwards.
+
+        Raises:
+            LungsegError: a file cannot be written.
+        """
         written: list[Path] = []
         try:
-            for kind, target in targets.items():
+            for kind, target in self.targets(stem, contents).items():
                 with atomic_path(target) as temporary:
                     temporary.write_bytes(contents[kind])
                 written.append(target)

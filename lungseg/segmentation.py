@@ -85,7 +85,10 @@ def predict(
             results of the same name of another file.
         LungsegError: the weights cannot be used, or the disk is full: what was finished until then stays.
     """
-    inputs = [inputs] if isinstance(inputs, str | PathLike) else inputs
+    inputs = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    # A shell's variable that is not set; the working directory was not meant.
+    if not all(os.fspath(path) for path in (*inputs, output)):
+        raise UsageError("an input or the output folder has an empty name", remedy="name each file and folder")
     output, inputs = Path(output), [Path(path) for path in inputs]
     outputs = Outputs(output, kinds)
     with launched_processes() as group:
@@ -169,7 +172,7 @@ def _facts(predictor: Predictor, outputs: Outputs) -> dict:
 def _keep_apart(inputs: list[Path], radiographs: list[tuple[Path, Path]], outputs: Outputs) -> None:
     """Refuse an output folder in which results would become inputs, or take their place."""
     here = os.path.realpath(outputs.folder)
-    inputs_here = [path for path in inputs if path.is_dir() and os.path.realpath(path) == here]
+    inputs_here = [path for path in inputs if os.path.isdir(path) and os.path.realpath(path) == here]
     targets = {os.path.realpath(file) for _, stem in radiographs for file in outputs.targets(stem).values()}
     overwritten = [path for path, _ in radiographs if os.path.realpath(path) in targets]
     if inputs_here or overwritten:

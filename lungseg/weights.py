@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from os import PathLike
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def load_weights(path: str | PathLike) -> dict[str, torch.Tensor]:
         LungsegError: the file is no PyTorch checkpoint, or holds something else than weights.
     """
     path = Path(path)
-    if not path.is_file():
+    # pathlib raises an error of its own for a name that is too long.
+    if not os.path.isfile(path):
         raise UsageError("there is no weight file", path, "give a .pt file or the folder of a finished run")
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)

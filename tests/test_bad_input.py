@@ -17,7 +17,7 @@ from conftest import TINY
 from PIL import Image
 
 from lungseg.data import datalist
-from lungseg.errors import LungsegError, UsageError
+from lungseg.errors import LungsegError, UsageError, in_a_sentence
 from lungseg.locate import weights_file
 from lungseg.outputs import Outputs
 from lungseg.training import train
@@ -100,10 +100,10 @@ def test_a_name_that_is_no_text_is_still_reported(command, run_folder, picture, 
 def test_an_unforeseen_error_stops_one_file_only(command, run_folder, dataset, tmp_path, monkeypatch):
     write, bad = Outputs.write, "phantom_0002"
 
-    def broken(self, prediction, source, stem):
-        if source.stem == bad:
+    def broken(self, stem, contents):
+        if str(stem) == bad:
             raise ValueError("no ink\nand more lines")
-        write(self, prediction, source, stem)
+        write(self, stem, contents)
 
     monkeypatch.setattr(Outputs, "write", broken)
     done = command("predict", dataset / "CXR_png", "-o", tmp_path, "--weights", run_folder)
@@ -112,6 +112,12 @@ def test_an_unforeseen_error_stops_one_file_only(command, run_folder, dataset, t
     assert "could not be segmented (ValueError: no ink)" in failure
     assert [name for name, status in statuses(tmp_path).items() if status == "failed"] == [f"{bad}.png"]
     assert len(list((tmp_path / "masks").iterdir())) == 11
+
+
+def test_an_unforeseen_error_is_told_by_its_cause():
+    error = RuntimeError("applying transform <monai.Crop object at 0x7f85>")
+    error.__cause__ = OverflowError("100000 is too much")
+    assert "it failed (OverflowError: 100000 is too much); " in str(in_a_sentence(error, "it failed"))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -146,10 +152,39 @@ def test_a_name_too_long_for_its_results_fails_alone(command, run_folder, pictur
     done = command("predict", tmp_path / "in", "-o", tmp_path / "out", "--weights", run_folder)
     assert done.status == 1
     (failure,) = done.failures
-    assert "name too long" in failure
+    assert failure.startswith(f"lungseg: failed: {tmp_path / 'in' / long}: {tmp_path / 'out'}")
+    assert failure.endswith("name too long); give the input a shorter name.")
     assert sorted(statuses(tmp_path / "out").values())[0] == "failed"
     assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == ["a.png"]
     assert not leftovers(tmp_path)
+
+
+@pytest.mark.parametrize("nameless", ["input", "output"])
+def test_an_empty_name_is_not_the_working_directory(command, run_folder, picture, tmp_path, monkeypatch, nameless):
+    (tmp_path / "here").mkdir()
+    shutil.copy(picture, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    source, out = ("", tmp_path / "out") if nameless == "input" else (picture, "")
+    done = command("predict", source, "-o", out, "--weights", run_folder)
+    assert done.status == 2
+    assert "has an empty name; name each file and folder" in done.sentence
+    assert [path.name for path in (tmp_path / "here").iterdir()] == [picture.name]
+    assert not (tmp_path / "out").exists()
+
+
+def test_paths_longer_than_the_system_allows(command, run_folder, picture, tmp_path):
+    long = tmp_path / ("p" * 300)
+    done = command("predict", long, picture, "-o", tmp_path / "out", "--weights", run_folder)
+    assert done.status == 1
+    (failure,) = done.failures
+    assert f"{long}: this file cannot be read" in failure
+    assert sorted(statuses(tmp_path / "out").values())[0] == "failed"
+    assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == [picture.name]
+    for out, weights in ((long, run_folder), (tmp_path / "other", long)):
+        done = command("predict", picture, "-o", out, "--weights", weights)
+        assert done.status == 2
+        assert f"{long}: " in done.sentence
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_folder_without_pictures(command, tmp_path):

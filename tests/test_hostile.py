@@ -155,6 +155,12 @@ def _deflated_bomb(path: Path) -> None:
     path.write_bytes(content[:end] + packed * 101 + compressor.flush())
 
 
+def _bare_bomb(path: Path) -> None:
+    """Without a preamble, and without a length of the meta information."""
+    _deflated_bomb(path)
+    path.write_bytes(path.read_bytes()[144:])
+
+
 def _matryoshka(path: Path) -> None:
     """Sequences within sequences, deeper than Python recurses."""
     write_dicom(path, GREY, PixelData=None)
@@ -308,7 +314,9 @@ BAD: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     "private-syntax.dcm": (_claiming(b"1.2.3.4.5"), r"syntax 1\.2\.3\.4\.5 is private or unknown; export it"),
     "film-syntax.dcm": (_claiming(b"1.2.840.10008.1.2.4.100"), "MPEG2"),
     "not-deflated.dcm": (_claiming(b"1.2.840.10008.1.2.1.99"), "the DICOM file is damaged"),
+    "strip.png": (_png(width=40000, height=16), "40000 x 16 pixels, which is too long"),
     "deflate-bomb.dcm": (_deflated_bomb, "inflates to more bytes than any radiograph"),
+    "bare-bomb.dcm": (_bare_bomb, "inflates to more bytes than any radiograph"),
     "not-compressed.dcm": (_claiming(b"1.2.840.10008.1.2.4.50"), "the DICOM file|the pixel data"),
     "empty-frame.dcm": (_encapsulated(JPEGBaseline8Bit, b"\0\0"), "the pixel data are damaged or cut short"),
     "jpeg-noise.dcm": (_encapsulated(JPEGBaseline8Bit, NOISE), "the pixel data are damaged or cut short"),

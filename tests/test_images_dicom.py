@@ -3,6 +3,7 @@
 
 import io
 import multiprocessing
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +16,8 @@ from images_support import COMPRESSED, GREY, GREY16, compress, write_dicom
 from monai.transforms import LoadImage
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from lungseg.errors import LungsegError
 from lungseg.images import RadiographReader, read_radiograph
@@ -243,8 +244,22 @@ def test_compressed_bits_at_the_upper_end_of_their_words(tmp_path, syntax):
     np.testing.assert_array_equal(read_radiograph(tmp_path / "a.dcm").pixels, TWELVE)
 
 
-def test_the_highest_bit_need_not_be_stated(tmp_path):
-    radiograph = _read(tmp_path / "a.dcm", TWELVE, BitsStored=12, HighBit=None)
+@pytest.mark.parametrize(
+    "stated", [{"BitsStored": 12, "HighBit": None}, {"BitsStored": None, "HighBit": 11}, {"BitsStored": None}], ids=str
+)
+def test_the_bits_in_use_need_not_be_stated(tmp_path, stated):
+    radiograph = _read(tmp_path / "a.dcm", TWELVE, **stated)
+    np.testing.assert_array_equal(radiograph.pixels, TWELVE)
+
+
+def test_what_is_no_sequence_is_none(tmp_path):
+    write_dicom(tmp_path / "a.dcm", TWELVE, BitsStored=12, HighBit=11)
+    dataset = pydicom.dcmread(tmp_path / "a.dcm")
+    for name in ("ViewCodeSequence", "VOILUTSequence"):
+        dataset.add_new(name, "LO", "of no kind")
+    dataset.save_as(tmp_path / "a.dcm")
+    radiograph = read_radiograph(tmp_path / "a.dcm")
+    assert radiograph.view is None
     np.testing.assert_array_equal(radiograph.pixels, TWELVE)
 
 
@@ -271,10 +286,10 @@ def _table(descriptor: list[int], data: bytes) -> Dataset:
     return item
 
 
-@pytest.mark.parametrize("count", [256, 4096])
-def test_a_table_that_does_not_fit_gives_way_to_the_window(tmp_path, count):
-    # One is made for other values; the other is cut short.
-    item = _table([count, 0, 12], np.arange(256, dtype="<u2").tobytes())
+@pytest.mark.parametrize("descriptor", [[256, 0, 12], [4096, 0, 12], [256, 0]], ids=str)
+def test_a_table_that_does_not_fit_gives_way_to_the_window(tmp_path, descriptor):
+    # One is made for other values, one is cut short, and one does not say how many bits its entries have.
+    item = _table(descriptor, np.arange(256, dtype="<u2").tobytes())
     window = {"WindowCenter": 2048.5, "WindowWidth": 4096, "BitsStored": 12, "HighBit": 11}
     radiograph = _read(tmp_path / "a.dcm", TWELVE, VOILUTSequence=[item], **window)
     np.testing.assert_allclose(radiograph.pixels, TWELVE, atol=1)
@@ -340,6 +355,7 @@ def test_spacing_and_its_kind(tmp_path, attributes, spacing, kind):
         ({"PixelData": None}, "holds no picture"),
         ({"Rows": None}, "holds no picture"),
         ({"NumberOfFrames": 2, "PixelData": GREY.tobytes() * 2}, "2 frames"),
+        ({"PixelData": GREY.tobytes() * 2}, "holds 2 frames; export one radiograph alone"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4"}, "is a segmentation, no radiograph"),
         ({"Rows": 65535, "Columns": 65535}, "too large"),
         ({"Rows": 4, "PixelData": GREY[:4].tobytes()}, "too small"),
@@ -388,6 +404,14 @@ def test_jpeg_of_twelve_bits(tmp_path, photometric):
     plain = _read(tmp_path / "a.dcm", TWELVE, **stated).pixels
     compress(tmp_path / "a.dcm", "JPEGExtendedProcess2_4")
     np.testing.assert_allclose(read_radiograph(tmp_path / "a.dcm").pixels, plain, atol=40)
+
+
+def test_compressed_frames_that_are_not_announced(tmp_path):
+    dataset = pydicom.dcmread(_jpeg_file(tmp_path / "a.dcm", lambda data: data))
+    dataset.PixelData = encapsulate([next(generate_frames(dataset.PixelData, number_of_frames=1))] * 2)
+    dataset.save_as(tmp_path / "a.dcm")
+    with pytest.raises(LungsegError, match="holds 2 frames; export one radiograph alone"):
+        read_radiograph(tmp_path / "a.dcm")
 
 
 def test_zeros_after_the_end_of_compressed_data_are_no_damage(tmp_path):
@@ -467,6 +491,16 @@ def test_threads_and_forked_processes_decode_apart(tmp_path):
         np.testing.assert_array_equal(pixels, GREY16)
 
 
+@pytest.mark.parametrize("stated", [None, 4, 400])
+def test_a_deflated_file_may_state_no_length_or_a_wrong_one(tmp_path, stated):
+    write_dicom(tmp_path / "a.dcm", GREY, syntax=DeflatedExplicitVRLittleEndian)
+    content = (tmp_path / "a.dcm").read_bytes()
+    # The element that tells the length of the meta information.
+    length = b"" if stated is None else content[132:140] + stated.to_bytes(4, "little")
+    (tmp_path / "a.dcm").write_bytes(content[:132] + length + content[144:])
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "a.dcm").pixels, GREY)
+
+
 def test_a_missing_decoder_is_told_with_its_remedy(tmp_path, monkeypatch):
     write_dicom(tmp_path / "a.dcm", GREY)
     compress(tmp_path / "a.dcm", "JPEGLosslessProcess14_1")
@@ -475,6 +509,9 @@ def test_a_missing_decoder_is_told_with_its_remedy(tmp_path, monkeypatch):
         raise RuntimeError("Unable to decompress because all plugins are missing dependencies:\n\tgdcm")
 
     monkeypatch.setattr("lungseg.images.decoding.decode_apart", missing)
+    with pytest.raises(LungsegError, match="is installed; export it uncompressed"):
+        read_radiograph(tmp_path / "a.dcm")
+    monkeypatch.setitem(sys.modules, "gdcm", None)
     with pytest.raises(LungsegError, match=r'is installed; try pip install "lungseg\[dicom\]"'):
         read_radiograph(tmp_path / "a.dcm")
 

@@ -21,6 +21,7 @@ from pydicom.uid import (
 
 from lungseg.errors import UsageError
 from lungseg.images import find_radiographs, matching_files
+from lungseg.outputs import KINDS
 
 
 def _touch(root: Path, *names: str) -> None:
@@ -35,12 +36,14 @@ def _stems(inputs, **options) -> list[str]:
 
 def test_folders_keep_their_structure_and_order(tmp_path):
     _touch(tmp_path, "b/2.png", "b/1.JPG", "a/x y/3.dcm", "z.tif", "1.2.840.7", "Readme.md", ".hidden.png")
-    _touch(tmp_path, "README", "a/notes.CSV", ".cache/4.png", "a/DICOMDIR")
+    _touch(tmp_path, "README", "a/notes.CSV", ".cache/4.png", "a/DICOMDIR", "x.tar.gz", "y.csv.gz")
+    _touch(tmp_path, "a/events.out.tfevents.1.host.2.0")
     found = find_radiographs([tmp_path])
     assert [str(stem) for _, stem in found.radiographs] == ["1.2.840.7", "z", "a/x y/3", "b/1", "b/2"]
     assert [path.name for path, _ in found.radiographs] == ["1.2.840.7", "z.tif", "3.dcm", "1.JPG", "2.png"]
     skipped = {path.name for path in found.skipped}
-    assert skipped == {"Readme.md", ".hidden.png", "README", "notes.CSV", ".cache", "DICOMDIR"}
+    passed_over = {"Readme.md", ".hidden.png", "README", "notes.CSV", ".cache", "DICOMDIR", "x.tar.gz", "y.csv.gz"}
+    assert skipped == passed_over | {"events.out.tfevents.1.host.2.0"}
 
 
 def _write_object(path: Path, kind: str) -> None:
@@ -147,7 +150,26 @@ def test_results_of_other_runs_are_passed_over_unless_they_are_named(tmp_path):
     found = find_radiographs([tmp_path])
     assert [str(stem) for _, stem in found.radiographs] == ["a", "b/d"]
     assert found.skipped == [tmp_path / "b" / "e.jsonl", tmp_path / "b" / "old"]
-    assert _stems([tmp_path / "b" / "old"]) == ["masks/c"]
+    assert _stems([tmp_path / "b" / "old" / "masks"]) == ["c"]
+
+
+def test_of_results_that_are_given_themselves_each_kind_is_passed_over(tmp_path):
+    _touch(tmp_path, "done.jsonl", "a.png", "sub/masks/b.png", *(f"{kind}/a.png" for kind in KINDS))
+    found = find_radiographs([tmp_path])
+    assert [str(stem) for _, stem in found.radiographs] == ["a", "sub/masks/b"]
+    assert {path.name for path in found.skipped} == {"done.jsonl", *KINDS}
+    (tmp_path / "a.png").unlink()
+    (tmp_path / "sub" / "masks" / "b.png").unlink()
+    with pytest.raises(UsageError, match="the folder holds no picture"):
+        find_radiographs([tmp_path])
+
+
+def test_trainings_and_evaluations_are_passed_over(tmp_path):
+    _touch(tmp_path, "a.png", "run/run.json", "run/history.json", "run/curves.png")
+    _touch(tmp_path, "tested/summary.json", "tested/cases.csv", "tested/pictures/a.png", "mine/run.json", "mine/b.png")
+    found = find_radiographs([tmp_path])
+    assert [str(stem) for _, stem in found.radiographs] == ["a", "mine/b"]
+    assert found.skipped == [tmp_path / "mine" / "run.json", tmp_path / "run", tmp_path / "tested"]
 
 
 def test_nothing_to_do_is_wrong_use(tmp_path):

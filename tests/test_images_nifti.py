@@ -13,6 +13,7 @@ from monai.transforms import EnsureChannelFirst, LoadImage, SaveImage
 from PIL import Image
 
 from lungseg.images import RadiographReader, read_radiograph
+from lungseg.images.nifti_writer import encode_nifti
 
 
 def _read(path, affine, unit="mm", array=GREY.T):
@@ -55,6 +56,16 @@ def test_spacing_without_a_unit_or_an_orientation_is_not_believed(tmp_path):
     image.header.set_xyzt_units("mm")
     nibabel.save(image, tmp_path / "a.nii")
     assert read_radiograph(tmp_path / "a.nii").spacing == (0.2, 0.2)
+
+
+def test_an_unknown_unit_is_none(tmp_path):
+    image = nibabel.Nifti1Image(GREY.T, np.diag([-0.1, -0.2, 1, 1]))
+    image.header["xyzt_units"] = 5
+    nibabel.save(image, tmp_path / "a.nii")
+    assert read_radiograph(tmp_path / "a.nii").spacing == (0.2, 0.1)
+    labels = (GREY > 100).astype(np.uint8)
+    (tmp_path / "labels.nii.gz").write_bytes(encode_nifti(labels, tmp_path / "a.nii", (0.2, 0.1), "unknown"))
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "labels.nii.gz").pixels, labels)
 
 
 def test_spacing_goes_with_its_axis(tmp_path):

@@ -68,8 +68,9 @@ def test_a_full_disk_is_told_in_words(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(LungsegError, match="cannot be written"):
-        write_png(tmp_path / "out" / "a.png", GREY)
+    for path in (tmp_path / "out" / "a.png", tmp_path / "out" / "b" / "a.png"):
+        with pytest.raises(LungsegError, match=r"cannot be written to, for a file has its name .*; rename that file"):
+            write_png(path, GREY)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (400, 300), (300, 400)])

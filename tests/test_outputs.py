@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 from lungseg.data import phantom
 from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
+from lungseg.images.nifti_writer import encode_nifti
 from lungseg.locate import config_file
 from lungseg.outputs import DEFAULT_KINDS, KINDS, Outputs
 from lungseg.predictor import Predictor
@@ -148,6 +150,19 @@ def test_the_labels_of_a_nifti_file_lie_as_its_picture(command, run_folder, tmp_
     np.testing.assert_array_equal(read_radiograph(tmp_path / "out" / "nifti" / "a.nii.gz").pixels, labels)
 
 
+@pytest.mark.parametrize("shape", [(70, 48), (70, 48, 1), (70, 48, 1, 1), (70, 48, 1, 1, 3)], ids=str)
+def test_the_labels_of_a_nifti_file_have_its_dimensions(tmp_path, shape):
+    stored = np.zeros(shape, np.uint8)
+    stored[3:9, 5:7] = 200
+    nibabel.save(nibabel.Nifti1Image(stored, np.diag([-0.1, -0.2, 1, 1])), tmp_path / "a.nii")
+    labels = (read_radiograph(tmp_path / "a.nii").pixels > 100).astype(np.uint8)
+    image = nibabel.Nifti1Image.from_bytes(gzip.decompress(encode_nifti(labels, tmp_path / "a.nii", None, "unknown")))
+    assert image.shape == (shape if shape[-1] != 3 else shape[:3])
+    assert set(zip(*np.nonzero(image.get_fdata().reshape(70, 48)), strict=True)) == {
+        (x, y) for x in range(3, 9) for y in (5, 6)
+    }
+
+
 def test_the_labels_of_a_picture_are_read_back_as_they_were(command, run_folder, picture, tmp_path):
     command("predict", picture, "-o", tmp_path, "--weights", run_folder, "--save", "nifti")
     read = read_radiograph(tmp_path / "nifti" / "phantom_0001.nii.gz")
@@ -226,6 +241,8 @@ def test_all_files_of_an_input_are_written_or_none(run_folder, picture, tmp_path
     prediction = Predictor(run_folder, device="cpu", keep_probabilities=True).predict(picture)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / blocked).write_text("a file where a folder should be")
-    with pytest.raises(LungsegError, match="cannot be written"):
-        outputs.write(prediction, picture, Path("a"))
+    contents, _ = outputs.encode(prediction, picture)
+    for call in (outputs.write, outputs.make_room):
+        with pytest.raises(LungsegError, match="cannot be written"):
+            call(Path("a"), contents)
     assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == [blocked]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -17,8 +18,9 @@ import pytest
 from PIL import Image
 
 from lungseg.data import phantom
+from lungseg.files import writing_failed
 from lungseg.ledger import Ledger, content_hash, sources
-from lungseg.outputs import Outputs
+from lungseg.outputs import DEFAULT_KINDS, Outputs
 from lungseg.parallel import work_in_order
 from lungseg.predictor import Predictor
 from lungseg.report.rows import Row
@@ -43,9 +45,9 @@ def segment(command, run_folder, source, tmp_path, monkeypatch):
     """Segment the four: `segment(*options)` returns the names of those that were written."""
     write, written = Outputs.write, []
 
-    def noted(self, prediction, path, stem):
-        written.append(path.name)
-        return write(self, prediction, path, stem)
+    def noted(self, stem, contents):
+        written.append(f"{stem}.png")
+        write(self, stem, contents)
 
     monkeypatch.setattr(Outputs, "write", noted)
 
@@ -237,6 +239,53 @@ def test_a_file_whose_results_cannot_be_written_has_none(command, run_folder, so
     assert results(tmp_path / "out") == set()
 
 
+def test_results_that_still_hold_survive_a_run_that_adds_nothing(command, run_folder, source, tmp_path):
+    long = source / f"{'9' * 250}.png"
+    (source / NAMES[1]).rename(long)
+    out = tmp_path / "out"
+    call = ("predict", source / NAMES[0], long, "-o", out, "--weights", run_folder)
+    assert command(*call).status == 0
+    before, lines = results(out), (out / "done.jsonl").read_bytes()
+    no_others = [f"--no-{kind}" for kind in DEFAULT_KINDS]
+    # No DICOM SEG can be made of either.
+    done = command(*call, "--save", "dicom-seg", *no_others)
+    assert (done.status, len(done.failures)) == (1, 2)
+    assert (results(out), (out / "done.jsonl").read_bytes()) == (before, lines)
+    # The ending of the NIfTI file is too long for one of them.
+    done = command(*call, "--save", "nifti")
+    (failure,) = done.failures
+    assert f"{long}: {out / 'nifti'}: " in failure
+    assert results(out) == before | {f"nifti/{Path(NAMES[0]).stem}.nii.gz"}
+    done = command(*call)
+    assert done.status == 0
+    assert "options: 1;" in done.out
+
+
+def test_a_disk_that_is_full_before_anything_is_written_anew_costs_no_results(
+    command, run_folder, source, tmp_path, monkeypatch
+):
+    call = ("predict", source / NAMES[0], "-o", tmp_path / "out", "--weights", run_folder)
+    assert command(*call).status == 0
+    before = results(tmp_path / "out")
+
+    def full(self, *_, **__):
+        raise writing_failed(OSError(errno.ENOSPC, "No space left"), self.path) from OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr(Ledger, "_append", full)
+    assert command(*call, "--overwrite").status == 1
+    monkeypatch.undo()
+    assert results(tmp_path / "out") == before
+    assert "options: 1;" in command(*call).out
+
+
+def test_a_folder_in_the_place_of_a_result_is_told(command, run_folder, source, tmp_path):
+    (tmp_path / "out" / "labels" / NAMES[0]).mkdir(parents=True)
+    done = command("predict", source / NAMES[0], "-o", tmp_path / "out", "--weights", run_folder)
+    (failure,) = done.failures
+    assert f"the file {NAMES[0]} cannot be written, for a folder has its name; rename the input" in failure
+    assert results(tmp_path / "out") == set()
+
+
 def test_results_that_cannot_be_removed_stop_one_file_only(command, run_folder, source, tmp_path):
     call = ("predict", source, "-o", tmp_path / "out", "--weights", run_folder)
     assert command(*call).status == 0
@@ -299,6 +348,35 @@ def test_a_ledger_that_was_cut_off_is_read_as_far_as_it_goes(segment, tmp_path):
     assert segment() == []
     ledger.unlink()
     assert segment() == NAMES
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"time": None},
+        {"time": "1"},
+        {"name": ["a"]},
+        {"content": 5},
+        {"settings": {}},
+        {"source": 7},
+        {"kinds": [["masks"]]},
+        {"kinds": "masks"},
+        {"row": ["a.png", "ok"]},
+        {"row": {"file": None, "status": "ok"}},
+        {"row": {"file": "a.png", "status": "ok", "lungs_px": "many"}},
+    ],
+    ids=str,
+)
+def test_a_line_of_a_ledger_whose_values_are_of_other_types_counts_for_nothing(tmp_path, damage):
+    row = Row(file="a.png", status="ok", lungs_px=3, lungs_mm2=1.0, quality=0.9)
+    Ledger(tmp_path, {}).add(Path("a"), "content", row, ["masks"])
+    line = json.loads((tmp_path / "done.jsonl").read_text())
+    with (tmp_path / "done.jsonl").open("a") as file:
+        file.write(json.dumps(line | {"name": "b"} | damage) + "\n[]\nnull\n7\n")
+    ledger = Ledger(tmp_path, {})
+    assert ledger.find(Path("a"), "content") == row
+    assert ledger.find(Path("b"), "content") is None
+    assert list(sources(tmp_path)) == ["a"]
 
 
 def test_results_that_were_begun_anew_do_not_count_as_the_old_ones(tmp_path):

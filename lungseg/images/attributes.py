@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers among a DICOM file's attributes, some of which are written by hand."""
+"""A DICOM file's attributes, some of which are written by hand."""
 
 from __future__ import annotations
 
 from pydicom import Dataset
+from pydicom.sequence import Sequence
 
 
 def numbers(dataset: Dataset, name: str) -> list[float]:
@@ -21,3 +22,9 @@ def numbers(dataset: Dataset, name: str) -> list[float]:
 def first_number(dataset: Dataset, name: str) -> float | None:
     """Return the first value of an attribute, or None where there is none."""
     return next(iter(numbers(dataset, name)), None)
+
+
+def first_item(dataset: Dataset, name: str) -> Dataset | None:
+    """Return the first item of a sequence, or None where it is missing, empty or no sequence."""
+    items = dataset.get(name)
+    return items[0] if isinstance(items, Sequence) and items else None

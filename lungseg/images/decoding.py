@@ -8,7 +8,9 @@ of its own.
 
 from __future__ import annotations
 
+import math
 import struct
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,8 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
     """Return the pixels as they are stored: (H, W), or (H, W, 3) with YBR turned into RGB.
 
     Raises:
-        LungsegError: the data are damaged or of another size than the header states, or no decoder is installed.
+        LungsegError: the data are damaged, of another size than the header states or of several frames, or no decoder
+            is installed.
         Exception: whatever else a decoder raises on damaged data.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
@@ -57,19 +60,31 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
         what = f"its transfer syntax {syntax} is private or unknown"
         raise LungsegError(what, path, "export it with a standard transfer syntax")
     if not syntax.is_encapsulated or syntax == RLELossless:
-        return np.squeeze(_justified(dataset))
+        return _single(_justified(dataset), dataset, path)
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
         _check_frame(dataset, path)
     try:
-        pixels = np.squeeze(_justified(dataset) if _choose_safe_decoder(dataset, syntax) else decode_apart(path))
+        pixels = _justified(dataset) if _choose_safe_decoder(dataset, syntax) else decode_apart(path)
     except (CrashError, RuntimeError) as error:
         if any(words in str(error) for words in _NO_DECODER):
             what = f"no decoder for its pixel data ({syntax.name}) is installed"
-            raise LungsegError(what, path, 'try pip install "lungseg[dicom]", or export it uncompressed') from error
+            raise LungsegError(what, path, _other_ways()) from error
         raise LungsegError(f"the pixel data ({syntax.name}) are damaged", path, _DAMAGED) from error
+    pixels = _single(pixels, dataset, path)
     if syntax == JPEGBaseline8Bit and is_filled_up(pixels):
         raise LungsegError("the pixel data are damaged or cut short", path, _DAMAGED)
     return pixels
+
+
+def _other_ways() -> str:
+    """Return what helps where no decoder is installed."""
+    export = "export it uncompressed"
+    return export if find_spec("gdcm") else f'try pip install "lungseg[dicom]", or {export}'
+
+
+def several_frames(count: int, path: Path) -> LungsegError:
+    """Say that a file holds more than one radiograph."""
+    return LungsegError(f"the DICOM file holds {count} frames", path, "export one radiograph alone")
 
 
 def decode_here(dataset: Dataset, path: str) -> np.ndarray:
@@ -81,6 +96,14 @@ def decode_here(dataset: Dataset, path: str) -> np.ndarray:
     if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsAllocated > 8:
         return _extended_jpeg(dataset, path)
     return _justified(dataset)
+
+
+def _single(pixels: np.ndarray, dataset: Dataset, path: Path) -> np.ndarray:
+    """Return the only frame; there may be more pixel data than the header announces."""
+    shape = (dataset.Rows, dataset.Columns) + (() if dataset.SamplesPerPixel == 1 else (dataset.SamplesPerPixel,))
+    if pixels.size > math.prod(shape):
+        raise several_frames(pixels.size // math.prod(shape), path)
+    return pixels.reshape(shape)
 
 
 def _extended_jpeg(dataset: Dataset, path: str) -> np.ndarray:

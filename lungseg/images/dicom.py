@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom import Dataset
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import read_dataset, read_preamble
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -21,7 +21,7 @@ from pydicom.uid import (
 from lungseg.errors import LungsegError
 from lungseg.images.attributes import numbers
 from lungseg.images.colour import luma
-from lungseg.images.decoding import decode
+from lungseg.images.decoding import decode, several_frames
 from lungseg.images.grayscale import display_values
 from lungseg.images.limits import MAX_BYTES, TOO_LARGE, check_size, plausible_spacing
 from lungseg.images.radiograph import Radiograph, SpacingKind
@@ -56,7 +56,7 @@ def read_dicom(path: Path) -> Radiograph:
 
 
 def open_dicom(path: Path, stop_before_pixels: bool = False) -> Dataset:
-    """Read a file into a dataset whose `file_meta` states a transfer syntax, even where the file does not."""
+    """Read a file into a dataset that states its transfer syntax and bits in use, even where the file does not."""
     _refuse_inflated(path)
     dataset = pydicom.dcmread(path, force=True, stop_before_pixels=stop_before_pixels)
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -66,18 +66,20 @@ def open_dicom(path: Path, stop_before_pixels: bool = False) -> Dataset:
         )
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    if dataset.get("BitsStored") is None and dataset.get("BitsAllocated") is not None:
+        highest = dataset.get("HighBit")
+        dataset.BitsStored = dataset.BitsAllocated if highest is None else highest + 1
     return dataset
 
 
 def _refuse_inflated(path: Path) -> None:
     """pydicom inflates a deflated file whole, however large it becomes."""
     with open(path, "rb") as file:
-        if file.read(132)[128:] != b"DICM":
-            return
-        meta = read_file_meta_info(path)
+        read_preamble(file, force=True)
+        # To where pydicom finds the end of the group: its stated length may be missing or wrong.
+        meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
         if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             return
-        file.seek(144 + meta.FileMetaInformationGroupLength)
         inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
         data = file.read()
         while data and total <= MAX_BYTES:
@@ -116,7 +118,7 @@ def _refuse_by_header(dataset: Dataset, path: Path) -> None:
         raise LungsegError("the DICOM file is a segmentation, no radiograph", path, "give the image object itself")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1:
-        raise LungsegError(f"the DICOM file holds {frames} frames", path, "export one radiograph alone")
+        raise several_frames(frames, path)
     check_size(dataset.Columns, dataset.Rows, path)
 
 

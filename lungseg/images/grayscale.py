@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.images.attributes import first_number, numbers
+from lungseg.images.attributes import first_item, first_number, numbers
 
 # A table or a window that leaves less of the picture than this between black and white was not made for it.
 _MIN_SHOWN = 0.4
@@ -123,27 +123,28 @@ def _share(picture: np.ndarray, first: float, last: float) -> float:
 def _first_table(dataset: Dataset, sequence: str, signed: bool) -> tuple[np.ndarray, int, int] | None:
     """Return the first table of a sequence: its entries, the value of the first one, bits per entry.
 
-    None where it has fewer entries than it announces.
+    None where its description is incomplete, or it has fewer entries than it announces.
 
     Args:
         signed: whether what is looked up may be negative, so that the value of the first entry may be, too.
     """
-    items = dataset.get(sequence)
-    if not items or items[0].get("LUTDescriptor") is None or items[0].get("LUTData") is None:
+    item = first_item(dataset, sequence)
+    descriptor = [] if item is None else numbers(item, "LUTDescriptor")
+    if len(descriptor) != 3:
         return None
-    count, first, bits = (int(number) for number in items[0].LUTDescriptor)
+    count, first, bits = map(int, descriptor)
     # None of 65536 can be told in the 16 bits of the descriptor.
     count = count or 2**16
     if signed and first >= 2**15:
         first -= 2**16
-    data = items[0].LUTData
+    data = item.get("LUTData")
     if isinstance(data, bytes):
         order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
         # Eight-bit entries may be packed two to a word.
         packed = len(data) < 2 * count and bits <= 8
         entries = np.frombuffer(data[: len(data) // 2 * 2], "u1" if packed else f"{order}u2")
     else:
-        entries = np.asarray(data, dtype=np.int64)
+        entries = np.asarray(numbers(item, "LUTData"), dtype=np.int64)
     return (entries[:count], first, bits) if len(entries) >= count else None
 
 

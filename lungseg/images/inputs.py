@@ -20,11 +20,14 @@ from lungseg.images.formats import ENDINGS, split_ending
 _PICTURES = (*ENDINGS, ".bmp", ".gif")
 _NO_PICTURES = re.compile(
     r"\.(bib|cfg|csv|db|docx?|html?|ini|ipynb|jsonl?|log|md|odt|onnx|pdf|pth?|py|rst|sh|tar|tgz|toml|tsv|txt"
-    r"|xlsx?|xml|ya?ml|zip)$|^(\.|(dicomdir|license|makefile|readme)$)",
+    r"|xlsx?|xml|ya?ml|zip)(\.(bz2|gz|xz|zst))?$|^(\.|(dicomdir|license|makefile|readme)$|events\.out\.tfevents\.)",
     re.IGNORECASE,
 )
-# It lies in the output folders of `lungseg predict`, whose masks and overlays are no radiographs.
+# It lies in the output folders of `lungseg predict`, beside these folders, whose masks and overlays are no radiographs.
 _LEDGER = "done.jsonl"
+_RESULTS = ("masks", "labels", "overlays", "thumbnails", "probabilities", "nifti", "dicom-seg")
+# What tells the other folders that lungseg writes pictures to: those of a training, and of an evaluation.
+_WRITTEN = ({_LEDGER}, {"run.json", "history.json"}, {"summary.json", "cases.csv"})
 
 
 class Inputs(NamedTuple):
@@ -34,8 +37,8 @@ class Inputs(NamedTuple):
         radiographs: (path, stem) of each file: `stem` is the relative path, without an ending, that its results
             are written to; no two are alike, not even where upper and lower case are the same. Append an
             ending to it (``f"{stem}.png"``), for what follows a dot in it belongs to the name.
-        skipped: what was passed over in the folders: hidden files, known non-pictures, links to folders, and the output
-            folders of earlier runs.
+        skipped: what was passed over in the folders: hidden files, known non-pictures, links to folders, and what
+            earlier runs wrote: their folders or, of a folder of results that was given itself, those of each kind.
         companions: likewise, DICOM objects that are no radiographs (:mod:`lungseg.images.companions`).
     """
 
@@ -70,7 +73,8 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
     companions: list[Path] = []
     for name in inputs:
         path = Path(name)
-        if not path.is_dir():
+        # pathlib raises an error of its own for a name that is too long.
+        if not os.path.isdir(path):
             absolute = os.path.abspath(path)
             found.setdefault(absolute, _Found(path, Path(path.name), os.path.dirname(absolute), named=True))
             continue
@@ -116,13 +120,15 @@ def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> It
 
     excluded = None if exclude is None else os.path.realpath(exclude)
     for folder, folders, files in os.walk(root, onerror=refuse):
-        if _LEDGER in files and Path(folder) != root:
+        at_root = Path(folder) == root
+        if not at_root and any(names.issubset(files) for names in _WRITTEN):
             skipped.append(Path(folder))
             folders.clear()
             continue
+        results = _RESULTS if at_root and _LEDGER in files else ()
         for name in sorted(folders):
             path = Path(folder, name)
-            if name.startswith(".") or path.is_symlink():
+            if name.startswith(".") or path.is_symlink() or name in results:
                 skipped.append(path)
                 folders.remove(name)
             elif os.path.realpath(path) == excluded:

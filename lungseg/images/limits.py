@@ -9,6 +9,8 @@ from os import PathLike
 from lungseg.errors import LungsegError
 
 MIN_SIDE = 16
+# MONAI crops by numbers of 16 bits.
+MAX_SIDE = 32767
 # The largest film (35 x 43 cm) digitised at 50 micrometres has 61 million pixels.
 MAX_PIXELS = 80_000_000
 # Uncompressed, with 64 bits for each grey value, such a film has 0.6 GB.
@@ -31,6 +33,12 @@ def check_size(width: int, height: int, path: str | PathLike) -> None:
             f"the picture claims {width} x {height} pixels, which is too large for a radiograph",
             path,
             TOO_LARGE,
+        )
+    if max(width, height) > MAX_SIDE:
+        raise LungsegError(
+            f"the picture has {width} x {height} pixels, which is too long for a radiograph",
+            path,
+            f"give one with at most {MAX_SIDE} pixels on each side",
         )
 
 

@@ -28,7 +28,9 @@ from lungseg.images.radiograph import Radiograph, View
 
 _DAMAGED = "copy or export it again"
 _ALONE = "save the radiograph alone in a file"
-_MILLIMETRES = {"mm": 1.0, "meter": 1000.0, "micron": 0.001, "unknown": 1.0}
+# By the code of the unit, which fills the lower bits of its field; any other code tells nothing.
+_MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}
+_UNIT_BITS = 0b111
 # Extensions of the header may come before the picture; they are small.
 _MAX_OFFSET = 2**20
 # By the direction in which the picture has no extent: left to right, back to front, feet to head.
@@ -64,11 +66,13 @@ def lay_as_stored(picture: np.ndarray, path: Path) -> tuple[np.ndarray, Nifti1He
     """Undo on `picture`, (H, W), how `read_nifti` turned the one in the file `path`.
 
     Returns:
-        The picture as a volume with one slice, in the file's axes, and the file's header.
+        The picture in the file's axes, but for one of colours, and the file's header.
     """
     pixels, header = _load(path)
     (x, y), flips, _ = _layout(pixels.shape[:3], header)
-    return np.moveaxis(np.flip(picture, flips)[:, :, None], (0, 1, 2), (y, x, 3 - x - y)), header
+    stored = np.moveaxis(np.flip(picture, flips)[:, :, None], (0, 1, 2), (y, x, 3 - x - y))
+    shape = header.get_data_shape()
+    return stored.reshape(shape if math.prod(shape) == stored.size else stored.shape), header
 
 
 def _load(path: Path) -> tuple[np.ndarray, Nifti1Header]:
@@ -139,8 +143,8 @@ def _layout(shape: tuple[int, ...], header: Nifti1Header) -> tuple[tuple[int, in
 
 def _spacing(header: Nifti1Header, axes: tuple[int, int]) -> tuple[float, float] | None:
     column, row = voxel_sizes(header.get_best_affine())[list(axes)]
-    unit = header.get_xyzt_units()[0]
-    if np.allclose((row, column), 1) or (unit == "unknown" and not _orientation_is_stated(header)):
+    unit = _MILLIMETRES.get(int(header["xyzt_units"]) & _UNIT_BITS)
+    if np.allclose((row, column), 1) or (unit is None and not _orientation_is_stated(header)):
         return None
     # In the affine's own precision, 0.14 is 0.14000000059604645.
-    return plausible_spacing(float(f"{mm * _MILLIMETRES[unit]:.6g}") for mm in (row, column))
+    return plausible_spacing(float(f"{mm * (unit or 1.0):.6g}") for mm in (row, column))

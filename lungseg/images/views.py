@@ -7,6 +7,7 @@ import re
 
 from pydicom import Dataset
 
+from lungseg.images.attributes import first_item
 from lungseg.images.radiograph import View
 
 # A decubitus film (LLD, RLD) is a frontal view of a patient who lies on one side.
@@ -24,11 +25,11 @@ _CODES: dict[str, View] = {
 
 def view_of(dataset: Dataset) -> View | None:
     """Return the view that the file states, or None: ViewPosition, ViewCodeSequence, then PatientOrientation."""
-    codes = dataset.get("ViewCodeSequence") or [Dataset()]
+    code = first_item(dataset, "ViewCodeSequence") or Dataset()
     return (
         _by_words(dataset.get("ViewPosition"))
-        or _CODES.get(str(codes[0].get("CodeValue", "")).strip())
-        or _by_words(codes[0].get("CodeMeaning"))
+        or _CODES.get(str(code.get("CodeValue", "")).strip())
+        or _by_words(code.get("CodeMeaning"))
         or _by_direction(dataset.get("PatientOrientation"))
     )
 
