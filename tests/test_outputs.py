@@ -18,6 +18,7 @@ from PIL import Image
 from lungseg.data import phantom
 from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
+from lungseg.images.inputs import RESULT_FOLDERS
 from lungseg.images.nifti_writer import encode_nifti
 from lungseg.locate import config_file
 from lungseg.outputs import DEFAULT_KINDS, KINDS, Outputs
@@ -246,3 +247,7 @@ def test_all_files_of_an_input_are_written_or_none(run_folder, picture, tmp_path
         with pytest.raises(LungsegError, match="cannot be written"):
             call(Path("a"), contents)
     assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == [blocked]
+
+
+def test_folders_of_every_kind_are_known_as_results():
+    assert set(RESULT_FOLDERS) == set(KINDS)

@@ -23,9 +23,9 @@ _NO_PICTURES = re.compile(
     r"|xlsx?|xml|ya?ml|zip)(\.(bz2|gz|xz|zst))?$|^(\.|(dicomdir|license|makefile|readme)$|events\.out\.tfevents\.)",
     re.IGNORECASE,
 )
-# It lies in the output folders of `lungseg predict`, beside these folders, whose masks and overlays are no radiographs.
+# It lies in the output folders of `lungseg predict`, beside one folder of each kind, which holds no radiographs.
 _LEDGER = "done.jsonl"
-_RESULTS = ("masks", "labels", "overlays", "thumbnails", "probabilities", "nifti", "dicom-seg")
+RESULT_FOLDERS = ("masks", "labels", "overlays", "thumbnails", "probabilities", "nifti", "dicom-seg")
 # What tells the other folders that lungseg writes pictures to: those of a training, and of an evaluation.
 _WRITTEN = ({_LEDGER}, {"run.json", "history.json"}, {"summary.json", "cases.csv"})
 
@@ -125,7 +125,7 @@ def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> It
             skipped.append(Path(folder))
             folders.clear()
             continue
-        results = _RESULTS if at_root and _LEDGER in files else ()
+        results = RESULT_FOLDERS if at_root and _LEDGER in files else ()
         for name in sorted(folders):
             path = Path(folder, name)
             if name.startswith(".") or path.is_symlink() or name in results:
