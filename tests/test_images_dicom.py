@@ -408,7 +408,7 @@ def test_jpeg_of_twelve_bits(tmp_path, photometric):
 @pytest.mark.skipif(int(pydicom.__version__.split(".")[0]) < 3, reason="pydicom 2 takes the first frame alone")
 def test_frames_that_are_not_announced(tmp_path):
     write_dicom(tmp_path / "b.dcm", GREY, PixelData=GREY.tobytes() * 2)
-    with pytest.raises(LungsegError, match="b.dcm: .*holds 2 frames; export one radiograph alone"):
+    with pytest.raises(LungsegError, match=r"b\.dcm: .*holds 2 frames; export one radiograph alone"):
         read_radiograph(tmp_path / "b.dcm")
     frames: list[bytes] = []
     dataset = pydicom.dcmread(_jpeg_file(tmp_path / "a.dcm", lambda data: frames.append(data) or data))
