@@ -14,6 +14,7 @@ from lungseg.data import datalist
 from lungseg.data.splits import RUN_SPLITS, SECTIONS, TRAINED_BEFORE, read_split, training_cases, write_split
 from lungseg.errors import LungsegError
 from lungseg.wording import some
+from lungseg.workflow import is_computed
 
 _SHOWN = 3
 
@@ -21,7 +22,7 @@ _SHOWN = 3
 def keep_lists(config: dict, say: Callable[[str], None]) -> None:
     """Leave the cases of the run that the first weights come from in its lists: none that it saw becomes unseen."""
     init, source = config["init"], config["data_source"]
-    if not _is_file(init) or source["splits_file"] is not None or source["run_splits"] is not None:
+    if init is None or is_computed(init) or source["splits_file"] is not None or source["run_splits"] is not None:
         return
     lists = Path(init).parent / RUN_SPLITS
     if lists.is_file():
@@ -29,9 +30,9 @@ def keep_lists(config: dict, say: Callable[[str], None]) -> None:
         say(f"Cases of {lists.parent} stay in its lists.")
 
 
-def seen_by(init: object) -> list[str]:
+def seen_by(init: str | None) -> list[str]:
     """Return the names of the cases that the first weights were trained on."""
-    return sorted(training_cases(init)) if _is_file(init) else []
+    return [] if init is None else sorted(training_cases(init))
 
 
 def with_lists(config: dict, lists: Path, say: Callable[[str], None]) -> dict:
@@ -68,10 +69,6 @@ def write_lists(path: Path, data: dict[str, list[dict]], source: dict, before: l
     lists["left_out"] = everything.difference(*lists.values())
     lists[TRAINED_BEFORE] = before
     write_split(path, {name: sorted(members) for name, members in lists.items()}, source["seed"])
-
-
-def _is_file(init: object) -> bool:
-    return isinstance(init, str) and not init.startswith(("$", "@"))
 
 
 def _names(cases: list[dict]) -> set[str]:

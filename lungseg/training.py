@@ -25,7 +25,7 @@ from lungseg.locate import bundle_root, config_file, weights_file
 from lungseg.report.curves import learning_curves
 from lungseg.run_lists import keep_lists, refuse_missing, seen_by, with_lists, write_lists
 from lungseg.weights import load_weights
-from lungseg.workflow import errors_in_words, left_out, read_config, start
+from lungseg.workflow import errors_in_words, is_computed, left_out, read_config, start
 
 _PACKAGES = ("lungseg", "monai", "torch", "pytorch-ignite", "numpy")
 _PATHS = ("images", "masks", "splits_file", "run_splits")
@@ -156,7 +156,7 @@ def _make_absolute(config: dict) -> None:
     if str(source["patients"]).lower().endswith(".csv"):  # else it is a regular expression
         paths.append((source, "patients"))
     for owner, key in paths:
-        if owner[key] is not None and not owner[key].startswith(("$", "@")):
+        if owner[key] is not None and not is_computed(owner[key]):
             owner[key] = str(Path(owner[key]).absolute())
 
 

@@ -52,9 +52,14 @@ def read_config(files: Sequence[Path], overrides: dict) -> dict:
 
 def _of_one_kind(old, new) -> bool:
     """Whether a value can take the place of another; expressions, references and null can be anything."""
-    if any(item is None or (isinstance(item, str) and item.startswith(("$", "@"))) for item in (old, new)):
+    if any(item is None or is_computed(item) for item in (old, new)):
         return True
     return _kind(old) == _kind(new)
+
+
+def is_computed(item: object) -> bool:
+    """Whether a config's item is an expression or a reference, whose value the config does not state."""
+    return isinstance(item, str) and item.startswith(("$", "@"))
 
 
 def _kind(value) -> str:

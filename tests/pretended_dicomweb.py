@@ -15,6 +15,15 @@ _TAGS = ("0020000D", "0020000E", "00080018")
 
 
 @contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Let a handler answer on loopback, and give its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@contextmanager
 def pretended_dicomweb(file: Path) -> Iterator[str]:
     """Serve a file as the one instance, and yield the service's URL."""
     listed = json.dumps([{tag: {"vr": "UI", "Value": [uid]} for tag, uid in zip(_TAGS, _UIDS, strict=True)}]).encode()
@@ -37,7 +46,5 @@ def pretended_dicomweb(file: Path) -> Iterator[str]:
         def log_message(self, *_) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(Service) as url:
+        yield url

@@ -8,14 +8,14 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from base64 import b64encode
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
 import pytest
 from label_support import free_port, require_environment
+from pretended_dicomweb import serving
 
 from lungseg.data import phantom
 from lungseg.errors import LungsegError
@@ -107,10 +107,8 @@ def service():
         def log_message(self, *_) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/web/"
-        server.shutdown()
+    with serving(Service) as url:
+        yield f"{url}/web/"
 
 
 def test_a_service_is_asked_as_the_server_will_ask_it(looked_at, service, tmp_path, monkeypatch):
