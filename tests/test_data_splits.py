@@ -114,9 +114,10 @@ def test_patients_that_cannot_be_told(tmp_path):
         split([*NAMES, "stranger"], patients=PATIENT)
     with pytest.raises(UsageError, match="no regular expression"):
         split(NAMES, patients="(")
-    (tmp_path / "p.csv").write_text("image,who\na,b\n")
-    with pytest.raises(LungsegError, match=r"p\.csv: .*columns file and patient"):
-        split(NAMES, patients=tmp_path / "p.csv")
+    for content in ("image,who\na,b\n", "file,patient\n,b\n"):
+        (tmp_path / "p.csv").write_text(content)
+        with pytest.raises(LungsegError, match=r"p\.csv: .*columns file and patient"):
+            split(NAMES, patients=tmp_path / "p.csv")
 
 
 def test_a_new_image_of_a_known_patient_follows_the_frozen_list():

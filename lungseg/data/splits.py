@@ -264,7 +264,7 @@ class _PatientTable:
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
                 rows = [(_without_ending(row["file"]), row["patient"]) for row in csv.DictReader(file)]
-        except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             what = "this is not a readable CSV file with the columns file and patient"
             raise LungsegError(what, path, "correct it") from error
         for file, patient in rows:
