@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.train_further`: go on from `train_shipped`'s joint weights, for long, on a GPU, four times.
+
+`pack` prepares the pictures as `train.json` does and keeps them as 8-bit arrays, for a machine that has no data;
+a letter is one of `RUNS`; `mean` averages their weights and those they began with, and puts the mean into the bundle.
+The mean of weights that went on from one start, each in its own way, does what the mean of their predictions would,
+in the time of one (model soups: Wortsman et al., 2022).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.command import add_trial, data_folder, parser, run
+from benchmarks.wrong_references import TRAIN
+from lungseg.files import atomic_path
+from lungseg.locate import bundle_root, config_file
+
+SIZE, BATCH, STEPS, THRESHOLD = 256, 32, 6800, 0.45
+START = "runs/both/mean.pt"
+_PICTURES, _VALIDATIONS = "pictures.npz", 10
+
+
+class Run(NamedTuple):
+    """One way to go on: what differs between the runs."""
+
+    seed: int
+    learning_rate: float
+    changed: float  # share of pictures that get other looks; all are warped
+
+
+RUNS = {"a": Run(1, 0.001, 0.5), "b": Run(2, 0.002, 0.5), "c": Run(3, 0.001, 0.25), "d": Run(4, 0.002, 0.25)}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Pack, train or average."""
+    options = parser("train_further", "Train on from the joint weights of train_shipped, on a GPU.")
+    add_trial(options)
+    options.add_argument("what", choices=["pack", *RUNS, "mean"], help="what to do; a letter is a run")
+    options.add_argument("--output", default="runs/further", help="folder of the pictures and of the weights")
+    options.add_argument("--init", default=START, help=f"weights to start from (default: {START})")
+    options = options.parse_args(arguments)
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.what == "pack":
+        pack(data_folder(options), folder / _PICTURES)
+    elif options.what == "mean":
+        mean([options.init, *(folder / f"{name}.pt" for name in RUNS)], folder / "mean.pt")
+        if not options.trial:
+            keep(folder, options.init)
+    else:
+        train(folder, options.what, options.init, 2 if options.trial else STEPS)
+
+
+def pack(data: str, file: Path) -> None:
+    """Keep the pictures and label maps of the training and validation lists, (N, W, H) uint8, as `train.json` has them.
+
+    The few pictures that it leaves longer than wide are squeezed into squares.
+    """
+    import torch
+    from monai.transforms import Compose
+    from torch.nn.functional import interpolate
+
+    from lungseg.workflow import start
+
+    settings = {"dataset_dir": data, "data_source#exclude": sorted(TRAIN), "progress": False}
+    parsed = start([config_file("train")], settings, "train#deterministic_transforms").parser
+    prepare = Compose(parsed.get_parsed_content("train#deterministic_transforms"))
+    arrays = {"image": [], "label": [], "set": [], "validates": []}
+    for name in ("train", "validate"):
+        for case in parsed.get_parsed_content(f"{name}#dataset#data"):
+            prepared = prepare(dict(case))
+            for key, mode, factor in (("image", "area", 255), ("label", "nearest", 1)):
+                square = interpolate(torch.Tensor(prepared[key]).float()[None], (SIZE, SIZE), mode=mode)[0, 0]
+                arrays[key].append((square * factor).round().byte().numpy())
+            arrays["set"].append(str(case["set"]))
+            arrays["validates"].append(name == "validate")
+    np.savez_compressed(file, **{key: np.stack(values) for key, values in arrays.items()})
+
+
+def train(folder: Path, name: str, init: str, steps: int) -> None:
+    """Train one run along a cosine; write `NAME.pt`, the moving average, and `NAME.json`, its record."""
+    import torch
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    from benchmarks.batch_augmentation import change_looks, scale_percentiles, warp
+    from lungseg.locate import weights_file
+    from lungseg.losses import LungDiceCELoss
+    from lungseg.weights import load_weights, save_checkpoint
+
+    chosen, began = RUNS[name], time.monotonic()
+    torch.manual_seed(chosen.seed)
+    torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    packed = np.load(folder / _PICTURES)
+    pictures, labels = (torch.from_numpy(packed[key])[:, None].to(device) for key in ("image", "label"))
+    pictures, cases = (pictures / 255).half(), torch.from_numpy(np.flatnonzero(~packed["validates"]))
+    validated = {
+        name: torch.from_numpy(packed["validates"] & (packed["set"] == name)).to(device)
+        for name in np.unique(packed["set"][packed["validates"]]).tolist()
+    }
+
+    network = _network().to(device, memory_format=torch.channels_last)
+    network.load_state_dict(load_weights(weights_file(init)))
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True).eval()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=chosen.learning_rate, weight_decay=1e-4)
+    loss_function, history, order = LungDiceCELoss(), [], cases[:0]
+    for step in range(steps):
+        rate = chosen.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1, (step + 1) / 200)
+        if len(order) < BATCH:
+            order = cases[torch.randperm(len(cases))]
+        picked, order = order[:BATCH].to(device), order[BATCH:]
+        x, y = warp(pictures[picked].float(), labels[picked].float())
+        x = scale_percentiles(change_looks(x, y, chosen.changed)).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = network(x)
+        loss = loss_function(logits, y)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        average.update_parameters(network)
+        if step + 1 == steps or step >= len(history) * steps / _VALIDATIONS:
+            figures = {"step": step + 1, "loss": loss.item()} | _dice(average.module, pictures, labels, validated)
+            history.append(figures)
+            print(name, json.dumps(figures), flush=True)
+    save_checkpoint({key: value.cpu() for key, value in average.module.state_dict().items()}, folder / f"{name}.pt")
+    told = {"device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "torch": torch.__version__}
+    record = chosen._asdict() | told | {"steps": steps, "seconds": round(time.monotonic() - began), "history": history}
+    (folder / f"{name}.json").write_text(json.dumps(record, indent=1), "utf-8")
+
+
+def mean(files: Sequence[str | Path], output: Path) -> None:
+    """Write the mean of some weights."""
+    from lungseg.locate import weights_file
+    from lungseg.weights import load_weights, save_checkpoint
+
+    all_weights = [load_weights(weights_file(file)) for file in files]
+    averaged = {}
+    for name, first in all_weights[0].items():
+        averaged[name] = (sum(one[name].double() for one in all_weights) / len(all_weights)).to(first.dtype)
+    save_checkpoint(averaged, output)
+
+
+def keep(folder: Path, init: str) -> None:
+    """Put the mean into the bundle as its joint weights, and what it is the mean of into the log."""
+    from lungseg.weights import weights_hash
+
+    root = bundle_root()
+    shutil.copyfile(folder / "mean.pt", root / "models" / "model.pt")
+    runs = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in RUNS}
+    record = {"start_sha256": weights_hash(Path(init)), "batch_size": BATCH, "runs": runs}
+    log = root / "docs" / "training_log.json"
+    with atomic_path(log) as path:
+        kept = json.loads(log.read_text("utf-8")) | {"model.pt, trained further": record}
+        path.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+
+
+def _network():
+    """Return the bundle's network, without weights."""
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(config_file("inference"))
+    return parser.get_parsed_content("network_def")
+
+
+def _dice(network, pictures, labels, validated: dict) -> dict[str, float]:
+    """Mean Dice of both lungs on each validation list, at the network's resolution and without tidying."""
+    import torch
+
+    found = {}
+    for name, chosen in validated.items():
+        reference = labels[chosen] > 0
+        with torch.no_grad(), torch.autocast(pictures.device.type, torch.bfloat16):
+            logits = network(pictures[chosen].float().contiguous(memory_format=torch.channels_last))
+        lungs = 1 - logits.float().softmax(1)[:, :1] > THRESHOLD
+        areas = lungs.sum((1, 2, 3)) + reference.sum((1, 2, 3))
+        found[name] = round(float((2 * (lungs & reference).sum((1, 2, 3)) / areas).mean()), 4)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
