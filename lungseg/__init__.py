@@ -6,7 +6,7 @@
 >>> lungs.labels  # (H, W) uint8: 0 background, 1 right lung, 2 left lung
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 def load(weights=None, device: str = "auto", **options):

@@ -135,7 +135,7 @@ def test_it_names_the_lungs_the_source_and_the_weights(predicted, run_folder, na
         assert segment.algorithm_type.value == "AUTOMATIC"
         (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
         assert algorithm.AlgorithmName == "lung_cxr_segmentation"
-        assert algorithm.AlgorithmVersion == f"0.2.0+{sha256[:12]}"
+        assert algorithm.AlgorithmVersion == f"0.3.0+{sha256[:12]}"
         assert algorithm.AlgorithmParameters == f"weights_sha256={sha256}"
     assert seg.get_source_image_uids() == [
         (source.StudyInstanceUID, source.SeriesInstanceUID, source.SOPInstanceUID),
