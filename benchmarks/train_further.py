@@ -9,20 +9,21 @@ in the time of one (model soups: Wortsman et al., 2022).
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.command import add_trial, data_folder, parser, run
+from benchmarks.train_shipped import RECIPES, log_training, save_mean
 from benchmarks.wrong_references import TRAIN
-from lungseg.files import atomic_path
 from lungseg.locate import bundle_root, config_file
 
 SIZE, BATCH, STEPS, THRESHOLD = 256, 32, 6800, 0.45
@@ -54,7 +55,11 @@ def main(arguments: list[str] | None = None) -> None:
     if options.what == "pack":
         pack(data_folder(options), folder / _PICTURES)
     elif options.what == "mean":
-        mean([options.init, *(folder / f"{name}.pt" for name in RUNS)], folder / "mean.pt")
+        from lungseg.locate import weights_file
+        from lungseg.weights import load_weights
+
+        files = [weights_file(options.init), *(folder / f"{name}.pt" for name in RUNS)]
+        save_mean([load_weights(file) for file in files], folder / "mean.pt")
         if not options.trial:
             keep(folder, options.init)
     else:
@@ -92,7 +97,6 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
     import torch
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    from benchmarks.batch_augmentation import change_looks, scale_percentiles, warp
     from lungseg.locate import weights_file
     from lungseg.losses import LungDiceCELoss
     from lungseg.weights import load_weights, save_checkpoint
@@ -103,7 +107,8 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     packed = np.load(folder / _PICTURES)
     pictures, labels = (torch.from_numpy(packed[key])[:, None].to(device) for key in ("image", "label"))
-    pictures, cases = (pictures / 255).half(), torch.from_numpy(np.flatnonzero(~packed["validates"]))
+    pictures = (pictures / 255).half()
+    trained = torch.from_numpy(~packed["validates"]).to(device)
     validated = {
         name: torch.from_numpy(packed["validates"] & (packed["set"] == name)).to(device)
         for name in np.unique(packed["set"][packed["validates"]]).tolist()
@@ -113,16 +118,12 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
     network.load_state_dict(load_weights(weights_file(init)))
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True).eval()
     optimizer = torch.optim.AdamW(network.parameters(), lr=chosen.learning_rate, weight_decay=1e-4)
-    loss_function, history, order = LungDiceCELoss(), [], cases[:0]
-    for step in range(steps):
+    loss_function, history = LungDiceCELoss(), []
+    batches = _augmented(pictures[trained], labels[trained], chosen.changed)
+    for step, (x, y) in enumerate(itertools.islice(batches, steps)):
         rate = chosen.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1, (step + 1) / 200)
-        if len(order) < BATCH:
-            order = cases[torch.randperm(len(cases))]
-        picked, order = order[:BATCH].to(device), order[BATCH:]
-        x, y = warp(pictures[picked].float(), labels[picked].float())
-        x = scale_percentiles(change_looks(x, y, chosen.changed)).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             logits = network(x)
         loss = loss_function(logits, y)
@@ -140,30 +141,30 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
     (folder / f"{name}.json").write_text(json.dumps(record, indent=1), "utf-8")
 
 
-def mean(files: Sequence[str | Path], output: Path) -> None:
-    """Write the mean of some weights."""
-    from lungseg.locate import weights_file
-    from lungseg.weights import load_weights, save_checkpoint
+def _augmented(pictures, labels, changed: float) -> Iterator[tuple]:
+    """Yield batches of pictures and label maps without end, each case once in an epoch but for a rest."""
+    import torch
 
-    all_weights = [load_weights(weights_file(file)) for file in files]
-    averaged = {}
-    for name, first in all_weights[0].items():
-        averaged[name] = (sum(one[name].double() for one in all_weights) / len(all_weights)).to(first.dtype)
-    save_checkpoint(averaged, output)
+    from benchmarks.batch_augmentation import change_looks, scale_percentiles, warp
+
+    order = torch.empty(0, dtype=torch.long)
+    while True:
+        if len(order) < min(BATCH, len(pictures)):
+            order = torch.randperm(len(pictures))
+        picked, order = order[:BATCH].to(pictures.device), order[BATCH:]
+        x, y = warp(pictures[picked].float(), labels[picked].float())
+        yield scale_percentiles(change_looks(x, y, changed)).contiguous(memory_format=torch.channels_last), y
 
 
 def keep(folder: Path, init: str) -> None:
     """Put the mean into the bundle as its joint weights, and what it is the mean of into the log."""
+    from lungseg.locate import weights_file
     from lungseg.weights import weights_hash
 
-    root = bundle_root()
-    shutil.copyfile(folder / "mean.pt", root / "models" / "model.pt")
+    shutil.copyfile(folder / "mean.pt", bundle_root() / "models" / RECIPES["both"].file)
     runs = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in RUNS}
-    record = {"start_sha256": weights_hash(Path(init)), "batch_size": BATCH, "runs": runs}
-    log = root / "docs" / "training_log.json"
-    with atomic_path(log) as path:
-        kept = json.loads(log.read_text("utf-8")) | {"model.pt, trained further": record}
-        path.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+    record = {"start_sha256": weights_hash(weights_file(init)), "batch_size": BATCH, "runs": runs}
+    log_training(f"{RECIPES['both'].file}, trained further", record)
 
 
 def _network():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,11 +82,16 @@ def average(output: Path) -> Path:
     import torch
 
     last = torch.load(output / "last.pt", map_location="cpu", weights_only=True)["state"]["ema"]["model"]
-    mean = {}
-    for name, best in load_weights(output / "model.pt").items():
-        mean[name] = ((best.double() + last[name].double()) / 2).to(best.dtype)
-    save_checkpoint(mean, output / "mean.pt")
+    save_mean([load_weights(output / "model.pt"), last], output / "mean.pt")
     return output / "mean.pt"
+
+
+def save_mean(weights: Sequence[dict], file: Path) -> None:
+    """Write the mean of some weights, name -> tensor each."""
+    mean = {}
+    for name, first in weights[0].items():
+        mean[name] = (sum(one[name].double() for one in weights) / len(weights)).to(first.dtype)
+    save_checkpoint(mean, file)
 
 
 def keep(record: dict, output: Path, weights: Path, file: str) -> None:
@@ -97,9 +103,14 @@ def keep(record: dict, output: Path, weights: Path, file: str) -> None:
     config = record.pop("config")
     record["settings"] = {key: config[key] for key in _TOLD}
     record["history"] = json.loads((output / "history.json").read_text("utf-8"))
-    log = root / "docs" / "training_log.json"
+    log_training(file, record)
+
+
+def log_training(name: str, record: dict) -> None:
+    """Keep the record of a training in the bundle's log under a name."""
+    log = bundle_root() / "docs" / "training_log.json"
     with atomic_path(log) as path:
-        path.write_text(json.dumps(json.loads(log.read_text("utf-8")) | {file: record}, indent=1) + "\n", "utf-8")
+        path.write_text(json.dumps(json.loads(log.read_text("utf-8")) | {name: record}, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
