@@ -26,7 +26,7 @@ from benchmarks.train_shipped import RECIPES, log_training, save_mean
 from benchmarks.wrong_references import TRAIN
 from lungseg.locate import bundle_root, config_file
 
-SIZE, BATCH, STEPS, THRESHOLD = 256, 32, 6800, 0.45
+BATCH, STEPS = 32, 6800
 START = "runs/both/mean.pt"
 _PICTURES, _VALIDATIONS = "pictures.npz", 10
 
@@ -79,13 +79,13 @@ def pack(data: str, file: Path) -> None:
 
     settings = {"dataset_dir": data, "data_source#exclude": sorted(TRAIN), "progress": False}
     parsed = start([config_file("train")], settings, "train#deterministic_transforms").parser
-    prepare = Compose(parsed.get_parsed_content("train#deterministic_transforms"))
+    prepare, size = Compose(parsed.get_parsed_content("train#deterministic_transforms")), parsed["image_size"]
     arrays = {"image": [], "label": [], "set": [], "validates": []}
     for name in ("train", "validate"):
         for case in parsed.get_parsed_content(f"{name}#dataset#data"):
             prepared = prepare(dict(case))
             for key, mode, factor in (("image", "area", 255), ("label", "nearest", 1)):
-                square = interpolate(torch.Tensor(prepared[key]).float()[None], (SIZE, SIZE), mode=mode)[0, 0]
+                square = interpolate(torch.Tensor(prepared[key]).float()[None], (size, size), mode=mode)[0, 0]
                 arrays[key].append((square * factor).round().byte().numpy())
             arrays["set"].append(str(case["set"]))
             arrays["validates"].append(name == "validate")
@@ -98,27 +98,26 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     from lungseg.locate import weights_file
-    from lungseg.losses import LungDiceCELoss
-    from lungseg.weights import load_weights, save_checkpoint
+    from lungseg.weights import save_checkpoint
+    from lungseg.workflow import start
 
     chosen, began = RUNS[name], time.monotonic()
-    torch.manual_seed(chosen.seed)
-    torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    parsed = start([config_file("train")], {"init": str(weights_file(init)), "seed": chosen.seed}, "network").parser
+    network, loss_function, device = (parsed.get_parsed_content(item) for item in ("network", "loss", "device"))
+    # For speed, at the price of runs that repeat to the bit.
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = False, True
     packed = np.load(folder / _PICTURES)
     pictures, labels = (torch.from_numpy(packed[key])[:, None].to(device) for key in ("image", "label"))
     pictures = (pictures / 255).half()
     trained = torch.from_numpy(~packed["validates"]).to(device)
     validated = {
-        name: torch.from_numpy(packed["validates"] & (packed["set"] == name)).to(device)
-        for name in np.unique(packed["set"][packed["validates"]]).tolist()
+        hospital: torch.from_numpy(packed["validates"] & (packed["set"] == hospital)).to(device)
+        for hospital in np.unique(packed["set"][packed["validates"]]).tolist()
     }
 
-    network = _network().to(device, memory_format=torch.channels_last)
-    network.load_state_dict(load_weights(weights_file(init)))
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True).eval()
     optimizer = torch.optim.AdamW(network.parameters(), lr=chosen.learning_rate, weight_decay=1e-4)
-    loss_function, history = LungDiceCELoss(), []
+    history = []
     batches = _augmented(pictures[trained], labels[trained], chosen.changed)
     for step, (x, y) in enumerate(itertools.islice(batches, steps)):
         rate = chosen.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
@@ -132,7 +131,9 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
         optimizer.step()
         average.update_parameters(network)
         if step + 1 == steps or step >= len(history) * steps / _VALIDATIONS:
-            figures = {"step": step + 1, "loss": loss.item()} | _dice(average.module, pictures, labels, validated)
+            figures = {"step": step + 1, "loss": loss.item()} | _dice(
+                average.module, pictures, labels, validated, parsed["threshold"]
+            )
             history.append(figures)
             print(name, json.dumps(figures), flush=True)
     save_checkpoint({key: value.cpu() for key, value in average.module.state_dict().items()}, folder / f"{name}.pt")
@@ -167,27 +168,18 @@ def keep(folder: Path, init: str) -> None:
     log_training(f"{RECIPES['both'].file}, trained further", record)
 
 
-def _network():
-    """Return the bundle's network, without weights."""
-    from monai.bundle import ConfigParser
-
-    parser = ConfigParser()
-    parser.read_config(config_file("inference"))
-    return parser.get_parsed_content("network_def")
-
-
-def _dice(network, pictures, labels, validated: dict) -> dict[str, float]:
+def _dice(network, pictures, labels, validated: dict, threshold: float) -> dict[str, float]:
     """Mean Dice of both lungs on each validation list, at the network's resolution and without tidying."""
     import torch
+    from monai.metrics import compute_dice
 
     found = {}
     for name, chosen in validated.items():
         reference = labels[chosen] > 0
         with torch.no_grad(), torch.autocast(pictures.device.type, torch.bfloat16):
             logits = network(pictures[chosen].float().contiguous(memory_format=torch.channels_last))
-        lungs = 1 - logits.float().softmax(1)[:, :1] > THRESHOLD
-        areas = lungs.sum((1, 2, 3)) + reference.sum((1, 2, 3))
-        found[name] = round(float((2 * (lungs & reference).sum((1, 2, 3)) / areas).mean()), 4)
+        lungs = 1 - logits.float().softmax(1)[:, :1] > threshold
+        found[name] = round(compute_dice(lungs.float(), reference.float()).mean().item(), 4)
     return found
 
 
