@@ -19,7 +19,7 @@ from benchmarks import record
 from benchmarks.accuracy_tables import LOW_DICE, TRAINED_ON, tables
 from benchmarks.command import data_folder, parser, run
 from lungseg.data.splits import SETS
-from lungseg.files import atomic_path
+from lungseg.utils.files import atomic_path
 
 SHIPPED = {"both": "shipped", "montgomery": "montgomery"}
 LOG = "bundle/docs/test_log.md"

@@ -155,7 +155,7 @@ def plot(numbers: dict[str, dict[str, list[float]]]) -> None:
     """Draw the mean over the seeds against the number of labels, and every seed faintly."""
     from matplotlib.figure import Figure
 
-    from lungseg.files import atomic_path
+    from lungseg.utils.files import atomic_path
 
     figure = Figure(figsize=(6.4, 4), dpi=130, layout="constrained")
     axes = figure.subplots()

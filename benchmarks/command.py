@@ -8,8 +8,8 @@ import os
 import sys
 from collections.abc import Callable
 
-from lungseg.errors import LungsegError, UsageError
-from lungseg.startup import hush_libraries
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.imports import hush_libraries
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from pathlib import Path
 import requests
 from pydicom import Dataset, dcmread
 
-from lungseg.errors import UsageError
+from lungseg.utils.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORD = "a password that opens nothing else"

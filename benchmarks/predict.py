@@ -23,7 +23,7 @@ from benchmarks import record
 from benchmarks.command import add_trial, parser, run
 from benchmarks.machine import describe
 from benchmarks.tables import NOT_MEASURED, markdown_table
-from lungseg.startup import hush_libraries
+from lungseg.utils.imports import hush_libraries
 
 STAGES = {
     "read": "decode",

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.tables import rewrite_tables
-from lungseg.errors import LungsegError
-from lungseg.files import atomic_path
+from lungseg.utils.errors import LungsegError
+from lungseg.utils.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "bundle/docs/README.md", "benchmarks/README.md")

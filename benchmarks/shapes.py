@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lungseg.errors import LungsegError
+from lungseg.utils.errors import LungsegError
 
 LARGE = 2048
 Pair = tuple[np.ndarray, np.ndarray]

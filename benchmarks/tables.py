@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from lungseg.errors import LungsegError
+from lungseg.utils.errors import LungsegError
 
 NOT_MEASURED = "Not measured yet."
 _END = "<!-- end -->"

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.wrong_references import TRAIN
-from lungseg.files import atomic_path
 from lungseg.locate import bundle_root
+from lungseg.utils.files import atomic_path
 from lungseg.weights import load_weights, save_checkpoint
 
 

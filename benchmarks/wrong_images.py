@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
+from lungseg.utils.errors import LungsegError
 
 _PHOTOGRAPHS = (
     "astronaut camera chelsea coffee horse rocket motorcycle_left brick gravel grass coins chessboard_GRAY clock_motion"

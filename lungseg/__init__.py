@@ -16,7 +16,7 @@ def load(weights=None, device: str = "auto", **options):
         weights, device: see there.
         options: `engine`, `precision` and `keep_probabilities`, see there.
     """
-    from lungseg.startup import hushed_libraries, import_monai_alone
+    from lungseg.utils.imports import hushed_libraries, import_monai_alone
 
     with hushed_libraries():
         import_monai_alone()

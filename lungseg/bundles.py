@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from lungseg.errors import LungsegError, UsageError, first_line
 from lungseg.locate import bundle_root
+from lungseg.utils.errors import LungsegError, UsageError, first_line
 
 _CONFIG, _METADATA = "inference.json", "metadata.json"
 

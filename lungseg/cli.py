@@ -16,10 +16,10 @@ import threading
 
 from lungseg import __version__
 from lungseg.engines import ENGINES, EXPORT_FORMATS, PRECISIONS
-from lungseg.errors import LungsegError, UsageError, first_line
 from lungseg.outputs import DEFAULT_KINDS, KINDS
-from lungseg.startup import hush_libraries, leave_out_monai_deploy
-from lungseg.wording import printable
+from lungseg.utils.errors import LungsegError, UsageError, first_line
+from lungseg.utils.imports import hush_libraries, leave_out_monai_deploy
+from lungseg.utils.text import printable
 
 _LAYOUTS = """Known without options, in DIR or up to two levels below it: CXR_png/ (or images/) beside masks/, beside
 label maps (0, 1 right lung, 2 left lung) in left_right_labels/, label_maps/ or labels/, or beside ManualMask/ or masks/
@@ -315,15 +315,15 @@ def _data_overrides(options: argparse.Namespace) -> dict:
 def _predict(options: argparse.Namespace) -> int:
     if options.own_process:
         from lungseg.allocator import keep_freed_memory
-        from lungseg.startup import import_monai_quickly
+        from lungseg.utils.imports import import_monai_quickly
 
         import_monai_quickly()
         keep_freed_memory()
 
     from tqdm import tqdm
 
-    from lungseg.processes import launched_rank
     from lungseg.segmentation import predict
+    from lungseg.utils.distributed import launched_rank
 
     kinds = [kind for kind in (*DEFAULT_KINDS, *options.save) if kind not in options.leave_out]
     look = "look at its overlay" if "overlays" in kinds else "look at it"

@@ -9,11 +9,11 @@ from os import PathLike
 from pathlib import Path
 
 from lungseg.data.phantoms import write_phantoms
-from lungseg.errors import UsageError
 from lungseg.evaluation import evaluate
-from lungseg.files import usable_folder
 from lungseg.segmentation import predict
 from lungseg.training import train
+from lungseg.utils.errors import UsageError
+from lungseg.utils.files import usable_folder
 
 _RADIOGRAPH = "RG1_UNCR.dcm"
 _MARK = ".lungseg-demo"

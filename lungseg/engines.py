@@ -14,8 +14,8 @@ from collections.abc import Callable
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from lungseg.errors import LungsegError, UsageError, first_line
-from lungseg.parallel import core_count
+from lungseg.utils.errors import LungsegError, UsageError, first_line
+from lungseg.utils.parallel import core_count
 
 # The command line names the engines: nothing that takes long to import stands above.
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lungseg.data import datalist
 from lungseg.data.splits import RUN_SPLITS, read_split
-from lungseg.files import usable_folder
 from lungseg.locate import config_file, model_settings, weights_file
+from lungseg.utils.files import usable_folder
 from lungseg.weights import load_weights
 from lungseg.workflow import errors_in_words, left_out, read_config, start
 

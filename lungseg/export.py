@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 from lungseg.engines import EXPORT_FORMATS, Engine, OpenVinoEngine, import_openvino
-from lungseg.errors import LungsegError, UsageError
-from lungseg.files import usable_folder, writing_failed
 from lungseg.images import find_radiographs, write_png
 from lungseg.inferers import cpu_is_faster_in_bf16
 from lungseg.predictor import Predictor
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.files import usable_folder, writing_failed
 
 # Width and height of the phantoms that stand in for radiographs: square, broad, tall; one, two and three windows.
 _PHANTOMS = ((512, 512), (900, 500), (400, 1000), (1024, 1024))

@@ -14,8 +14,8 @@ from ignite.handlers import Checkpoint, EMAHandler
 from monai.data.utils import set_rnd
 from monai.utils import set_determinism
 
-from lungseg.errors import LungsegError
-from lungseg.files import atomic_path
+from lungseg.utils.errors import LungsegError
+from lungseg.utils.files import atomic_path
 from lungseg.weights import save_checkpoint
 
 

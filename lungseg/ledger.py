@@ -15,8 +15,8 @@ from glob import glob
 from pathlib import Path
 from typing import get_type_hints
 
-from lungseg.files import writing_failed
 from lungseg.report.rows import Row
+from lungseg.utils.files import writing_failed
 
 _KEYS = {"name": str, "content": str | None, "settings": str, "time": int, "row": dict | None}
 # Earlier versions did not note them.

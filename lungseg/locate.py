@@ -8,7 +8,7 @@ import os
 from os import PathLike
 from pathlib import Path
 
-from lungseg.errors import LungsegError
+from lungseg.utils.errors import LungsegError
 
 BUNDLE_NAME = "lung_cxr_segmentation"
 _MODEL_KEYS = ("network_def", "image_size", "clahe", "threshold")

@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 
 from lungseg.data.labels import LEFT, RIGHT, UNION_ONLY
-from lungseg.errors import LungsegError
+from lungseg.utils.errors import LungsegError
 
 DEFINITIONS = (
     "Dice and IoU measure overlap. HD95 is the larger of the two directed 95th percentiles of the distances between "

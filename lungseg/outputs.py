@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lungseg.errors import LungsegError, UsageError
-from lungseg.files import atomic_path, writing_failed
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.files import atomic_path, writing_failed
 
 # The command line names the kinds: nothing that takes long to import stands above.
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import zipfile
 from os import PathLike
 from pathlib import Path
 
-from lungseg.files import atomic_path
 from lungseg.locate import BUNDLE_NAME, bundle_root
+from lungseg.utils.files import atomic_path
 
 _PARTS = ("LICENSE", "configs/*", "models/*.pt", "docs/*")
 

@@ -13,19 +13,19 @@ from pathlib import Path
 import torch
 
 from lungseg.batch import Outcome
-from lungseg.errors import LungsegError, UsageError
-from lungseg.files import remove_abandoned, usable_folder
 from lungseg.images import Inputs, find_radiographs
 from lungseg.ledger import content_hash, sources
 from lungseg.locate import weights_file
 from lungseg.outputs import DEFAULT_KINDS, Outputs
-from lungseg.parallel import core_count, default_workers, work_in_order
 from lungseg.predictor import Predictor
-from lungseg.processes import Processes, launched_processes, merged
 from lungseg.report.predictions import reporting
 from lungseg.report.rows import CsvReport, Row
+from lungseg.utils.distributed import Processes, launched_processes, merged
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.files import remove_abandoned, usable_folder
+from lungseg.utils.parallel import core_count, default_workers, work_in_order
+from lungseg.utils.text import some
 from lungseg.weights import weights_hash
-from lungseg.wording import some
 from lungseg.workers import Job, segment, worker_processes
 
 _NAMES_SHOWN = 3

@@ -19,11 +19,11 @@ import torch
 
 from lungseg.data import refuse_sideless
 from lungseg.data.splits import RUN_SPLITS, trained_before
-from lungseg.errors import UsageError
-from lungseg.files import atomic_path, usable_folder
 from lungseg.locate import bundle_root, config_file, weights_file
 from lungseg.report.curves import learning_curves
 from lungseg.run_lists import keep_lists, refuse_missing, seen_by, with_lists, write_lists
+from lungseg.utils.errors import UsageError
+from lungseg.utils.files import atomic_path, usable_folder
 from lungseg.weights import load_weights
 from lungseg.workflow import errors_in_words, is_computed, left_out, read_config, start
 

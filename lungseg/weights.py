@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from lungseg.errors import LungsegError, UsageError
-from lungseg.files import atomic_path
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.files import atomic_path
 
 
 def load_weights(path: str | PathLike) -> dict[str, torch.Tensor]:

@@ -19,12 +19,12 @@ import torch
 
 from lungseg.allocator import keep_freed_memory
 from lungseg.batch import BatchSegmenter, Outcome
-from lungseg.errors import LungsegError
 from lungseg.ledger import Ledger
 from lungseg.outputs import Outputs
-from lungseg.parallel import core_count
 from lungseg.predictor import Predictor
-from lungseg.startup import hush_libraries
+from lungseg.utils.errors import LungsegError
+from lungseg.utils.imports import hush_libraries
+from lungseg.utils.parallel import core_count
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue

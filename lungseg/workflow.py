@@ -15,8 +15,8 @@ from pathlib import Path
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from lungseg.data import unfit_cases
-from lungseg.errors import LungsegError, UsageError, first_line, in_words
 from lungseg.locate import bundle_root, config_file
+from lungseg.utils.errors import LungsegError, UsageError, first_line, in_words
 
 
 def read_config(files: Sequence[Path], overrides: dict) -> dict:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lungseg.errors import UsageError
+from lungseg.utils.errors import UsageError
 from lungseg.workflows.deploy.runtime import prepare_runtime
 
 # Several processes with many threads each are slower than with one, on the few cores of a test machine.

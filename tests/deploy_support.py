@@ -17,8 +17,8 @@ from pydicom.uid import generate_uid
 
 from benchmarks.orthanc_node import program
 from lungseg.data import phantom
-from lungseg.errors import UsageError
 from lungseg.locate import bundle_root
+from lungseg.utils.errors import UsageError
 
 PATIENT = {
     "PatientName": "Secret^Zoë",

@@ -17,10 +17,10 @@ from conftest import TINY
 from PIL import Image
 
 from lungseg.data import datalist
-from lungseg.errors import LungsegError, UsageError, in_a_sentence
 from lungseg.locate import weights_file
 from lungseg.outputs import Outputs
 from lungseg.training import train
+from lungseg.utils.errors import LungsegError, UsageError, in_a_sentence
 from lungseg.weights import save_checkpoint
 from lungseg.workflow import parse_overrides
 

@@ -16,8 +16,8 @@ from benchmarks import accuracy, annotation, choices, deploy, pictures, predict,
 from benchmarks.accuracy_tables import PUBLISHED, tables
 from benchmarks.shapes import original_sizes, shapes
 from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
-from lungseg.errors import LungsegError
 from lungseg.locate import config_file
+from lungseg.utils.errors import LungsegError
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = """# Title

@@ -11,7 +11,7 @@ from PIL import Image
 from lungseg.cli import main
 from lungseg.data import check_data as check_layout
 from lungseg.data import contact_sheet, find_data, problems
-from lungseg.errors import LungsegError
+from lungseg.utils.errors import LungsegError
 
 
 def check_data(folder):

@@ -12,7 +12,7 @@ from data_support import REAL, image_of, kaggle, labels_of, mask_of, needs_real_
 
 from lungseg.data import check_data, datalist, find_data, pair_by_name, read_label
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, ONE_LUNG
-from lungseg.errors import LungsegError, UsageError
+from lungseg.utils.errors import LungsegError, UsageError
 
 
 def names(pairing):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lungseg.data import check_data, datalist, find_data, phantom, read_label, write_phantoms
 from lungseg.data.labels import from_values
-from lungseg.errors import UsageError
+from lungseg.utils.errors import UsageError
 
 
 @pytest.mark.parametrize("bits", [8, 16])

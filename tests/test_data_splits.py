@@ -12,8 +12,8 @@ from data_support import REAL, kaggle, needs_real_data
 
 from lungseg.data import datalist, frozen_splits, kfold, split, write_split
 from lungseg.data.splits import SECTIONS, patient_rule, read_split, set_of, trained_on
-from lungseg.errors import LungsegError, UsageError
 from lungseg.locate import weights_file
+from lungseg.utils.errors import LungsegError, UsageError
 
 NAMES = [f"p{patient:03d}-{view}_{patient % 2}" for patient in range(100) for view in "ab"]
 PATIENT = r"^(p\d+)-"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from pydicom.uid import ComputedRadiographyImageStorage
 
-from lungseg.errors import LungsegError
+from lungseg.utils.errors import LungsegError
 from lungseg.workflows.deploy.backlog import Backlog
 from lungseg.workflows.deploy.orthanc import Change, GoneError, Orthanc
 from lungseg.workflows.deploy.watch import _Worker

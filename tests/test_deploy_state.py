@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lungseg.errors import LungsegError
+from lungseg.utils.errors import LungsegError
 from lungseg.workflows.deploy.state import default_folder
 from lungseg.workflows.deploy.watch import _from_where
 

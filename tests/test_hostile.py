@@ -24,9 +24,9 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from lungseg.errors import LungsegError
 from lungseg.images import RadiographReader, read_radiograph
 from lungseg.segmentation import predict
+from lungseg.utils.errors import LungsegError
 
 HEIGHT, WIDTH = GREY.shape
 NOISE = np.random.default_rng(0).bytes(4000)

@@ -19,8 +19,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from lungseg.errors import LungsegError
 from lungseg.images import RadiographReader, read_radiograph
+from lungseg.utils.errors import LungsegError
 
 TWELVE = (GREY16 >> 4).astype(np.uint16)
 

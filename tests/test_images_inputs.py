@@ -19,9 +19,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from lungseg.errors import UsageError
 from lungseg.images import find_radiographs, matching_files
 from lungseg.outputs import KINDS
+from lungseg.utils.errors import UsageError
 
 
 def _touch(root: Path, *names: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from images_support import GREY, GREY16, write_dicom
 from PIL import Image
 
-from lungseg.errors import LungsegError
 from lungseg.images import RadiographReader, read_radiograph
+from lungseg.utils.errors import LungsegError
 
 HEIGHT, WIDTH = GREY.shape
 

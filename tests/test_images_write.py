@@ -11,9 +11,9 @@ from images_support import GREY, GREY16
 from PIL import Image
 from scipy.ndimage import minimum_filter
 
-from lungseg.errors import LungsegError, UsageError
-from lungseg.files import atomic_path
 from lungseg.images import draw_overlay, encode_png, read_radiograph, write_png
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.files import atomic_path
 
 MASK = np.where(GREY > 99, 255, 0).astype(np.uint8)
 COLOUR = np.stack([GREY, 255 - GREY, MASK], axis=-1)

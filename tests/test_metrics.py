@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from lungseg.errors import LungsegError
 from lungseg.metrics import METRICS, case_metrics, is_distance
 from lungseg.report import format_summary
 from lungseg.statistics import bootstrap_interval, summarise
+from lungseg.utils.errors import LungsegError
 
 LUNGS = ("", "_right", "_left")
 

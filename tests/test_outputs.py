@@ -16,13 +16,13 @@ from images_support import write_dicom
 from PIL import Image
 
 from lungseg.data import phantom
-from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
 from lungseg.images.inputs import RESULT_FOLDERS
 from lungseg.images.nifti_writer import encode_nifti
 from lungseg.locate import config_file
 from lungseg.outputs import DEFAULT_KINDS, KINDS, Outputs
 from lungseg.predictor import Predictor
+from lungseg.utils.errors import LungsegError
 
 
 def pixels(path: Path) -> np.ndarray:

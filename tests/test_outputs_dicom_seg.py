@@ -23,9 +23,9 @@ from pydicom.uid import (
 
 from lungseg.data import phantom
 from lungseg.demo import real_radiograph
-from lungseg.errors import LungsegError
 from lungseg.images.dicom_seg import Algorithm, encode_dicom_seg
 from lungseg.images.overlay import COLOURS
+from lungseg.utils.errors import LungsegError
 from lungseg.weights import weights_hash
 
 highdicom = pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")

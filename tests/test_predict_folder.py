@@ -18,12 +18,12 @@ import pytest
 from PIL import Image
 
 from lungseg.data import phantom
-from lungseg.files import writing_failed
 from lungseg.ledger import Ledger, content_hash, sources
 from lungseg.outputs import DEFAULT_KINDS, Outputs
-from lungseg.parallel import work_in_order
 from lungseg.predictor import Predictor
 from lungseg.report.rows import Row
+from lungseg.utils.files import writing_failed
+from lungseg.utils.parallel import work_in_order
 
 
 def report(folder: Path) -> list[dict]:

@@ -17,8 +17,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from lungseg.errors import LungsegError
 from lungseg.segmentation import predict
+from lungseg.utils.errors import LungsegError
 
 # From here on the command line takes processes by itself.
 MANY = 200

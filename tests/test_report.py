@@ -15,11 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lungseg.errors import LungsegError
 from lungseg.images import write_png
 from lungseg.metrics import case_metrics
 from lungseg.report import EvaluationHandler, learning_curves, write_evaluation
 from lungseg.report.evaluation import pictured_cases
+from lungseg.utils.errors import LungsegError
 
 HEIGHT, WIDTH = 48, 64
 

@@ -24,12 +24,12 @@ import pytest
 from PIL import Image
 
 import lungseg
-from lungseg.errors import LungsegError
 from lungseg.images.thumbnail import encode_thumbnail
 from lungseg.report.histogram import histogram
 from lungseg.report.predictions import reporting, write_reports
 from lungseg.report.rows import Row
 from lungseg.segmentation import predict
+from lungseg.utils.errors import LungsegError
 
 RUN = {"weights": {"file": "some/where/model.pt", "sha256": "5" * 64}}
 HOSTILE = "</script><script>document.title = 'run'\n\"&é胸\udcff"

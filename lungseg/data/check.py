@@ -13,9 +13,9 @@ from lungseg.data.labels import MaskError, read_label
 from lungseg.data.layouts import Layout
 from lungseg.data.pairing import Case, case_name, suffix_option
 from lungseg.data.problems import DUPLICATE_IMAGE, SIDE_NOT_BELIEVED, SIZE_MISMATCH, UNREADABLE, Problem
-from lungseg.errors import LungsegError, UsageError
 from lungseg.images import read_radiograph
-from lungseg.wording import printable, some
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.text import printable, some
 
 _NAMES_SHOWN = 3
 _THREADS = 4

@@ -12,8 +12,8 @@ from lungseg.data.layouts import find_data
 from lungseg.data.lists import datalist
 from lungseg.data.problems import DUPLICATE_IMAGE, MASK_WITHOUT_IMAGE
 from lungseg.data.splits import set_of
-from lungseg.errors import LungsegError
-from lungseg.wording import printable, some
+from lungseg.utils.errors import LungsegError
+from lungseg.utils.text import printable, some
 
 _SHOWN = 10
 

@@ -9,8 +9,8 @@ from os import PathLike
 import numpy as np
 
 from lungseg.data.labels import read_label
-from lungseg.errors import UsageError
 from lungseg.images.reader import LateReader
+from lungseg.utils.errors import UsageError
 
 
 class LungLabelReader(LateReader):

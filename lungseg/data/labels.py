@@ -14,10 +14,10 @@ import numpy as np
 
 from lungseg.data.pairing import Label
 from lungseg.data.problems import EMPTY_MASK, NOT_A_MASK, ONE_LUNG, SIDE_UNKNOWN, UNREADABLE
-from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
 from lungseg.images.formats import HEAD_BYTES, format_of
 from lungseg.images.limits import check_size
+from lungseg.utils.errors import LungsegError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lungseg.data.pairing import MASK_SUFFIX, Case, Pairing, list_files, pair_by_name, picture_name
 from lungseg.data.problems import ONE_LUNG, Problem
-from lungseg.errors import LungsegError, UsageError
+from lungseg.utils.errors import LungsegError, UsageError
 
 _IMAGE_FOLDERS = ("CXR_png", "images", "image")
 _MASK_FOLDERS = ("masks", "mask")

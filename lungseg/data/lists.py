@@ -21,7 +21,7 @@ from lungseg.data.splits import (
     split,
     write_split,
 )
-from lungseg.errors import LungsegError, UsageError
+from lungseg.utils.errors import LungsegError, UsageError
 
 
 def datalist(

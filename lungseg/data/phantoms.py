@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
 from lungseg.data.anatomy import Anatomy
-from lungseg.errors import UsageError
 from lungseg.images.writer import write_png
+from lungseg.utils.errors import UsageError
 
 # Width over height that the anatomy may be stretched to; a more elongated picture has more around it.
 _ASPECT = (0.8, 1.25)

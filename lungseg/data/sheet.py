@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 from lungseg.data.check import CheckResult
 from lungseg.data.labels import read_label
 from lungseg.data.pairing import case_name
-from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
 from lungseg.images.overlay import draw_overlay
 from lungseg.images.writer import write_png
+from lungseg.utils.errors import LungsegError
 
 _SIDE = 200
 _LINE = 14

@@ -17,10 +17,10 @@ from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 
-from lungseg.errors import LungsegError, UsageError
-from lungseg.files import atomic_path
 from lungseg.images.formats import split_ending
 from lungseg.locate import weights_file
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.files import atomic_path
 
 SECTIONS = ("train", "validation", "test")
 SETS = ("montgomery", "shenzhen", "other")

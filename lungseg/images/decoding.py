@@ -27,9 +27,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from lungseg.errors import LungsegError
 from lungseg.images.isolated import CrashError, decode_apart
 from lungseg.images.jpeg import ends_well, is_filled_up
+from lungseg.utils.errors import LungsegError
 
 # pydicom's names of the decoders that only ever raise exceptions.
 _SAFE_DECODERS = {

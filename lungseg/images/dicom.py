@@ -18,7 +18,6 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from lungseg.errors import LungsegError
 from lungseg.images.attributes import numbers
 from lungseg.images.colour import luma
 from lungseg.images.decoding import decode, several_frames
@@ -26,6 +25,7 @@ from lungseg.images.grayscale import display_values
 from lungseg.images.limits import MAX_BYTES, TOO_LARGE, check_size, plausible_spacing
 from lungseg.images.radiograph import Radiograph, SpacingKind
 from lungseg.images.views import is_flipped, view_of
+from lungseg.utils.errors import LungsegError
 
 _DAMAGED = "copy or export it again"
 # The second, Label Map Segmentation Storage, has no name in pydicom yet.

@@ -9,8 +9,8 @@ from os import PathLike
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.errors import LungsegError, first_line
 from lungseg.images.dicom_source import Algorithm, derived_uids, read_reference
+from lungseg.utils.errors import LungsegError, first_line
 
 _REMEDY = "leave out the overlay of this file"
 

@@ -10,9 +10,9 @@ from os import PathLike
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.errors import LungsegError, first_line
 from lungseg.images.dicom_source import Algorithm, derived_uids, read_reference
 from lungseg.images.views import is_flipped
+from lungseg.utils.errors import LungsegError, first_line
 
 _REMEDY = "leave out dicom-seg for this file"
 # SNOMED CT, and the overlays' colours in CIELab (PS3.3, C.10.7.1.1).

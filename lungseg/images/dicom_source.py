@@ -10,8 +10,8 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 from pydicom.valuerep import DA, TM
 
-from lungseg.errors import LungsegError, first_line
 from lungseg.images.formats import HEAD_BYTES, format_of
+from lungseg.utils.errors import LungsegError, first_line
 
 _TYPE_1 = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 # Attributes that every object has to have, with a value or empty, and what a value has to be.

@@ -12,9 +12,9 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-from lungseg.errors import LungsegError, UsageError
 from lungseg.images.companions import is_companion
 from lungseg.images.formats import ENDINGS, split_ending
+from lungseg.utils.errors import LungsegError, UsageError
 
 # Taken off to name the output; any other ending may be a part of the name, as in a DICOM UID.
 _PICTURES = (*ENDINGS, ".bmp", ".gif")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from os import PathLike
 
-from lungseg.errors import LungsegError
+from lungseg.utils.errors import LungsegError
 
 MIN_SIDE = 16
 # MONAI crops by numbers of 16 bits.

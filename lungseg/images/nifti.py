@@ -21,10 +21,10 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.orientations import io_orientation
 
-from lungseg.errors import LungsegError
 from lungseg.images.colour import luma
 from lungseg.images.limits import check_size, plausible_spacing
 from lungseg.images.radiograph import Radiograph, View
+from lungseg.utils.errors import LungsegError
 
 _DAMAGED = "copy or export it again"
 _ALONE = "save the radiograph alone in a file"

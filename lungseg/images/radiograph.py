@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from lungseg.errors import LungsegError
 from lungseg.images.formats import HEAD_BYTES, format_of
 from lungseg.images.limits import MAX_BYTES, TOO_LARGE
+from lungseg.utils.errors import LungsegError
 
 SpacingKind = Literal["patient", "detector", "unknown"]
 _LARGEST = 1e30

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lungseg.errors import LungsegError
 from lungseg.images.jpeg import is_filled_up
 from lungseg.images.limits import TOO_LARGE, check_size
 from lungseg.images.radiograph import Radiograph
+from lungseg.utils.errors import LungsegError
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 # What Pillow calls a JPEG file, and one with further pictures behind the first.

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from monai.data import ImageReader
 
-from lungseg.errors import UsageError
 from lungseg.images.radiograph import read_radiograph
+from lungseg.utils.errors import UsageError
 
 
 class LateReader(ImageReader):

@@ -10,8 +10,8 @@ from os import PathLike
 import numpy as np
 from isal import isal_zlib
 
-from lungseg.errors import UsageError
-from lungseg.files import atomic_path
+from lungseg.utils.errors import UsageError
+from lungseg.utils.files import atomic_path
 
 _GREY, _RGB, _PALETTE = 0, 2, 3
 _FILTER_UP = 2

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from os import PathLike
 
-from lungseg.errors import LungsegError
-from lungseg.files import atomic_path
+from lungseg.utils.errors import LungsegError
+from lungseg.utils.files import atomic_path
 
 # Below a metric's best value by more than this the first epochs would press all others together.
 _SHOWN_BELOW_BEST = 0.15

@@ -8,9 +8,9 @@ from os import PathLike
 
 import numpy as np
 
-from lungseg.files import atomic_path
 from lungseg.metrics import METRICS
 from lungseg.statistics import bootstrap_interval
+from lungseg.utils.files import atomic_path
 
 _SHOWN = ("dice", "dice_right", "dice_left", "hd95_px")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")

@@ -16,16 +16,16 @@ import numpy as np
 
 from lungseg import __version__
 from lungseg.data.splits import trained_on
-from lungseg.errors import LungsegError
-from lungseg.files import atomic_path
 from lungseg.images import draw_overlay, write_png
 from lungseg.metrics import DEFINITIONS, METRICS, POLICY
 from lungseg.report.distribution import plot_distribution
 from lungseg.report.page import document, embed_photo, embed_png, table
 from lungseg.report.text import SUMMARY_HEADER, format_value, summary_cells, summary_groups
 from lungseg.statistics import summarise
+from lungseg.utils.errors import LungsegError
+from lungseg.utils.files import atomic_path
+from lungseg.utils.text import some
 from lungseg.weights import weights_hash
-from lungseg.wording import some
 
 # Cases are ranked by this metric.
 RANKED_BY = "dice"

@@ -15,11 +15,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lungseg import __version__
-from lungseg.files import atomic_path
 from lungseg.report.histogram import histogram
 from lungseg.report.manifest import STATUSES
 from lungseg.report.page import document_parts
 from lungseg.report.rows import Row
+from lungseg.utils.files import atomic_path
 
 _ORDERS = {
     "worst": "worst first",

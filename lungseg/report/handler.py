@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lungseg.data.splits import set_of
-from lungseg.errors import LungsegError
 from lungseg.images import read_radiograph
 from lungseg.metrics import case_metrics
 from lungseg.report.evaluation import write_evaluation
+from lungseg.utils.errors import LungsegError
 
 if TYPE_CHECKING:
     from ignite.engine import Engine

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 
 from lungseg import __version__
-from lungseg.files import atomic_path
 from lungseg.report.rows import Row
+from lungseg.utils.files import atomic_path
 
 # What the results may depend on.
 _PACKAGES = ("torch", "monai", "numpy", "scipy", "pillow", "pydicom", "python-gdcm", "highdicom", "openvino")

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 
-from lungseg.errors import LungsegError
 from lungseg.report.gallery import write_gallery
 from lungseg.report.manifest import write_manifest
 from lungseg.report.rows import Row
+from lungseg.utils.errors import LungsegError
 
 
 def write_reports(folder: str | PathLike, rows: Sequence[Row], run: dict) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from lungseg.files import atomic_path, writing_failed
+from lungseg.utils.files import atomic_path, writing_failed
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from monai.deploy.core import Application
 
 from lungseg import __version__
 from lungseg.bundles import Bundle
-from lungseg.errors import LungsegError, UsageError
-from lungseg.files import usable_folder
 from lungseg.images.dicom_source import Algorithm
 from lungseg.locate import BUNDLE_NAME
 from lungseg.predictor import Predictor
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.files import usable_folder
 from lungseg.weights import weights_hash
 from lungseg.workflows.deploy.operators.find import FindRadiographsOperator
 from lungseg.workflows.deploy.operators.segment import SegmentLungsOperator

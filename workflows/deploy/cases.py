@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-    from lungseg.errors import LungsegError
     from lungseg.predictor import Prediction
+    from lungseg.utils.errors import LungsegError
 
 Status = Literal["selected", "ok", "flagged", "skipped", "failed"]
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from lungseg.errors import LungsegError, UsageError
+from lungseg.utils.errors import LungsegError, UsageError
 
 # To connect, and between two packets.
 _SECONDS = (5, 60)

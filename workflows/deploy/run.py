@@ -7,8 +7,8 @@ import sys
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from lungseg.startup import import_monai_quickly
-from lungseg.wording import printable
+from lungseg.utils.imports import import_monai_quickly
+from lungseg.utils.text import printable
 from lungseg.workflows.deploy.runtime import prepare_runtime
 
 if TYPE_CHECKING:

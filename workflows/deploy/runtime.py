@@ -9,7 +9,7 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
-from lungseg.errors import UsageError
+from lungseg.utils.errors import UsageError
 
 _INSTALL = 'install it with pip install "lungseg[deploy]"'
 

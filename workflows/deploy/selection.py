@@ -14,11 +14,11 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from lungseg.errors import LungsegError, first_line
 from lungseg.images.dicom import open_dicom
 from lungseg.images.formats import format_of
 from lungseg.images.radiograph import read_head
 from lungseg.images.views import view_of
+from lungseg.utils.errors import LungsegError, first_line
 from lungseg.workflows.deploy.cases import Case
 
 # The objects that may hold a radiograph.

@@ -10,8 +10,8 @@ from os import PathLike
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from lungseg.errors import LungsegError, UsageError
-from lungseg.files import atomic_path, usable_folder
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.files import atomic_path, usable_folder
 
 
 def default_folder(url: str) -> Path:

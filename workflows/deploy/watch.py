@@ -11,8 +11,8 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
-from lungseg.errors import LungsegError, UsageError, in_a_sentence
-from lungseg.files import writing_failed
+from lungseg.utils.errors import LungsegError, UsageError, in_a_sentence
+from lungseg.utils.files import writing_failed
 from lungseg.workflows.deploy.backlog import Backlog
 from lungseg.workflows.deploy.orthanc import GoneError, Orthanc, UnavailableError
 from lungseg.workflows.deploy.run import start

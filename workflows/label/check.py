@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from lungseg.errors import LungsegError
-from lungseg.files import usable_folder
 from lungseg.images import read_radiograph
 from lungseg.locate import weights_file
+from lungseg.utils.errors import LungsegError
+from lungseg.utils.files import usable_folder
 from lungseg.weights import load_weights
 from lungseg.workflows.label.environment import environment_folder, is_current, python_of
 from lungseg.workflows.label.listing import look_into

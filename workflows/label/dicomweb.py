@@ -18,8 +18,8 @@ from monailabel.datastore.dicom import DICOMwebClientX
 from monailabel.datastore.local import DataModel, ImageLabelModel
 from pydicom import Dataset
 
-from lungseg.errors import LungsegError, first_line
-from lungseg.files import atomic_path
+from lungseg.utils.errors import LungsegError, first_line
+from lungseg.utils.files import atomic_path
 from lungseg.workflows.label.studies import StudyFolder
 
 _MODALITIES = ("CR", "DX")

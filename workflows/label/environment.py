@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lungseg import __version__
-from lungseg.errors import LungsegError, UsageError
+from lungseg.utils.errors import LungsegError, UsageError
 
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 VARIABLE = "LUNGSEG_LABEL_ENVIRONMENT"

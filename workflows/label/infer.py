@@ -15,7 +15,7 @@ from pathlib import Path
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
-from lungseg.errors import LungsegError
+from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.labelmaps import ENDINGS, LUNGS, encode, natural_ending
 from lungseg.workflows.label.segmenter import Segmenter
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from lungseg.data import datalist, read_label, refuse_sideless, unfit_cases
 from lungseg.data.labels import MaskError
 from lungseg.data.splits import RUN_SPLITS, SECTIONS, read_split, split, write_split
-from lungseg.errors import LungsegError
 from lungseg.images import write_png
+from lungseg.utils.errors import LungsegError
 
 _SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 # Fewer would leave a section with hardly any.

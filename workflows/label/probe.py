@@ -22,7 +22,7 @@ _NEEDED = {
 
 def main() -> None:
     """Print {"versions": {package: version}, "faults": [sentence]}."""
-    from lungseg.errors import first_line
+    from lungseg.utils.errors import first_line
 
     versions, faults = {}, []
     for package, module in _NEEDED.items():

@@ -43,7 +43,7 @@ def main() -> None:
 
 def _settings(host: str, work: Path) -> dict[str, str]:
     """Return MONAI Label's settings; what the user sets in the environment goes first."""
-    from lungseg.parallel import core_count
+    from lungseg.utils.parallel import core_count
     from lungseg.workflows.label.listing import PATTERNS
     from lungseg.workflows.label.origins import LISTENS_AT
 

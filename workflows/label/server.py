@@ -22,7 +22,7 @@ from monailabel.interfaces.exception import (
     MONAILabelException,
 )
 
-from lungseg.errors import LungsegError
+from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.origins import OwnPagesAlone
 from lungseg.workflows.label.routes import annotation, datastore, infer, login, tasks, versions
 from lungseg.workflows.label.signin import current_user

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lungseg.errors import LungsegError, UsageError
 from lungseg.locate import weights_file
+from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.weights import load_weights
 from lungseg.workflows.label.environment import ready_python
 from lungseg.workflows.label.listing import look_into

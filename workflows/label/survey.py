@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lungseg.errors import LungsegError, first_line
+from lungseg.utils.errors import LungsegError, first_line
 from lungseg.workflows.label.descriptors import descriptor, thumbnail_bytes
 from lungseg.workflows.label.segmenter import Segmenter
 from lungseg.workflows.label.work import read_json, write_json

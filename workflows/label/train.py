@@ -15,10 +15,10 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.train import TrainTask
 
-from lungseg.errors import LungsegError
 from lungseg.evaluation import evaluate
 from lungseg.locate import model_settings
 from lungseg.training import train
+from lungseg.utils.errors import LungsegError
 from lungseg.weights import weights_hash
 from lungseg.workflows.label.lessons import freeze, original_source
 from lungseg.workflows.label.versions import Version, Versions

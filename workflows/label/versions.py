@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lungseg.errors import LungsegError, UsageError
+from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.workflows.label.work import read_json, write_json
 
 

@@ -8,8 +8,8 @@ import json
 import os
 from pathlib import Path
 
-from lungseg.errors import LungsegError
-from lungseg.files import atomic_path, usable_folder
+from lungseg.utils.errors import LungsegError
+from lungseg.utils.files import atomic_path, usable_folder
 
 _MAIN = '''# SPDX-License-Identifier: Apache-2.0
 """What MONAI Label looks for in an app's folder; written by `lungseg label start`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from monai.deploy.core import Operator, OperatorSpec
 
-from lungseg.errors import LungsegError, in_a_sentence
-from lungseg.files import disk_is_to_blame
+from lungseg.utils.errors import LungsegError, in_a_sentence
+from lungseg.utils.files import disk_is_to_blame
 from lungseg.workflows.deploy.cases import Case
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from monai.deploy.core import Fragment
 
-from lungseg.files import atomic_path
 from lungseg.images import draw_overlay
 from lungseg.images.dicom_overlay import encode_dicom_overlay
 from lungseg.images.dicom_source import Algorithm
+from lungseg.utils.files import atomic_path
 from lungseg.workflows.deploy.cases import Case
 from lungseg.workflows.deploy.operators.case_operator import CaseOperator
 

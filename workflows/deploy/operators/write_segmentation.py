@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from monai.deploy.core import Fragment
 
-from lungseg.errors import LungsegError
-from lungseg.files import atomic_path
 from lungseg.images.dicom_seg import MirroredError, encode_dicom_seg
 from lungseg.images.dicom_source import Algorithm
+from lungseg.utils.errors import LungsegError
+from lungseg.utils.files import atomic_path
 from lungseg.workflows.deploy.cases import Case
 from lungseg.workflows.deploy.operators.case_operator import CaseOperator
 

@@ -7,7 +7,7 @@ import os
 import traceback
 from os import PathLike
 
-from lungseg.wording import printable
+from lungseg.utils.text import printable
 
 
 class LungsegError(Exception):
