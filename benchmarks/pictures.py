@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.command import run
 from lungseg.data.phantoms import phantom
 from lungseg.demo import real_radiograph
-from lungseg.images import read_radiograph, write_png
+from lungseg.io import read_radiograph, write_png
 from lungseg.locate import bundle_root
 from lungseg.segmentation import predict
 from lungseg.utils.errors import UsageError

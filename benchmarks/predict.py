@@ -153,7 +153,7 @@ def can_run(way: Way | None) -> bool:
 def write_inputs(folder: Path, side: int, count: int) -> None:
     """Write `count` radiographs of side x side pixels; a few different ones, over and over."""
     from lungseg.data import phantom
-    from lungseg.images import write_png
+    from lungseg.io import write_png
 
     for number in range(min(count, _DIFFERENT)):
         write_png(folder / f"{number:06d}.png", phantom(number, (side, side))[0])

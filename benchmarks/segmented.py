@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.damage import Pair, damaged
 from lungseg.data import LungLabelReader
-from lungseg.images import read_radiograph, write_png
+from lungseg.io import read_radiograph, write_png
 from lungseg.predictor import Predictor
 
 # Two label maps in one: both are below it.

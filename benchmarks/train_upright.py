@@ -94,8 +94,7 @@ class _Bank:
     """
 
     def __init__(self, cases: list[dict]) -> None:
-        from lungseg.data import LungLabelReader
-        from lungseg.images import RadiographReader
+        from lungseg.data import LungLabelReader, RadiographReader
 
         chests, lungs = [], []
         for case in cases:

@@ -62,7 +62,7 @@ def measure(data: str, cases: Sequence[dict], weights: str) -> dict:
 
     from benchmarks.shapes import original_sizes, shapes
     from lungseg.data import read_label
-    from lungseg.images import read_radiograph, write_png
+    from lungseg.io import read_radiograph, write_png
     from lungseg.weights import weights_hash
 
     methods = _methods(weights)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lungseg.images import read_radiograph
+from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError
 
 _PHOTOGRAPHS = (

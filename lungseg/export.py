@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from lungseg.engines import EXPORT_FORMATS, Engine, OpenVinoEngine, import_openvino
-from lungseg.images import find_radiographs, write_png
 from lungseg.inferers import cpu_is_faster_in_bf16
+from lungseg.io import find_radiographs, write_png
 from lungseg.predictor import Predictor
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import usable_folder, writing_failed

@@ -19,25 +19,25 @@ from lungseg.utils.files import atomic_path, writing_failed
 
 # The command line names the kinds: nothing that takes long to import stands above.
 if TYPE_CHECKING:
-    from lungseg.images.dicom_seg import Algorithm
+    from lungseg.io.dicom.segmentation import Algorithm
     from lungseg.predictor import Prediction
 
 
 def _mask(prediction: Prediction, source: Path) -> bytes:
-    from lungseg.images import encode_png
+    from lungseg.io import encode_png
 
     return encode_png(prediction.mask)
 
 
 def _labels(prediction: Prediction, source: Path) -> bytes:
-    from lungseg.images import encode_png
+    from lungseg.io import encode_png
 
     return encode_png(prediction.labels)
 
 
 def _overlay(prediction: Prediction, source: Path) -> bytes:
-    from lungseg.images import encode_png
-    from lungseg.images.overlay import PALETTE, draw_indexed_overlay
+    from lungseg.io import encode_png
+    from lungseg.io.overlay import PALETTE, draw_indexed_overlay
 
     return encode_png(draw_indexed_overlay(prediction.radiograph.pixels, prediction.labels), PALETTE)
 
@@ -45,26 +45,26 @@ def _overlay(prediction: Prediction, source: Path) -> bytes:
 def _probabilities(prediction: Prediction, source: Path) -> bytes:
     import numpy as np
 
-    from lungseg.images import encode_png
+    from lungseg.io import encode_png
 
     lungs = prediction.probabilities.sum(axis=0).clip(0, 1)
     return encode_png(np.rint(lungs * 65535).astype(np.uint16))
 
 
 def _thumbnail(prediction: Prediction, source: Path) -> bytes:
-    from lungseg.images.thumbnail import encode_thumbnail
+    from lungseg.io.overlay import encode_thumbnail
 
     return encode_thumbnail(prediction.radiograph.pixels, prediction.labels)
 
 
 def _nifti(prediction: Prediction, source: Path) -> bytes:
-    from lungseg.images.nifti_writer import encode_nifti
+    from lungseg.io.nifti import encode_nifti
 
     return encode_nifti(prediction.labels, source, prediction.radiograph.spacing, prediction.radiograph.spacing_kind)
 
 
 def _dicom_seg(prediction: Prediction, source: Path) -> bytes:
-    from lungseg.images.dicom_seg import encode_dicom_seg
+    from lungseg.io.dicom.segmentation import encode_dicom_seg
 
     return encode_dicom_seg(prediction.labels, source, _algorithm(prediction.weights))
 
@@ -72,7 +72,7 @@ def _dicom_seg(prediction: Prediction, source: Path) -> bytes:
 @lru_cache(maxsize=1)
 def _algorithm(weights: Path) -> Algorithm:
     from lungseg import __version__
-    from lungseg.images.dicom_seg import Algorithm
+    from lungseg.io.dicom.segmentation import Algorithm
     from lungseg.locate import BUNDLE_NAME, config_file
     from lungseg.weights import weights_hash
 

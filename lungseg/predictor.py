@@ -19,7 +19,7 @@ from monai.data import MetaTensor
 from lungseg import __version__
 from lungseg.bundles import Bundle
 from lungseg.engines import make_engine
-from lungseg.images import Radiograph
+from lungseg.io import Radiograph
 from lungseg.locate import bundle_root, config_file, model_settings, weights_file
 from lungseg.utils.errors import LungsegError, UsageError, in_words
 from lungseg.weights import weights_hash

@@ -115,7 +115,7 @@ class Judge:
 
         Args:
             image: (1, w, h) as the network saw it, with the metadata of :class:`lungseg.upright.SetUpright` and
-                :class:`lungseg.images.RadiographReader`.
+                :class:`lungseg.data.RadiographReader`.
             probabilities: (3, w, h), channels background, right and left lung.
 
         Returns:

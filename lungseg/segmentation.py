@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from lungseg.batch import Outcome
-from lungseg.images import Inputs, find_radiographs
+from lungseg.io import Inputs, find_radiographs
 from lungseg.ledger import content_hash, sources
 from lungseg.locate import weights_file
 from lungseg.outputs import DEFAULT_KINDS, Outputs
@@ -59,7 +59,7 @@ def predict(
     first one writes the report on all.
 
     Args:
-        inputs: see :func:`lungseg.images.find_radiographs`; one alone may be given as it is.
+        inputs: see :func:`lungseg.io.find_radiographs`; one alone may be given as it is.
         output: folder for a folder of each kind, `report.csv`, `report.json`, `report.html` and `done.jsonl`, which
             tells the next run what is done; sub-folders of the inputs are kept.
         weights: see :func:`lungseg.locate.weights_file`.

@@ -136,7 +136,7 @@ def radiograph():
     import numpy as np
 
     from lungseg.demo import real_radiograph
-    from lungseg.images import read_radiograph
+    from lungseg.io import read_radiograph
 
     pixels = read_radiograph(real_radiograph()).pixels[::4, ::4]
     return np.interp(pixels, (pixels.min(), pixels.max()), (0, 255)).astype(np.uint8)
@@ -146,7 +146,7 @@ def radiograph():
 def segment(tmp_path_factory):
     """Segments (H, W) uint8 pixels with the shipped weights."""
     import lungseg
-    from lungseg.images import write_png
+    from lungseg.io import write_png
 
     predictor = lungseg.load()
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 from lungseg.data import phantom
 from lungseg.demo import real_radiograph
-from lungseg.images import write_png
+from lungseg.io import write_png
 from lungseg.workflows.label.environment import environment_folder, is_current, python_of
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -216,7 +216,7 @@ def test_sizes_are_found_beside_the_folder_of_the_data(tmp_path):
 def test_one_resized_pass_takes_one_window_and_gives_the_native_size(run_folder, tmp_path):
     import lungseg
     from benchmarks.squeeze import squeeze
-    from lungseg.images import write_png
+    from lungseg.io import write_png
 
     write_png(tmp_path / "wide.png", np.tile(np.arange(96, dtype=np.uint8), (48, 1)))
     counted = windows._Counted(squeeze(lungseg.load(run_folder)))

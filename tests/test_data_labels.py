@@ -15,8 +15,8 @@ from lungseg.data import LungLabelReader, datalist, phantom, read_label
 from lungseg.data.labels import LOPSIDED as LOPSIDED_REASON
 from lungseg.data.labels import SWAPPED, TOUCHING, MaskError, from_lungs, from_values, read_values
 from lungseg.data.problems import EMPTY_MASK, NOT_A_MASK, ONE_LUNG, SIDE_UNKNOWN, UNREADABLE
-from lungseg.images import read_radiograph
-from lungseg.images.nifti_writer import encode_nifti
+from lungseg.io import read_radiograph
+from lungseg.io.nifti import encode_nifti
 from lungseg.utils.errors import LungsegError, UsageError
 
 

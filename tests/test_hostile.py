@@ -24,7 +24,8 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from lungseg.images import RadiographReader, read_radiograph
+from lungseg.data import RadiographReader
+from lungseg.io import read_radiograph
 from lungseg.segmentation import predict
 from lungseg.utils.errors import LungsegError
 

@@ -19,7 +19,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from lungseg.images import RadiographReader, read_radiograph
+from lungseg.data import RadiographReader
+from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError
 
 TWELVE = (GREY16 >> 4).astype(np.uint16)
@@ -462,7 +463,7 @@ def _lossless(folder: Path) -> Path:
 
 
 def test_a_decoder_that_crashes_or_hangs_is_told_and_replaced(tmp_path, monkeypatch):
-    from lungseg.images import isolated
+    from lungseg.io.dicom import decoder_process as isolated
 
     path = _lossless(tmp_path)
     monkeypatch.setattr(isolated, "_SERVE", "import os; os.abort()")
@@ -512,7 +513,7 @@ def test_a_missing_decoder_is_told_with_its_remedy(tmp_path, monkeypatch):
     def missing(path):
         raise RuntimeError("Unable to decompress because all plugins are missing dependencies:\n\tgdcm")
 
-    monkeypatch.setattr("lungseg.images.decoding.decode_apart", missing)
+    monkeypatch.setattr("lungseg.io.dicom.decoding.decode_apart", missing)
     with pytest.raises(LungsegError, match="is installed; export it uncompressed"):
         read_radiograph(tmp_path / "a.dcm")
     monkeypatch.setitem(sys.modules, "gdcm", None)

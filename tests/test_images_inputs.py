@@ -19,7 +19,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from lungseg.images import find_radiographs, matching_files
+from lungseg.io import find_radiographs, matching_files
 from lungseg.outputs import KINDS
 from lungseg.utils.errors import UsageError
 

@@ -12,8 +12,9 @@ from images_support import GREY
 from monai.transforms import EnsureChannelFirst, LoadImage, SaveImage
 from PIL import Image
 
-from lungseg.images import RadiographReader, read_radiograph
-from lungseg.images.nifti_writer import encode_nifti
+from lungseg.data import RadiographReader
+from lungseg.io import read_radiograph
+from lungseg.io.nifti import encode_nifti
 
 
 def _read(path, affine, unit="mm", array=GREY.T):

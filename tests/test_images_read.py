@@ -9,7 +9,8 @@ import pytest
 from images_support import GREY, GREY16, write_dicom
 from PIL import Image
 
-from lungseg.images import RadiographReader, read_radiograph
+from lungseg.data import RadiographReader
+from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError
 
 HEIGHT, WIDTH = GREY.shape
@@ -209,7 +210,7 @@ def test_monai_reads_x_first(tmp_path):
 
     Image.fromarray(GREY).save(tmp_path / "a.png")
     write_dicom(tmp_path / "b.dcm", GREY16, PixelSpacing=[0.2, 0.1])
-    config = {"_target_": "LoadImaged", "keys": "image", "reader": {"_target_": "lungseg.images.RadiographReader"}}
+    config = {"_target_": "LoadImaged", "keys": "image", "reader": {"_target_": "lungseg.data.RadiographReader"}}
     load = ConfigParser({"load": config}).get_parsed_content("load")
 
     image = load({"image": tmp_path / "a.png"})["image"]

@@ -11,7 +11,7 @@ from images_support import GREY, GREY16
 from PIL import Image
 from scipy.ndimage import minimum_filter
 
-from lungseg.images import draw_overlay, encode_png, read_radiograph, write_png
+from lungseg.io import draw_overlay, encode_png, read_radiograph, write_png
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path
 
@@ -58,7 +58,7 @@ def test_a_full_disk_is_told_in_words(tmp_path):
     # A limit on the size of files fails as a full disk does, in the middle of the writing.
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "import numpy as np; from lungseg.images import write_png\n"
+        "import numpy as np; from lungseg.io import write_png\n"
         "write_png(sys.argv[1], np.random.default_rng(0).integers(0, 255, (99, 99), dtype=np.uint8))"
     )
     run = subprocess.run([sys.executable, "-c", code, tmp_path / "a.png"], capture_output=True, text=True)

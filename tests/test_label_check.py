@@ -18,7 +18,7 @@ from label_support import free_port, require_environment
 from pretended_dicomweb import serving
 
 from lungseg.data import phantom
-from lungseg.images import write_png
+from lungseg.io import write_png
 from lungseg.locate import weights_file
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label import environment

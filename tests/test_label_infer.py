@@ -14,7 +14,7 @@ import pytest
 from label_support import MODEL
 from PIL import Image
 
-from lungseg.images import find_radiographs
+from lungseg.io import find_radiographs
 
 STUDIES = ("phantom-0", "phantom-1", "phantom-2", "photo", "real one (1)", "1.2.3")
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lungseg.data import datalist, phantom, write_split
 from lungseg.data.splits import read_split
-from lungseg.images import write_png
+from lungseg.io import write_png
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.lessons import assign, freeze, original_cases, original_source
 

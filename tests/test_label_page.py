@@ -8,7 +8,7 @@ import pytest
 from browser_support import Browser, needs_browser
 from label_support import MODEL, free_port
 
-from lungseg.images import write_png
+from lungseg.io import write_png
 
 pytestmark = needs_browser
 STUDY = "real one (1)"

@@ -13,7 +13,7 @@ import pytest
 from label_support import MODEL, LabelServer, free_port, png, require_environment
 
 from lungseg.data import phantom
-from lungseg.images.limits import MAX_PIXELS
+from lungseg.io.limits import MAX_PIXELS
 
 OUTSIDE = ("/etc/passwd", "../secret", "..", "a/../../secret", "%2e%2e/secret", "\x00", ".hidden", "")
 

@@ -11,7 +11,7 @@ import pytest
 from label_support import LabelServer, png, require_environment
 
 from lungseg.data import phantom
-from lungseg.images import write_png
+from lungseg.io import write_png
 from lungseg.workflows.label.listing import look_into
 
 SIZE = (96, 72)

@@ -14,7 +14,7 @@ import pytest
 from label_support import MODEL, LabelServer, require_environment
 
 from lungseg.data import phantom
-from lungseg.images import write_png
+from lungseg.io import write_png
 
 COUNT = 8
 

@@ -19,8 +19,8 @@ from images_support import COMPRESSED, GREY, GREY16, compress, write_dicom
 from PIL import Image
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from lungseg.images import read_radiograph
-from lungseg.images.limits import MAX_PIXELS
+from lungseg.io import read_radiograph
+from lungseg.io.limits import MAX_PIXELS
 from lungseg.utils.errors import LungsegError
 
 # These are decoded in a process that damage may end; a new one takes half a second.

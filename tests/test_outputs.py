@@ -16,9 +16,9 @@ from images_support import write_dicom
 from PIL import Image
 
 from lungseg.data import phantom
-from lungseg.images import read_radiograph
-from lungseg.images.inputs import RESULT_FOLDERS
-from lungseg.images.nifti_writer import encode_nifti
+from lungseg.io import read_radiograph
+from lungseg.io.discovery import RESULT_FOLDERS
+from lungseg.io.nifti import encode_nifti
 from lungseg.locate import config_file
 from lungseg.outputs import DEFAULT_KINDS, KINDS, Outputs
 from lungseg.predictor import Predictor

@@ -23,8 +23,8 @@ from pydicom.uid import (
 
 from lungseg.data import phantom
 from lungseg.demo import real_radiograph
-from lungseg.images.dicom_seg import Algorithm, encode_dicom_seg
-from lungseg.images.overlay import COLOURS
+from lungseg.io.dicom.segmentation import Algorithm, encode_dicom_seg
+from lungseg.io.overlay import COLOURS
 from lungseg.utils.errors import LungsegError
 from lungseg.weights import weights_hash
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lungseg.images import write_png
+from lungseg.io import write_png
 from lungseg.metrics import case_metrics
 from lungseg.report import EvaluationHandler, learning_curves, write_evaluation
 from lungseg.report.evaluation import pictured_cases
@@ -195,8 +195,7 @@ def evaluator(items, handler, batch_size):
     from monai.engines import SupervisedEvaluator
     from monai.transforms import AsDiscreted, Compose, EnsureChannelFirstd, LoadImaged
 
-    from lungseg.data import LungLabelReader
-    from lungseg.images import RadiographReader
+    from lungseg.data import LungLabelReader, RadiographReader
 
     transform = Compose(
         [

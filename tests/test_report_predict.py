@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 
 import lungseg
-from lungseg.images.thumbnail import encode_thumbnail
+from lungseg.io.overlay import encode_thumbnail
 from lungseg.report.histogram import histogram
 from lungseg.report.predictions import reporting, write_reports
 from lungseg.report.rows import Row

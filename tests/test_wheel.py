@@ -14,7 +14,7 @@ import pytest
 
 import lungseg
 from lungseg.data import phantom
-from lungseg.images import write_png
+from lungseg.io import write_png
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("lungseg", "bundle", "workflows", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")

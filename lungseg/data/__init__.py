@@ -34,7 +34,7 @@ __all__ = [
 
 # MONAI, scipy's filters and the drawing take seconds to import; few commands need them.
 _LAZY = {
-    "LungLabelReader": "lungseg.data.label_reader",
+    "LungLabelReader": "lungseg.data.image_reader",
     "CheckResult": "lungseg.data.check",
     "check_data": "lungseg.data.check",
     "contact_sheet": "lungseg.data.sheet",

@@ -13,7 +13,7 @@ from lungseg.data.labels import MaskError, read_label
 from lungseg.data.layouts import Layout
 from lungseg.data.pairing import Case, case_name, suffix_option
 from lungseg.data.problems import DUPLICATE_IMAGE, SIDE_NOT_BELIEVED, SIZE_MISMATCH, UNREADABLE, Problem
-from lungseg.images import read_radiograph
+from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.text import printable, some
 

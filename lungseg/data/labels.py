@@ -14,9 +14,9 @@ import numpy as np
 
 from lungseg.data.pairing import Label
 from lungseg.data.problems import EMPTY_MASK, NOT_A_MASK, ONE_LUNG, SIDE_UNKNOWN, UNREADABLE
-from lungseg.images import read_radiograph
-from lungseg.images.formats import HEAD_BYTES, format_of
-from lungseg.images.limits import check_size
+from lungseg.io import read_radiograph
+from lungseg.io.formats import HEAD_BYTES, format_of
+from lungseg.io.limits import check_size
 from lungseg.utils.errors import LungsegError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def read_label(label: Label) -> LabelMap:
 
 
 def read_values(path: Path) -> np.ndarray:
-    """Return the values of a mask file, laid as `lungseg.images.read_radiograph` lays an image: (H, W), any real dtype.
+    """Return the values of a mask file, laid as `lungseg.io.read_radiograph` lays an image: (H, W), any real dtype.
 
     Colours must be grey, or have one channel that is not empty. A palette of coloured labels counts by its numbers.
 
@@ -97,7 +97,7 @@ def read_values(path: Path) -> np.ndarray:
         with open(path, "rb") as file:
             if format_of(file.read(HEAD_BYTES)) == "nifti":
                 return read_radiograph(path).pixels
-        # By handle, for the reason that lungseg.images.raster gives.
+        # By handle, for the reason that lungseg.io.raster gives.
         with open(path, "rb") as file, Image.open(file) as image:
             check_size(*image.size, path)
             # Loading alone ignores the check sums of a PNG's pixel data.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, Problem
-from lungseg.images.formats import ENDINGS, HEAD_BYTES, format_of, split_ending
+from lungseg.io.formats import ENDINGS, HEAD_BYTES, format_of, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
 
 MASK_SUFFIX = "_mask"

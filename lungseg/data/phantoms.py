@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
 from lungseg.data.anatomy import Anatomy
-from lungseg.images.writer import write_png
+from lungseg.io.png import write_png
 from lungseg.utils.errors import UsageError
 
 # Width over height that the anatomy may be stretched to; a more elongated picture has more around it.

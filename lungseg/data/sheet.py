@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 from lungseg.data.check import CheckResult
 from lungseg.data.labels import read_label
 from lungseg.data.pairing import case_name
-from lungseg.images import read_radiograph
-from lungseg.images.overlay import draw_overlay
-from lungseg.images.writer import write_png
+from lungseg.io import read_radiograph
+from lungseg.io.overlay import draw_overlay
+from lungseg.io.png import write_png
 from lungseg.utils.errors import LungsegError
 
 _SIDE = 200

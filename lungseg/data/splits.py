@@ -17,7 +17,7 @@ from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 
-from lungseg.images.formats import split_ending
+from lungseg.io.formats import split_ending
 from lungseg.locate import weights_file
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path

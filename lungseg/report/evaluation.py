@@ -16,7 +16,7 @@ import numpy as np
 
 from lungseg import __version__
 from lungseg.data.splits import trained_on
-from lungseg.images import draw_overlay, write_png
+from lungseg.io import draw_overlay, write_png
 from lungseg.metrics import DEFINITIONS, METRICS, POLICY
 from lungseg.report.distribution import plot_distribution
 from lungseg.report.page import document, embed_photo, embed_png, table

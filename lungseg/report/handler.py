@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lungseg.data.splits import set_of
-from lungseg.images import read_radiograph
+from lungseg.io import read_radiograph
 from lungseg.metrics import case_metrics
 from lungseg.report.evaluation import write_evaluation
 from lungseg.utils.errors import LungsegError

@@ -13,7 +13,7 @@ from monai.deploy.core import Application
 
 from lungseg import __version__
 from lungseg.bundles import Bundle
-from lungseg.images.dicom_source import Algorithm
+from lungseg.io.dicom.derived import Algorithm
 from lungseg.locate import BUNDLE_NAME
 from lungseg.predictor import Predictor
 from lungseg.utils.errors import LungsegError, UsageError

@@ -14,10 +14,10 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from lungseg.images.dicom import open_dicom
-from lungseg.images.formats import format_of
-from lungseg.images.radiograph import read_head
-from lungseg.images.views import view_of
+from lungseg.io.dicom.file import open_dicom
+from lungseg.io.dicom.header import view_of
+from lungseg.io.formats import format_of
+from lungseg.io.reading import read_head
 from lungseg.utils.errors import LungsegError, first_line
 from lungseg.workflows.deploy.cases import Case
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from lungseg.images import read_radiograph
+from lungseg.io import read_radiograph
 from lungseg.locate import weights_file
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import usable_folder

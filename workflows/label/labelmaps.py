@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from lungseg.data.labels import read_values
-from lungseg.images import Radiograph, encode_png, read_radiograph
-from lungseg.images.formats import HEAD_BYTES, format_of
-from lungseg.images.nifti_writer import encode_nifti
+from lungseg.io import Radiograph, encode_png, read_radiograph
+from lungseg.io.formats import HEAD_BYTES, format_of
+from lungseg.io.nifti import encode_nifti
 from lungseg.utils.errors import LungsegError
 
 LUNGS = {"right_lung": 1, "left_lung": 2}

@@ -13,7 +13,7 @@ from pathlib import Path
 from lungseg.data import datalist, read_label, refuse_sideless, unfit_cases
 from lungseg.data.labels import MaskError
 from lungseg.data.splits import RUN_SPLITS, SECTIONS, read_split, split, write_split
-from lungseg.images import write_png
+from lungseg.io import write_png
 from lungseg.utils.errors import LungsegError
 
 _SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from lungseg.images import find_radiographs
-from lungseg.images.formats import ENDINGS, split_ending
+from lungseg.io import find_radiographs
+from lungseg.io.formats import ENDINGS, split_ending
 
 # What MONAI Label's watcher looks for, in capital letters and small ones.
 PATTERNS = [f"*{ending}" for ending in ENDINGS]

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 
 from monailabel.datastore.local import DataModel, LocalDatastore
 
-from lungseg.images import write_png
-from lungseg.images.formats import split_ending
+from lungseg.io import write_png
+from lungseg.io.formats import split_ending
 from lungseg.utils.files import atomic_path
 from lungseg.workflows.label.labelmaps import decode
 from lungseg.workflows.label.listing import LABELS, PATTERNS, listed

@@ -13,8 +13,8 @@ from fastapi import UploadFile
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lungseg.images.formats import split_ending
-from lungseg.images.limits import MAX_PIXELS
+from lungseg.io.formats import split_ending
+from lungseg.io.limits import MAX_PIXELS
 
 # The largest radiograph with 16 bits per pixel, and what a form takes besides.
 MAX_UPLOAD = 2 * MAX_PIXELS + 2**20

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from holoscan.conditions import BooleanCondition
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
-from lungseg.images import find_radiographs
+from lungseg.io import find_radiographs
 from lungseg.workflows.deploy.cases import END, Case
 from lungseg.workflows.deploy.selection import look_at
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset, dcmread
 
-from lungseg.images.dicom_source import read_reference
+from lungseg.io.dicom.derived import read_reference
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.deploy.cases import Case
 from lungseg.workflows.deploy.operators.case_operator import CaseOperator

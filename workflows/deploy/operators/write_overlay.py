@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from monai.deploy.core import Fragment
 
-from lungseg.images import draw_overlay
-from lungseg.images.dicom_overlay import encode_dicom_overlay
-from lungseg.images.dicom_source import Algorithm
+from lungseg.io import draw_overlay
+from lungseg.io.dicom.derived import Algorithm
+from lungseg.io.dicom.secondary_capture import encode_dicom_overlay
 from lungseg.utils.files import atomic_path
 from lungseg.workflows.deploy.cases import Case
 from lungseg.workflows.deploy.operators.case_operator import CaseOperator

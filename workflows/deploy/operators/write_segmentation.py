@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from monai.deploy.core import Fragment
 
-from lungseg.images.dicom_seg import MirroredError, encode_dicom_seg
-from lungseg.images.dicom_source import Algorithm
+from lungseg.io.dicom.derived import Algorithm
+from lungseg.io.dicom.segmentation import MirroredError, encode_dicom_seg
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 from lungseg.workflows.deploy.cases import Case

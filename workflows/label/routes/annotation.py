@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from lungseg.images import encode_png, read_radiograph
+from lungseg.io import encode_png, read_radiograph
 from lungseg.workflows.label.labelmaps import decode, picture
 from lungseg.workflows.label.requests import AsUser, known_study, plain_name, the_app
 

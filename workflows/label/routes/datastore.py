@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fastapi import APIRouter, Form, HTTPException, UploadFile
 
-from lungseg.images import read_radiograph
-from lungseg.images.formats import split_ending
+from lungseg.io import read_radiograph
+from lungseg.io.formats import split_ending
 from lungseg.workflows.label.requests import AsAnnotator, known_study, parameters, plain_name, the_app
 from lungseg.workflows.label.uploads import saved
 

@@ -10,8 +10,8 @@ from os import PathLike
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.images.dicom_source import Algorithm, derived_uids, read_reference
-from lungseg.images.views import is_flipped
+from lungseg.io.dicom.derived import Algorithm, derived_uids, read_reference
+from lungseg.io.dicom.header import is_flipped
 from lungseg.utils.errors import LungsegError, first_line
 
 _REMEDY = "leave out dicom-seg for this file"

@@ -9,7 +9,7 @@ from os import PathLike
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.images.dicom_source import Algorithm, derived_uids, read_reference
+from lungseg.io.dicom.derived import Algorithm, derived_uids, read_reference
 from lungseg.utils.errors import LungsegError, first_line
 
 _REMEDY = "leave out the overlay of this file"
@@ -22,7 +22,7 @@ def encode_dicom_overlay(picture: np.ndarray, source: str | PathLike, algorithm:
     the same UIDs.
 
     Args:
-        picture: (H, W, 3) uint8, see :func:`lungseg.images.draw_overlay`.
+        picture: (H, W, 3) uint8, see :func:`lungseg.io.draw_overlay`.
         source: the DICOM file that it shows.
         algorithm: what found it.
 

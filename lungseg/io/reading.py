@@ -1,45 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file on disk becomes one grey picture."""
+"""Read a radiograph of any supported format."""
 
 from __future__ import annotations
 
 import os
 import stat
 import warnings
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from lungseg.images.formats import HEAD_BYTES, format_of
-from lungseg.images.limits import MAX_BYTES, TOO_LARGE
+from lungseg.io.formats import HEAD_BYTES, format_of
+from lungseg.io.limits import MAX_BYTES, TOO_LARGE
 from lungseg.utils.errors import LungsegError
 
-SpacingKind = Literal["patient", "detector", "unknown"]
 _LARGEST = 1e30
-View = Literal["frontal", "lateral", "oblique"]
-
-
-@dataclass(frozen=True)
-class Radiograph:
-    """A radiograph as a viewer shows it.
-
-    Attributes:
-        pixels: (H, W) float32 in the units of the file; bright is dense, whatever the file's polarity.
-        spacing: (row, column) distance between pixel centres in millimetres, or None when it is not known.
-        spacing_kind: "patient" (calibrated to the patient), "detector" (as measured at the detector, where
-            the shadow is larger than the patient) or "unknown" (which of them, or whether there is any spacing at all).
-        view: "frontal", "lateral" or "oblique" where the file says so, else None.
-        flipped: the file says that the picture shows the patient mirrored.
-    """
-
-    pixels: np.ndarray
-    spacing: tuple[float, float] | None = None
-    spacing_kind: SpacingKind = "unknown"
-    view: View | None = None
-    flipped: bool = False
 
 
 def read_radiograph(path: str | PathLike) -> Radiograph:
@@ -68,15 +42,15 @@ def _decode(path: Path, head: bytes) -> Radiograph:
         warnings.simplefilter("ignore")
         match format_of(head):
             case "raster":
-                from lungseg.images.raster import read_raster
+                from lungseg.io.raster import read_raster
 
                 return read_raster(path)
             case "dicom":
-                from lungseg.images.dicom import read_dicom
+                from lungseg.io.dicom.reader import read_dicom
 
                 return read_dicom(path)
             case "nifti":
-                from lungseg.images.nifti import read_nifti
+                from lungseg.io.nifti import read_nifti
 
                 return read_nifti(path)
     raise LungsegError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.images.attributes import first_item, first_number, numbers
+from lungseg.io.dicom.header import first_item, first_number, numbers
 
 # A table or a window that leaves less of the picture than this between black and white was not made for it.
 _MIN_SHOWN = 0.4

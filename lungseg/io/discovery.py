@@ -12,8 +12,8 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-from lungseg.images.companions import is_companion
-from lungseg.images.formats import ENDINGS, split_ending
+from lungseg.io.dicom.sop_classes import is_companion
+from lungseg.io.formats import ENDINGS, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
 
 # Taken off to name the output; any other ending may be a part of the name, as in a DICOM UID.
@@ -39,7 +39,7 @@ class Inputs(NamedTuple):
             ending to it (``f"{stem}.png"``), for what follows a dot in it belongs to the name.
         skipped: what was passed over in the folders: hidden files, known non-pictures, links to folders, and what
             earlier runs wrote: their folders or, of a folder of results that was given itself, those of each kind.
-        companions: likewise, DICOM objects that are no radiographs (:mod:`lungseg.images.companions`).
+        companions: likewise, DICOM objects that are no radiographs (:mod:`lungseg.io.dicom.sop_classes`).
     """
 
     radiographs: list[tuple[Path, Path]]

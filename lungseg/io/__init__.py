@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files become arrays, and arrays files."""
 
-from lungseg.images.inputs import Inputs, find_radiographs, matching_files
-from lungseg.images.overlay import draw_overlay
-from lungseg.images.radiograph import Radiograph, read_radiograph
-from lungseg.images.writer import encode_png, write_png
+from lungseg.io.discovery import Inputs, find_radiographs, matching_files
+from lungseg.io.overlay import draw_overlay
+from lungseg.io.png import encode_png, write_png
+from lungseg.io.radiograph import Radiograph
+from lungseg.io.reading import read_radiograph
 
 __all__ = [
     "Inputs",
@@ -22,7 +23,7 @@ __all__ = [
 def __getattr__(name: str):
     # MONAI and torch take seconds to import; only their reader needs them.
     if name == "RadiographReader":
-        from lungseg.images.reader import RadiographReader
+        from lungseg.data.image_reader import RadiographReader
 
         return RadiographReader
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,14 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From which side the patient was seen, as far as a DICOM file says."""
+"""A DICOM file's attributes, some of which are written by hand."""
 
 from __future__ import annotations
 
 import re
 
 from pydicom import Dataset
+from pydicom.sequence import Sequence
 
-from lungseg.images.attributes import first_item
-from lungseg.images.radiograph import View
+from lungseg.io.radiograph import View
+
+
+def numbers(dataset: Dataset, name: str) -> list[float]:
+    """Return the values of an attribute; none where it is missing, empty or holds anything but numbers."""
+    try:
+        values = dataset.get(name)
+        if values is None or values == "":
+            return []
+        return [float(value) for value in ([values] if isinstance(values, float | int | str) else values)]
+    except (TypeError, ValueError):
+        # What only says how to show or to measure the picture does not make it unreadable.
+        return []
+
+
+def first_number(dataset: Dataset, name: str) -> float | None:
+    """Return the first value of an attribute, or None where there is none."""
+    return next(iter(numbers(dataset, name)), None)
+
+
+def first_item(dataset: Dataset, name: str) -> Dataset | None:
+    """Return the first item of a sequence, or None where it is missing, empty or no sequence."""
+    items = dataset.get(name)
+    return items[0] if isinstance(items, Sequence) and items else None
+
 
 # A decubitus film (LLD, RLD) is a frontal view of a patient who lies on one side.
 _WORDS: dict[str, View] = {
@@ -16,6 +40,8 @@ _WORDS: dict[str, View] = {
     **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT"), "lateral"),
     **dict.fromkeys(("RAO", "LAO", "RPO", "LPO", "RLO", "LLO", "OBL", "OBLIQUE"), "oblique"),
 }
+
+
 # DICOM PS3.16, context group 4010 (DX View), as SNOMED CT and as the older SNOMED RT codes.
 _CODES: dict[str, View] = {
     **dict.fromkeys(("399033003", "272479007", "399348003", "R-10202", "R-10214", "R-40888", "R-10206"), "frontal"),

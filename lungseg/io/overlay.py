@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 
 # Okabe and Ito's palette, which colour-blind people can tell apart: sky blue, orange, reddish purple.
@@ -136,3 +138,28 @@ def _coverage(shape: tuple[int, int], place: tuple[int, int], letter: str, font,
     drawn = Image.new("L", shape[::-1])
     ImageDraw.Draw(drawn).text(place, letter, fill=255, font=font, anchor="mm", stroke_width=rim)
     return np.asarray(drawn) / np.float32(255)
+
+
+# Pixels of the longer side.
+SIZE = 160
+
+
+def encode_thumbnail(image: np.ndarray, labels: np.ndarray) -> bytes:
+    """Return a JPEG file of at most `SIZE` pixels a side, of about five kilobytes.
+
+    Args:
+        image: (H, W), any real type.
+        labels: (H, W) uint8 label map: 1 right lung, 2 left lung.
+    """
+    from PIL import Image
+
+    # Four pixels for each one that is shown are enough.
+    step = max(1, max(image.shape) // (4 * SIZE))
+    small = Image.fromarray(np.ascontiguousarray(image[::step, ::step], dtype=np.float32))
+    small.thumbnail((SIZE, SIZE), Image.Resampling.BOX)
+    lungs = Image.fromarray(labels).resize(small.size, Image.Resampling.NEAREST)
+    picture = Image.fromarray(draw_overlay(np.asarray(small), np.asarray(lungs)))
+    content = io.BytesIO()
+    # Colours at full resolution, for the outlines are one pixel wide.
+    picture.save(content, "JPEG", quality=60, subsampling=0, optimize=True)
+    return content.getvalue()

@@ -15,7 +15,7 @@ import numpy as np
 
 # A radiograph takes a second or two at most.
 _SECONDS = 60
-_SERVE = "from lungseg.images.isolated import serve; serve()"
+_SERVE = "from lungseg.io.dicom.decoder_process import serve; serve()"
 _lock = threading.Lock()
 _child: subprocess.Popen | None = None
 
@@ -57,8 +57,8 @@ def serve() -> None:
     """Answer each path on stdin with an array, or an exception, on stdout, until stdin is closed."""
     from pathlib import Path
 
-    from lungseg.images.decoding import decode_here
-    from lungseg.images.dicom import open_dicom
+    from lungseg.io.dicom.codecs import decode_here
+    from lungseg.io.dicom.file import open_dicom
 
     # What the libraries print must not come between the answers.
     answers = os.fdopen(os.dup(1), "wb")

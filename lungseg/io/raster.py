@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lungseg.images.jpeg import is_filled_up
-from lungseg.images.limits import TOO_LARGE, check_size
-from lungseg.images.radiograph import Radiograph
+from lungseg.io.jpeg import is_filled_up
+from lungseg.io.limits import TOO_LARGE, check_size
+from lungseg.io.radiograph import Radiograph
 from lungseg.utils.errors import LungsegError
 
 _FORMATS = ("PNG", "JPEG", "TIFF")

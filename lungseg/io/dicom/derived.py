@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 from pydicom.valuerep import DA, TM
 
-from lungseg.images.formats import HEAD_BYTES, format_of
+from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.utils.errors import LungsegError, first_line
 
 _TYPE_1 = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
