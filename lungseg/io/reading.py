@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.io.limits import MAX_BYTES, TOO_LARGE
+from lungseg.io.radiograph import Radiograph
 from lungseg.utils.errors import LungsegError
 
 _LARGEST = 1e30

@@ -26,6 +26,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from lungseg.io.dicom.codecs import _justified
 from lungseg.io.dicom.decoder_process import CrashError, decode_apart
 from lungseg.io.jpeg import ends_well, is_filled_up
 from lungseg.utils.errors import LungsegError

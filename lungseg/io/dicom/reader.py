@@ -14,6 +14,7 @@ from pydicom.uid import (
 
 from lungseg.io.colour import luma
 from lungseg.io.dicom.decoding import decode, several_frames
+from lungseg.io.dicom.file import open_dicom
 from lungseg.io.dicom.grayscale import display_values
 from lungseg.io.dicom.header import is_flipped, numbers, view_of
 from lungseg.io.limits import check_size, plausible_spacing
