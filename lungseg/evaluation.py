@@ -9,11 +9,12 @@ from os import PathLike
 from pathlib import Path
 
 from lungseg.data import datalist
+from lungseg.data.check import left_out
 from lungseg.data.splits import RUN_SPLITS, read_split
 from lungseg.locate import config_file, model_settings, weights_file
 from lungseg.utils.files import usable_folder
 from lungseg.weights import load_weights
-from lungseg.workflow import errors_in_words, left_out, read_config, start
+from lungseg.workflow import errors_in_words, read_config, start
 
 
 def evaluate(

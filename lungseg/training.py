@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from lungseg.data import refuse_sideless
+from lungseg.data.check import left_out
 from lungseg.data.splits import RUN_SPLITS, trained_before
 from lungseg.locate import bundle_root, config_file, weights_file
 from lungseg.report.curves import learning_curves
@@ -25,7 +26,7 @@ from lungseg.run_lists import keep_lists, refuse_missing, seen_by, with_lists, w
 from lungseg.utils.errors import UsageError
 from lungseg.utils.files import atomic_path, usable_folder
 from lungseg.weights import load_weights
-from lungseg.workflow import errors_in_words, is_computed, left_out, read_config, start
+from lungseg.workflow import errors_in_words, is_computed, read_config, start
 
 _PACKAGES = ("lungseg", "monai", "torch", "pytorch-ignite", "numpy")
 _PATHS = ("images", "masks", "splits_file", "run_splits")

@@ -8,13 +8,12 @@ import json
 import logging
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from lungseg.data import unfit_cases
 from lungseg.locate import bundle_root, config_file
 from lungseg.utils.errors import LungsegError, UsageError, first_line, in_words
 
@@ -96,18 +95,6 @@ def parse_overrides(texts: Iterable[str], options: Mapping[str, str] | None = No
         except json.JSONDecodeError:
             overrides[key] = value
     return overrides
-
-
-def left_out(config: dict, sections: Sequence[str], say: Callable[[str], None]) -> list[str]:
-    """Return the names of the cases that a config should leave out of some sections, and tell why.
-
-    Those that its `data_source` leaves out already are among them.
-
-    Raises:
-        LungsegError: there is no data set, or a section is empty.
-    """
-    source = ConfigParser(config).get_parsed_content("data_source")
-    return sorted({*source["exclude"], *unfit_cases(sections, say, **source)})
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import pytest
 from data_support import REAL, kaggle, needs_real_data
 
 from lungseg.data import datalist, frozen_splits, kfold, split, write_split
-from lungseg.data.splits import SECTIONS, patient_rule, read_split, set_of, trained_on
+from lungseg.data.patients import patient_rule
+from lungseg.data.splits import SECTIONS, read_split, set_of, trained_on
 from lungseg.locate import weights_file
 from lungseg.utils.errors import LungsegError, UsageError
 

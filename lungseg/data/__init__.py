@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is on disk becomes lists of {"image", "label"}."""
 
+from lungseg.data.datalist import datalist
 from lungseg.data.labels import UNION_ONLY, LabelMap, read_label
 from lungseg.data.layouts import find_data
-from lungseg.data.lists import datalist
 from lungseg.data.pairing import Case, Pairing, pair_by_name
 from lungseg.data.problems import Problem
 from lungseg.data.splits import frozen_splits, kfold, split, write_split
@@ -37,9 +37,9 @@ _LAZY = {
     "LungLabelReader": "lungseg.data.image_reader",
     "CheckResult": "lungseg.data.check",
     "check_data": "lungseg.data.check",
-    "contact_sheet": "lungseg.data.sheet",
-    "refuse_sideless": "lungseg.data.fitness",
-    "unfit_cases": "lungseg.data.fitness",
+    "contact_sheet": "lungseg.data.contact_sheet",
+    "refuse_sideless": "lungseg.data.check",
+    "unfit_cases": "lungseg.data.check",
     "phantom": "lungseg.data.phantoms",
     "write_phantoms": "lungseg.data.phantoms",
 }

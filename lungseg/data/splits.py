@@ -6,18 +6,16 @@ The frozen lists are those of Gaal et al. 2020 (arXiv 2003.10304).
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 
-from lungseg.io.formats import split_ending
+from lungseg.data.patients import _stem, patient_rule
 from lungseg.locate import weights_file
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path
@@ -114,31 +112,6 @@ def kfold(names: Iterable[str], k: int, seed: int = 0, patients: str | PathLike 
         }
         for fold in folds
     ]
-
-
-def patient_rule(patients: str | PathLike | None) -> Callable[[str], str]:
-    """Return the function from a case's name to its patient.
-
-    Args:
-        patients: a CSV file with the columns `file` and `patient`, files being told apart by as much of their path as
-            that takes; or a regular expression that is searched in the name (its first group, or else the whole match,
-            is the patient); or None: each case is a patient of its own.
-
-    Raises:
-        LungsegError: the file or the expression is not usable, or (when called) a name has no patient.
-    """
-    if patients is None:
-        return lambda name: name
-    if str(patients).lower().endswith(".csv"):
-        table = _PatientTable(Path(patients))
-        return lambda name: _patient(table.patient(name), name, patients)
-    try:
-        rule = re.compile(str(patients))
-    except re.error as error:
-        raise UsageError(
-            f"the patient rule {patients!r} is no regular expression ({error})", remedy="correct it"
-        ) from error
-    return lambda name: _patient((m := rule.search(name)) and m.group(min(1, rule.groups)), name, patients)
 
 
 def is_frozen(name: str) -> bool:
@@ -252,48 +225,3 @@ def _shares(count: int) -> dict[str, int]:
     test = max(round(_SHARES["test"] * count), count > 2)
     validation = max(round(_SHARES["validation"] * count), count > 1)
     return {"train": count - test - validation, "validation": validation, "test": test}
-
-
-class _PatientTable:
-    """A CSV file with the columns `file` and `patient`."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        # Stem -> the paths with that stem, without their endings, and their patients.
-        self._files: dict[str, dict[str, str]] = defaultdict(dict)
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                rows = [(_without_ending(row["file"]), row["patient"]) for row in csv.DictReader(file)]
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            what = "this is not a readable CSV file with the columns file and patient"
-            raise LungsegError(what, path, "correct it") from error
-        for file, patient in rows:
-            if self._files[_stem(file)].setdefault(file, patient) != patient:
-                raise LungsegError(f"{file} has two patients in it", path, "correct it")
-
-    def patient(self, name: str) -> str | None:
-        """Return the patient of a case: of its path, else of the paths that end in it, else of those of its stem."""
-        files = self._files.get(_stem(name), {})
-        if name in files:
-            return files[name]
-        patients = {found for file, found in files.items() if file.endswith(f"/{name}")} or set(files.values())
-        if len(patients) > 1:
-            what = f"several files in it could be {name}, of different patients"
-            raise LungsegError(what, self.path, "write their paths within the folder of images")
-        return next(iter(patients), None)
-
-
-def _without_ending(file: str) -> str:
-    """Return a file's path without the ending that pairing takes off, for other dots belong to the name."""
-    path = Path(file)
-    return path.with_name((split_ending(path.name) or (path.name,))[0]).as_posix()
-
-
-def _patient(found: str | None, name: str, rule: object) -> str:
-    if not found:
-        raise LungsegError(f"{rule} tells no patient", name, "extend the rule to every case")
-    return found
-
-
-def _stem(name: str) -> str:
-    return name.rsplit("/", 1)[-1]
