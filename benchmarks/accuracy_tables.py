@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from benchmarks.tables import NOT_MEASURED, markdown_table
-from lungseg.metrics import METRICS
+from lungseg.metrics.agreement import METRICS
 from lungseg.report.text import format_value, summary_cells
 
 TRAINED_ON = {"both": "both", "montgomery": "Montgomery", "shenzhen": "Shenzhen"}

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from lungseg.metrics import METRICS, case_metrics, is_distance
+from lungseg.metrics.agreement import METRICS, case_metrics, is_distance
+from lungseg.metrics.summary import bootstrap_interval, summarise
 from lungseg.report import format_summary
-from lungseg.statistics import bootstrap_interval, summarise
 from lungseg.utils.errors import LungsegError
 
 LUNGS = ("", "_right", "_left")

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from lungseg.io import write_png
-from lungseg.metrics import case_metrics
+from lungseg.metrics.agreement import case_metrics
 from lungseg.report import EvaluationHandler, learning_curves, write_evaluation
 from lungseg.report.evaluation import pictured_cases
 from lungseg.utils.errors import LungsegError

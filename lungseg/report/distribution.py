@@ -8,8 +8,8 @@ from os import PathLike
 
 import numpy as np
 
-from lungseg.metrics import METRICS
-from lungseg.statistics import bootstrap_interval
+from lungseg.metrics.agreement import METRICS
+from lungseg.metrics.summary import bootstrap_interval
 from lungseg.utils.files import atomic_path
 
 _SHOWN = ("dice", "dice_right", "dice_left", "hd95_px")
@@ -20,7 +20,7 @@ def plot_distribution(rows: Sequence[dict], path: str | PathLike) -> None:
     """Draw a dot for each case, per metric and data set, with mean, interval and median, into a PNG file.
 
     Args:
-        rows: as in `lungseg.statistics.summarise`.
+        rows: as in `lungseg.metrics.summary.summarise`.
         path: the PNG file.
     """
     from matplotlib.figure import Figure

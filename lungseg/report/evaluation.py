@@ -17,11 +17,11 @@ import numpy as np
 from lungseg import __version__
 from lungseg.data.splits import trained_on
 from lungseg.io import draw_overlay, write_png
-from lungseg.metrics import DEFINITIONS, METRICS, POLICY
+from lungseg.metrics.agreement import DEFINITIONS, METRICS, POLICY
+from lungseg.metrics.summary import summarise
 from lungseg.report.distribution import plot_distribution
 from lungseg.report.page import document, embed_photo, embed_png, table
 from lungseg.report.text import SUMMARY_HEADER, format_value, summary_cells, summary_groups
-from lungseg.statistics import summarise
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 from lungseg.utils.text import some
@@ -55,7 +55,7 @@ def write_evaluation(
 
     Args:
         rows: one dict per case: `name` (unique), `set`, `file` (the image, may be missing) and what
-            `lungseg.metrics.case_metrics` returns.
+            `lungseg.metrics.agreement.case_metrics` returns.
         output_dir: folder to write to; earlier pictures in it are replaced.
         load_case: returns the (image, prediction, reference) of a row, each (H, W); called for the pictured ones.
         title: the page's title.
@@ -65,7 +65,7 @@ def write_evaluation(
         left_out: names of cases that could not be used, which are named.
 
     Returns:
-        The summary (see `lungseg.statistics.summarise`), with `title`, `data`, `weights`, `warning` (a sentence or
+        The summary (see `lungseg.metrics.summary.summarise`), with `title`, `data`, `weights`, `warning` (a sentence or
         None), `left_out` and `lungseg` (the version).
 
     Raises:

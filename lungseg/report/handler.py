@@ -14,7 +14,7 @@ import numpy as np
 
 from lungseg.data.splits import set_of
 from lungseg.io import read_radiograph
-from lungseg.metrics import case_metrics
+from lungseg.metrics.agreement import case_metrics
 from lungseg.report.evaluation import write_evaluation
 from lungseg.utils.errors import LungsegError
 

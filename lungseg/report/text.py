@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from lungseg.metrics import METRICS, is_distance
+from lungseg.metrics.agreement import METRICS, is_distance
 
 
 def format_value(key: str, value: float | None) -> str:
@@ -43,7 +43,7 @@ def summary_groups(summary: dict) -> list[tuple[str, dict]]:
 
 
 def format_summary(summary: dict) -> str:
-    """Write what `lungseg.statistics.summarise` returns as a table for the terminal, with a block per data set."""
+    """Write what `lungseg.metrics.summary.summarise` returns as a table for the terminal, with a block per data set."""
     blocks = [
         (title, [summary_cells(key, values) for key, values in figures["metrics"].items()])
         for title, figures in summary_groups(summary)

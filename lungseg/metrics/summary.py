@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lungseg.metrics import METRICS, is_distance
+from lungseg.metrics.agreement import METRICS, is_distance
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
