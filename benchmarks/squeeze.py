@@ -7,7 +7,7 @@ import torch
 from monai.transforms import Resize, Resized
 
 from lungseg.predictor import Predictor
-from lungseg.transforms import ResizeShorterSided
+from lungseg.transforms.spatial import ResizeShorterSided
 
 
 class _Squeeze(Resize):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.train_upright`: train the network of `lungseg.upright` on the training lists.
+"""`python -m benchmarks.train_upright`: train the network of `lungseg.transforms.orientation` on the training lists.
 
 It sees radiographs turned, mirrored, inverted and otherwise changed at random, and images that are no chest
 radiographs: those of `benchmarks.wrong_images` that may be used for fitting, radiographs cut up and shuffled, and their
@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.wrong_images import wrong_images
 from lungseg.locate import bundle_root
-from lungseg.transforms import inside_borders
-from lungseg.upright import FRONTAL, INVERTED, MIRRORED, SIZE, TURNS, recognizer
+from lungseg.transforms.orientation import FRONTAL, INVERTED, MIRRORED, SIZE, TURNS, recognizer
+from lungseg.transforms.spatial import inside_borders
 from lungseg.weights import save_checkpoint
 
 _LARGE = 2 * SIZE

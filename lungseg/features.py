@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from lungseg.components import holes, pieces
+from lungseg.transforms.components import holes, pieces
 
 SHAPE_SIZE = 32
 NAMES = (
@@ -53,7 +53,7 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Ten
         image: (1, w, h) float in [0, 1], as the network saw it.
         probabilities: (3, w, h), channels background, right and left lung.
         second: the same from :class:`lungseg.opinion.SecondOpinion`.
-        meta: `frontal` and `upright`, probabilities as :class:`lungseg.upright.SetUpright` tells them.
+        meta: `frontal` and `upright`, probabilities as :class:`lungseg.transforms.orientation.SetUpright` tells them.
 
     Returns:
         Name -> value for each of `NAMES`; zeros for what is not defined where no lung was found.

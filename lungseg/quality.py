@@ -114,7 +114,7 @@ class Judge:
         """Judge a segmentation.
 
         Args:
-            image: (1, w, h) as the network saw it, with the metadata of :class:`lungseg.upright.SetUpright` and
+            image: (1, w, h) as the network saw it, with the metadata of :class:`lungseg.transforms.orientation.SetUpright` and
                 :class:`lungseg.data.RadiographReader`.
             probabilities: (3, w, h), channels background, right and left lung.
 

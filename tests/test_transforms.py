@@ -13,19 +13,12 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
 from scipy import ndimage
 
-from lungseg.augmentation import RandDevicesd, RandMirrord, RandOpacityd, RandWindowd
 from lungseg.data import phantom, write_phantoms
 from lungseg.locate import config_file
-from lungseg.transforms import (
-    CLAHEd,
-    LungLabelsd,
-    LungProbabilitiesd,
-    ResizeLabelsd,
-    ResizeShorterSided,
-    ScalePercentilesd,
-    TidyLungs,
-    inside_borders,
-)
+from lungseg.transforms.augmentation import RandDevicesd, RandMirrord, RandOpacityd, RandWindowd
+from lungseg.transforms.intensity import CLAHEd, ScalePercentilesd
+from lungseg.transforms.post import LungLabelsd, LungProbabilitiesd, TidyLungs
+from lungseg.transforms.spatial import ResizeLabelsd, ResizeShorterSided, inside_borders
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((160, 320), (64, 85)), ((300, 100), (128, 64)), ((40, 50), (64, 64))])

@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd
 
 from lungseg.locate import bundle_root
-from lungseg.upright import SIZE, SetUprightd, recognizer, thumbnail
+from lungseg.transforms.orientation import SIZE, SetUprightd, recognizer, thumbnail
 
 WEIGHTS = bundle_root() / "models" / "upright.pt"
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from lungseg.upright import thumbnail
+from lungseg.transforms.orientation import thumbnail
 
 _SIDE = 16
 

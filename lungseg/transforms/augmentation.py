@@ -15,7 +15,7 @@ from monai.transforms import MapTransform, RandFlipd, RandomizableTransform
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
-from lungseg.transforms import clahe
+from lungseg.transforms.intensity import clahe
 
 
 class RandMirrord(RandFlipd):

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cropping and resizing."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Resize, Resized
+from monai.transforms.spatial.functional import resize
+from monai.utils import convert_to_tensor
+
+# Borders are looked for in so many pieces of a line, each of so many pixels.
+_PIECES, _PIXELS = 64, 8
+
+
+class ResizeShorterSide(Resize):
+    """Resize so that the shorter side has `size` pixels, and the longer one as few more as a limited squeeze allows.
+
+    Most radiographs become squares, in which the network sees the whole chest at once: a window that shows a part of
+    it may take dark air beside the body for lung. What is longer than `squeeze` times its width takes several windows.
+    The inverse interpolates bilinearly: the forward "area" mode averages when it shrinks but makes
+    blocks when it enlarges.
+
+    Args:
+        size: length of the shorter side in pixels.
+        squeeze: the longer side is shortened by up to this factor more than the shorter one, until they are equal.
+    """
+
+    def __init__(self, size: int, squeeze: float = 1.5) -> None:
+        super().__init__(spatial_size=size, mode="area")
+        self.squeeze = squeeze
+
+    def __call__(self, img: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+        """Resize `img` of shape (C, W, H), any real dtype, to float32 with the shorter side at `size`."""
+        img = convert_to_tensor(img, track_meta=True)
+        relative = (n / min(img.shape[1:]) for n in img.shape[1:])
+        out_size = tuple(round(self.spatial_size * max(1, ratio / self.squeeze)) for ratio in relative)
+        return resize(
+            img,
+            out_size=out_size,
+            mode=self.mode,
+            align_corners=None,
+            dtype=torch.float32,
+            input_ndim=2,
+            anti_aliasing=False,
+            anti_aliasing_sigma=None,
+            lazy=False,
+            transform_info=self.get_transform_info(),
+        )
+
+    def inverse_transform(self, data: torch.Tensor, transform) -> torch.Tensor:
+        """Interpolate `data` (C, w, h) bilinearly back to the size it had before the forward call."""
+        transform["extra_info"]["mode"] = "bilinear"
+        return super().inverse_transform(data, transform)
+
+
+class ResizeShorterSided(Resized):
+    """Dictionary version of :class:`ResizeShorterSide`.
+
+    Args:
+        keys: items to resize.
+        size: length of the shorter side in pixels.
+    """
+
+    def __init__(self, keys: KeysCollection, size: int) -> None:
+        super().__init__(keys, spatial_size=size)
+        self.resizer = ResizeShorterSide(size)
+
+
+class ResizeLabelsd(MapTransform):
+    """Resize label maps (1, W, H) as :class:`ResizeShorterSided` resizes images: to the label that covers most.
+
+    Nearest neighbour would take one corner of the area that the image's mode averages, and so move each outline.
+    Where background and lung cover the same, every other pixel becomes lung, lest all lungs shrink.
+
+    Args:
+        keys: label maps with values 0 to `labels` - 1.
+        size: length of the shorter side in pixels.
+        labels: number of labels, with the one for a lung whose side is not believed.
+    """
+
+    def __init__(self, keys: KeysCollection, size: int, labels: int = 4) -> None:
+        super().__init__(keys)
+        self.resize, self.labels = ResizeShorterSide(size), labels
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            label = torch.as_tensor(np.asarray(out[key]))
+            share = self.resize(torch.cat([label == value for value in range(self.labels)]).float()).as_tensor()
+            parity = torch.arange(share.shape[1])[:, None] + torch.arange(share.shape[2])
+            share[0] += 1e-3 * (1 - 2 * (parity % 2))
+            out[key] = share.argmax(0, keepdim=True).to(torch.uint8)
+        return out
+
+
+def inside_borders(image: torch.Tensor, tolerance: float = 0.04, share: float = 0.05) -> torch.Tensor:
+    """Find what lies inside uniform borders: letterboxing, collimator bars, unexposed film.
+
+    A border's lines (rows or columns) have one grey value, that of the outermost line, but for a `share` of their
+    length, so that burnt-in text does not hide it. Grey values are means of short pieces of a line, so that noise does
+    not hide it either. For :class:`monai.transforms.CropForegroundd`.
+
+    Args:
+        image: (C, W, H) of any real dtype; the first channel counts.
+        tolerance: what counts as the same grey, relative to the image's range (1st to 99th percentile).
+        share: at most so much of a border's line differs.
+
+    Returns:
+        (1, W, H) bool, true in one rectangle: all of the image where less than a quarter of a side would be left.
+    """
+    pixels = np.asarray(image)[0]
+    low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 256), :: max(1, pixels.shape[1] // 256)], (1, 99))
+    spans = []
+    for lines in (pixels, pixels.T):
+        lines = _in_pieces(lines)
+        margins = []
+        for inward in (lines, lines[::-1]):
+            differs = np.abs(inward - np.median(inward[0])) > tolerance * (high - low)
+            content = differs.mean(axis=1) > share
+            margins.append(int(content.argmax()) if content.any() else 0)
+        start, stop = margins[0], len(lines) - margins[1]
+        spans.append(slice(start, stop) if stop - start >= len(lines) / 4 else slice(None))
+    inside = torch.zeros(1, *pixels.shape, dtype=torch.bool)
+    inside[0, spans[0], spans[1]] = True
+    return inside
+
+
+def _in_pieces(lines: np.ndarray) -> np.ndarray:
+    """Return means, (N, about 64) float32, of pieces of each line (N, L), of about 8 pixels in a large one.
+
+    Of 512 lines or more, neighbours are averaged too.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    lines = lines[:, :: max(1, lines.shape[1] // (_PIECES * _PIXELS))].astype(np.float32)
+    length = max(1, lines.shape[1] // _PIECES)
+    whole = lines.shape[1] // length * length
+    pieces = lines[:, :whole].reshape(len(lines), -1, length).mean(axis=2)
+    return uniform_filter1d(pieces, max(1, len(lines) // 256), axis=0, mode="mirror")
