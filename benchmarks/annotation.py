@@ -57,8 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def begin_anew(kept: dict) -> None:
     """Drop the curves of other first weights."""
-    from lungseg.locate import weights_file
-    from lungseg.weights import weights_hash
+    from lungseg.model.paths import weights_file
+    from lungseg.model.weights import weights_hash
 
     first = weights_hash(weights_file(FIRST))[:12]
     if kept.get("weights") != first:

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import record
 from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.tables import NOT_MEASURED, markdown_table
-from lungseg.locate import config_file
+from lungseg.model.paths import config_file
 
 HOME, AWAY = "montgomery", "shenzhen"
 IMAGE_SIZE, EPOCHS = 128, 40

@@ -14,7 +14,7 @@ def describe() -> str:
 
     import psutil
 
-    from lungseg.inferers import cpu_is_faster_in_bf16
+    from lungseg.model.backends import cpu_is_faster_in_bf16
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parts = (

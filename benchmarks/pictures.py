@@ -20,7 +20,7 @@ from benchmarks.command import run
 from lungseg.data.phantoms import phantom
 from lungseg.demo import real_radiograph
 from lungseg.io import read_radiograph, write_png
-from lungseg.locate import bundle_root
+from lungseg.model.paths import bundle_root
 from lungseg.segmentation import predict
 from lungseg.utils.errors import UsageError
 

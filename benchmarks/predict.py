@@ -97,7 +97,7 @@ def measure(weights: str, speed: dict[int, int], memory_counts: tuple[int, ...],
     """Segment the folders.
 
     Args:
-        weights: see `lungseg.locate.weights_file`.
+        weights: see `lungseg.model.paths.weights_file`.
         speed: side in pixels -> number of files, for the speeds.
         memory_counts: numbers of files, for the memory.
         rounds: how often each speed is measured, all ways in turn; the median counts.
@@ -142,7 +142,7 @@ def segment_folder(way: Way | None, inputs: str, output: str, weights: str) -> d
 
 def can_run(way: Way | None) -> bool:
     """Whether this machine has the engine and the precision."""
-    from lungseg.inferers import cpu_is_faster_in_bf16
+    from lungseg.model.backends import cpu_is_faster_in_bf16
 
     if way is None:
         return True

@@ -56,7 +56,7 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
     from benchmarks.damage import HELD_OUT, KINDS
     from benchmarks.segmented import Segmenter, cases, dice
     from benchmarks.wrong_images import wrong_images
-    from lungseg.weights import weights_hash
+    from lungseg.model.weights import weights_hash
 
     segment = Segmenter(weights)
     seen = []

@@ -24,7 +24,7 @@ class Segmenter:
     """Segments arrays as `lungseg predict` segments files.
 
     Args:
-        weights: see :func:`lungseg.locate.weights_file`.
+        weights: see :func:`lungseg.model.paths.weights_file`.
     """
 
     def __init__(self, weights: str) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.train_shipped import RECIPES, log_training, save_mean
 from benchmarks.wrong_references import TRAIN
-from lungseg.locate import bundle_root, config_file
+from lungseg.model.paths import bundle_root, config_file
 
 BATCH, STEPS = 32, 6800
 START = "runs/both/mean.pt"
@@ -55,8 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.what == "pack":
         pack(data_folder(options), folder / _PICTURES)
     elif options.what == "mean":
-        from lungseg.locate import weights_file
-        from lungseg.weights import load_weights
+        from lungseg.model.paths import weights_file
+        from lungseg.model.weights import load_weights
 
         files = [weights_file(options.init), *(folder / f"{name}.pt" for name in RUNS)]
         save_mean([load_weights(file) for file in files], folder / "mean.pt")
@@ -75,7 +75,7 @@ def pack(data: str, file: Path) -> None:
     from monai.transforms import Compose
     from torch.nn.functional import interpolate
 
-    from lungseg.workflow import start
+    from lungseg.model.config import start
 
     settings = {"dataset_dir": data, "data_source#exclude": sorted(TRAIN), "progress": False}
     parsed = start([config_file("train")], settings, "train#deterministic_transforms").parser
@@ -97,9 +97,9 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
     import torch
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    from lungseg.locate import weights_file
-    from lungseg.weights import save_checkpoint
-    from lungseg.workflow import start
+    from lungseg.model.config import start
+    from lungseg.model.paths import weights_file
+    from lungseg.model.weights import save_checkpoint
 
     chosen, began = RUNS[name], time.monotonic()
     parsed = start([config_file("train")], {"init": str(weights_file(init)), "seed": chosen.seed}, "network").parser
@@ -159,8 +159,8 @@ def _augmented(pictures, labels, changed: float) -> Iterator[tuple]:
 
 def keep(folder: Path, init: str) -> None:
     """Put the mean into the bundle as its joint weights, and what it is the mean of into the log."""
-    from lungseg.locate import weights_file
-    from lungseg.weights import weights_hash
+    from lungseg.model.paths import weights_file
+    from lungseg.model.weights import weights_hash
 
     shutil.copyfile(folder / "mean.pt", bundle_root() / "models" / RECIPES["both"].file)
     runs = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in RUNS}

@@ -22,10 +22,10 @@ from benchmarks.damage import HELD_OUT, KINDS
 from benchmarks.segmented import Segmenter, cases, dice
 from benchmarks.wrong_images import wrong_images
 from lungseg.features import features, shape
-from lungseg.locate import bundle_root
+from lungseg.model.paths import bundle_root
+from lungseg.model.weights import save_checkpoint, start_from
 from lungseg.quality import QualityNetwork, antisymmetric
 from lungseg.utils.errors import LungsegError
-from lungseg.weights import save_checkpoint, start_from
 
 _COPIES, _STEPS, _FOLDS, _HANDED_AXES = 3, 600, 5, 32
 

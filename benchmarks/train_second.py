@@ -8,7 +8,7 @@ import shutil
 import sys
 
 from benchmarks.command import add_trial, data_folder, parser, run
-from lungseg.locate import bundle_root, config_file
+from lungseg.model.paths import bundle_root, config_file
 from lungseg.opinion import SIZE
 
 _EPOCHS = 30

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.wrong_references import TRAIN
-from lungseg.locate import bundle_root
+from lungseg.model.paths import bundle_root
+from lungseg.model.weights import load_weights, save_checkpoint
 from lungseg.utils.files import atomic_path
-from lungseg.weights import load_weights, save_checkpoint
 
 
 class Recipe(NamedTuple):

@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.wrong_images import wrong_images
-from lungseg.locate import bundle_root
+from lungseg.model.paths import bundle_root
+from lungseg.model.weights import save_checkpoint
 from lungseg.transforms.orientation import FRONTAL, INVERTED, MIRRORED, SIZE, TURNS, recognizer
 from lungseg.transforms.spatial import inside_borders
-from lungseg.weights import save_checkpoint
 
 _LARGE = 2 * SIZE
 _BATCH, _STEPS, _WRONG = 64, 3000, 0.35

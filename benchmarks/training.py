@@ -84,8 +84,8 @@ def measure(data: str, overrides: dict) -> dict:
     import torch
 
     from benchmarks.memory import PeakMemory
-    from lungseg.locate import config_file
-    from lungseg.workflow import errors_in_words, start
+    from lungseg.model.config import errors_in_words, start
+    from lungseg.model.paths import config_file
 
     settings = {"dataset_dir": data, "epochs": EPOCHS, "val_interval": EPOCHS, "progress": False} | overrides
     clock = EpochClock()

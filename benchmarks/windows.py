@@ -52,7 +52,7 @@ def measure(data: str, cases: Sequence[dict], weights: str) -> dict:
     Args:
         data: folder of the data set.
         cases: as `lungseg.data.datalist` returns them.
-        weights: see `lungseg.locate.weights_file`.
+        weights: see `lungseg.model.paths.weights_file`.
 
     Returns:
         {"weights_sha256", "default_overlap": that of inference.json, "rows": [{"shape", "method", "dice": {set: mean
@@ -63,7 +63,7 @@ def measure(data: str, cases: Sequence[dict], weights: str) -> dict:
     from benchmarks.shapes import original_sizes, shapes
     from lungseg.data import read_label
     from lungseg.io import read_radiograph, write_png
-    from lungseg.weights import weights_hash
+    from lungseg.model.weights import weights_hash
 
     methods = _methods(weights)
     dice, windows = defaultdict(list), defaultdict(list)

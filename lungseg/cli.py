@@ -15,7 +15,7 @@ import sys
 import threading
 
 from lungseg import __version__
-from lungseg.engines import ENGINES, EXPORT_FORMATS, PRECISIONS
+from lungseg.model.backends import ENGINES, EXPORT_FORMATS, PRECISIONS
 from lungseg.outputs import DEFAULT_KINDS, KINDS
 from lungseg.utils.errors import LungsegError, UsageError, first_line
 from lungseg.utils.imports import hush_libraries, leave_out_monai_deploy
@@ -365,8 +365,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from lungseg.model.config import parse_overrides
     from lungseg.training import train
-    from lungseg.workflow import parse_overrides
 
     given = [options.data, options.images, options.masks, options.mask_suffix]
     given += [options.sets, options.splits, options.patients]
@@ -390,8 +390,8 @@ def _train(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from lungseg.evaluation import evaluate
+    from lungseg.model.config import parse_overrides
     from lungseg.report.text import format_summary
-    from lungseg.workflow import parse_overrides
 
     own = {"output_dir": "--output", "split": "--split", "weights": "--weights"}
     overrides = _data_overrides(options) | parse_overrides(options.config, own)
@@ -484,7 +484,7 @@ def _label_check(options: argparse.Namespace) -> int:
 
 
 def _pack(options: argparse.Namespace) -> int:
-    from lungseg.pack import pack
+    from lungseg.model.pack import pack
 
     print(pack(options.output))
     return 0

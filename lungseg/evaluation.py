@@ -11,10 +11,11 @@ from pathlib import Path
 from lungseg.data import datalist
 from lungseg.data.check import left_out
 from lungseg.data.splits import RUN_SPLITS, read_split
-from lungseg.locate import config_file, model_settings, weights_file
+from lungseg.model.config import errors_in_words, read_config, start
+from lungseg.model.paths import config_file, weights_file
+from lungseg.model.run_settings import model_settings
+from lungseg.model.weights import load_weights
 from lungseg.utils.files import usable_folder
-from lungseg.weights import load_weights
-from lungseg.workflow import errors_in_words, read_config, start
 
 
 def evaluate(
@@ -32,7 +33,7 @@ def evaluate(
     Args:
         output: folder for `cases.csv`, `summary.json`, pictures and `index.html`.
         split: "train", "validation", "test" or "all".
-        weights: see :func:`lungseg.locate.weights_file`.
+        weights: see :func:`lungseg.model.paths.weights_file`.
         overrides: items of the config and their values, such as {"dataset_dir": "/data"}.
         say: takes a line about each file of the section that is not used, about what is measured, and about cases that
             the weights were trained on.

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import torch
 
-from lungseg.engines import EXPORT_FORMATS, Engine, OpenVinoEngine, import_openvino
-from lungseg.inferers import cpu_is_faster_in_bf16
 from lungseg.io import find_radiographs, write_png
+from lungseg.model.backends import EXPORT_FORMATS, Engine, OpenVinoEngine, cpu_is_faster_in_bf16, import_openvino
 from lungseg.predictor import Predictor
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import usable_folder, writing_failed
@@ -60,7 +59,7 @@ def export(
 
     Args:
         output: the folder to write to.
-        weights: see :func:`lungseg.locate.weights_file`.
+        weights: see :func:`lungseg.model.paths.weights_file`.
         formats: among `EXPORT_FORMATS`.
         check: files and folders of radiographs to compare the label maps of. Where there are none, phantoms take their
             place, in single precision alone: the network is unsure of them, and bfloat16 shows more than it would.

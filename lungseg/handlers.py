@@ -14,9 +14,9 @@ from ignite.handlers import Checkpoint, EMAHandler
 from monai.data.utils import set_rnd
 from monai.utils import set_determinism
 
+from lungseg.model.weights import save_checkpoint
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
-from lungseg.weights import save_checkpoint
 
 
 def per_lung(output: list[dict]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

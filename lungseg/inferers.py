@@ -6,11 +6,7 @@ from __future__ import annotations
 import torch
 from monai.inferers import SimpleInferer
 
-
-def cpu_is_faster_in_bf16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; without that bf16 is ten times slower than float32."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+from lungseg.model.backends import cpu_is_faster_in_bf16
 
 
 class TrainingInferer(SimpleInferer):

@@ -13,7 +13,7 @@ import torch
 from monai.utils import convert_to_tensor
 from torch.nn.functional import interpolate
 
-from lungseg.weights import start_from
+from lungseg.model.weights import start_from
 
 SIZE = 192
 # Of both sides: what the network's strides divide.

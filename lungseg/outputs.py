@@ -73,8 +73,8 @@ def _dicom_seg(prediction: Prediction, source: Path) -> bytes:
 def _algorithm(weights: Path) -> Algorithm:
     from lungseg import __version__
     from lungseg.io.dicom.segmentation import Algorithm
-    from lungseg.locate import BUNDLE_NAME, config_file
-    from lungseg.weights import weights_hash
+    from lungseg.model.paths import BUNDLE_NAME, config_file
+    from lungseg.model.weights import weights_hash
 
     version = json.loads(config_file("metadata").read_text(encoding="utf-8"))["version"]
     return Algorithm(BUNDLE_NAME, version, weights_hash(weights), software=__version__)

@@ -17,12 +17,13 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
 from lungseg import __version__
-from lungseg.bundles import Bundle
-from lungseg.engines import make_engine
 from lungseg.io import Radiograph
-from lungseg.locate import bundle_root, config_file, model_settings, weights_file
+from lungseg.model.backends import make_engine
+from lungseg.model.bundle import Bundle
+from lungseg.model.paths import bundle_root, config_file, weights_file
+from lungseg.model.run_settings import model_settings
+from lungseg.model.weights import weights_hash
 from lungseg.utils.errors import LungsegError, UsageError, in_words
-from lungseg.weights import weights_hash
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,11 @@ class Predictor:
     """Segments radiographs as `inference.json` says, without its saving to files.
 
     Args:
-        weights: see :func:`lungseg.locate.weights_file`.
+        weights: see :func:`lungseg.model.paths.weights_file`.
         device: see :func:`choose_device`.
-        engine, precision: what computes the networks, see :func:`lungseg.engines.make_engine`.
+        engine, precision: what computes the networks, see :func:`lungseg.model.backends.make_engine`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory.
-        bundle: what to run instead of this package's bundle and `weights`, see :func:`lungseg.bundles.open_bundle`.
+        bundle: what to run instead of this package's bundle and `weights`, see :func:`lungseg.model.bundle.open_bundle`.
 
     Raises:
         UsageError: there is no such device or engine.

@@ -19,8 +19,8 @@ from monai.utils import convert_to_tensor
 from torch import nn
 
 from lungseg.features import NAMES, SHAPE_SIZE, SHARES, SKEWED, contrasts, features, shape
+from lungseg.model.weights import start_from
 from lungseg.opinion import SecondOpinion
-from lungseg.weights import start_from
 
 _AXES = 16
 _MEMBERS, _HIDDEN, _DROPOUT = 5, 16, 0.3

@@ -12,9 +12,9 @@ from monai.bundle import ConfigParser
 
 from lungseg.data import datalist
 from lungseg.data.splits import RUN_SPLITS, SECTIONS, TRAINED_BEFORE, read_split, training_cases, write_split
+from lungseg.model.config import is_computed
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.text import some
-from lungseg.workflow import is_computed
 
 _SHOWN = 3
 

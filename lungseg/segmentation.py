@@ -15,7 +15,8 @@ import torch
 from lungseg.batch import Outcome
 from lungseg.io import Inputs, find_radiographs
 from lungseg.ledger import content_hash, sources
-from lungseg.locate import weights_file
+from lungseg.model.paths import weights_file
+from lungseg.model.weights import weights_hash
 from lungseg.outputs import DEFAULT_KINDS, Outputs
 from lungseg.predictor import Predictor
 from lungseg.report.predictions import reporting
@@ -25,7 +26,6 @@ from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import remove_abandoned, usable_folder
 from lungseg.utils.parallel import core_count, default_workers, work_in_order
 from lungseg.utils.text import some
-from lungseg.weights import weights_hash
 from lungseg.workers import Job, segment, worker_processes
 
 _NAMES_SHOWN = 3
@@ -62,12 +62,12 @@ def predict(
         inputs: see :func:`lungseg.io.find_radiographs`; one alone may be given as it is.
         output: folder for a folder of each kind, `report.csv`, `report.json`, `report.html` and `done.jsonl`, which
             tells the next run what is done; sub-folders of the inputs are kept.
-        weights: see :func:`lungseg.locate.weights_file`.
+        weights: see :func:`lungseg.model.paths.weights_file`.
         device: see :func:`lungseg.predictor.choose_device`.
         done: called after each file with its index from 1, the number of files, and its row; of this process's part.
         say: takes lines on what was passed over or done before.
         kinds: what to write of each radiograph, see :data:`lungseg.outputs.KINDS`.
-        engine, precision: what computes the network, see :func:`lungseg.engines.make_engine`.
+        engine, precision: what computes the network, see :func:`lungseg.model.backends.make_engine`.
         batch_size: how many files each worker takes at a time; the network gets those of one size together. The
             default is 1 on a CPU, 8 on a GPU.
         workers: how many work at the same time; the default is one more than there are cores, up to eight.

@@ -20,13 +20,13 @@ import torch
 from lungseg.data import refuse_sideless
 from lungseg.data.check import left_out
 from lungseg.data.splits import RUN_SPLITS, trained_before
-from lungseg.locate import bundle_root, config_file, weights_file
+from lungseg.model.config import errors_in_words, is_computed, read_config, start
+from lungseg.model.paths import bundle_root, config_file, weights_file
+from lungseg.model.weights import load_weights
 from lungseg.report.curves import learning_curves
 from lungseg.run_lists import keep_lists, refuse_missing, seen_by, with_lists, write_lists
 from lungseg.utils.errors import UsageError
 from lungseg.utils.files import atomic_path, usable_folder
-from lungseg.weights import load_weights
-from lungseg.workflow import errors_in_words, is_computed, read_config, start
 
 _PACKAGES = ("lungseg", "monai", "torch", "pytorch-ignite", "numpy")
 _PATHS = ("images", "masks", "splits_file", "run_splits")
@@ -46,7 +46,7 @@ def train(
             to test), `model.pt` (best weights), `last.pt` (to resume from), `history.json`, `curves.png`, `run.json`
             and TensorBoard's files.
         overrides: items of `train.json` and their values. A resumed run keeps those that it was started with.
-        init: weights to start from; see :func:`lungseg.locate.weights_file`.
+        init: weights to start from; see :func:`lungseg.model.paths.weights_file`.
         resume: go on from `last.pt`, or from the beginning if the first epoch was not over.
         say: takes each line that is told to the user.
 

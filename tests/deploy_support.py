@@ -17,7 +17,7 @@ from pydicom.uid import generate_uid
 
 from benchmarks.orthanc_node import program
 from lungseg.data import phantom
-from lungseg.locate import bundle_root
+from lungseg.model.paths import bundle_root
 from lungseg.utils.errors import UsageError
 
 PATIENT = {

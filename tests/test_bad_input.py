@@ -17,12 +17,12 @@ from conftest import TINY
 from PIL import Image
 
 from lungseg.data import datalist
-from lungseg.locate import weights_file
+from lungseg.model.config import parse_overrides
+from lungseg.model.paths import weights_file
+from lungseg.model.weights import save_checkpoint
 from lungseg.outputs import Outputs
 from lungseg.training import train
 from lungseg.utils.errors import LungsegError, UsageError, in_a_sentence
-from lungseg.weights import save_checkpoint
-from lungseg.workflow import parse_overrides
 
 
 def statuses(folder: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from benchmarks import accuracy, annotation, choices, deploy, pictures, predict,
 from benchmarks.accuracy_tables import PUBLISHED, tables
 from benchmarks.shapes import original_sizes, shapes
 from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
-from lungseg.locate import config_file
+from lungseg.model.paths import config_file
 from lungseg.utils.errors import LungsegError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -262,7 +262,7 @@ def test_the_ends_are_left_out_of_the_speed():
 def test_training_is_measured_by_epoch(dataset):
     from conftest import TINY
 
-    from lungseg.workflow import parse_overrides
+    from lungseg.model.config import parse_overrides
 
     numbers = training.measure(str(dataset), parse_overrides(TINY))
     assert len(numbers["epochs"]) == training.EPOCHS

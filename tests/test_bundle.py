@@ -21,8 +21,8 @@ from PIL import Image
 import lungseg
 from benchmarks.orthanc_node import free_port
 from lungseg.data import write_phantoms
-from lungseg.locate import bundle_root, config_file
-from lungseg.pack import pack
+from lungseg.model.pack import pack
+from lungseg.model.paths import bundle_root, config_file
 
 SMALL = {
     "network_def#channels": "[4,8]",

@@ -19,7 +19,7 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from lungseg.data import phantom
 from lungseg.demo import real_radiograph
-from lungseg.locate import bundle_root
+from lungseg.model.paths import bundle_root
 
 pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
 
@@ -368,7 +368,7 @@ def check_real(path: Path, folder: Path, command) -> None:
 
 
 def test_the_summary_names_the_weights(processed):
-    from lungseg.weights import weights_hash
+    from lungseg.model.weights import weights_hash
 
     output, _ = processed
     algorithm = json.loads((output / "summary.json").read_text(encoding="utf-8"))["algorithm"]

@@ -14,9 +14,9 @@ from data_support import REAL, needs_real_data
 from PIL import Image
 
 import lungseg
-from lungseg import engines
 from lungseg.export import Parity, export
-from lungseg.inferers import cpu_is_faster_in_bf16
+from lungseg.model import backends as engines
+from lungseg.model.backends import cpu_is_faster_in_bf16
 from lungseg.predictor import Predictor
 
 pytest.importorskip("onnxscript")
@@ -148,7 +148,7 @@ def test_bfloat16_is_for_processors_that_have_it(command, run_folder, dataset, t
         expected = lungseg.load(run_folder, device="cpu").predict(image).labels
         # A network trained for two seconds is unsure everywhere, so more differs than the limits for radiographs allow.
         assert (found != expected).mean() < 0.02
-    monkeypatch.setattr("lungseg.inferers.cpu_is_faster_in_bf16", lambda: False)
+    monkeypatch.setattr("lungseg.model.backends.cpu_is_faster_in_bf16", lambda: False)
     done = command(*call, tmp_path / "none")
     assert done.status == 2
     assert "does not multiply bfloat16 in hardware; use --precision fp32." in done.sentence

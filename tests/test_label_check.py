@@ -19,7 +19,7 @@ from pretended_dicomweb import serving
 
 from lungseg.data import phantom
 from lungseg.io import write_png
-from lungseg.locate import weights_file
+from lungseg.model.paths import weights_file
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label import environment
 from lungseg.workflows.label.check import check

@@ -13,7 +13,7 @@ import pytest
 from label_support import MODEL, ROOT, LabelServer, require_environment
 from PIL import Image
 
-from lungseg.pack import pack
+from lungseg.model.pack import pack
 
 # As `monailabel start_server`, but for torchvision (see there), and with no other lungseg than that of the bundle.
 START = """

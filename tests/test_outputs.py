@@ -19,7 +19,7 @@ from lungseg.data import phantom
 from lungseg.io import read_radiograph
 from lungseg.io.discovery import RESULT_FOLDERS
 from lungseg.io.nifti import encode_nifti
-from lungseg.locate import config_file
+from lungseg.model.paths import config_file
 from lungseg.outputs import DEFAULT_KINDS, KINDS, Outputs
 from lungseg.predictor import Predictor
 from lungseg.utils.errors import LungsegError

@@ -25,8 +25,8 @@ from lungseg.data import phantom
 from lungseg.demo import real_radiograph
 from lungseg.io.dicom.segmentation import Algorithm, encode_dicom_seg
 from lungseg.io.overlay import COLOURS
+from lungseg.model.weights import weights_hash
 from lungseg.utils.errors import LungsegError
-from lungseg.weights import weights_hash
 
 highdicom = pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
 

@@ -15,9 +15,9 @@ from data_support import kaggle
 
 from lungseg.data import datalist, frozen_splits
 from lungseg.data.splits import read_split, trained_on
+from lungseg.model.config import parse_overrides
 from lungseg.training import train
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.workflow import parse_overrides
 
 SEED = 3
 

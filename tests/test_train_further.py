@@ -12,8 +12,8 @@ import torch
 from benchmarks.batch_augmentation import change_looks, scale_percentiles, warp
 from benchmarks.train_further import RUNS, main
 from lungseg.data.phantoms import write_phantoms
-from lungseg.locate import weights_file
-from lungseg.weights import load_weights
+from lungseg.model.paths import weights_file
+from lungseg.model.weights import load_weights
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
 from scipy import ndimage
 
 from lungseg.data import phantom, write_phantoms
-from lungseg.locate import config_file
+from lungseg.model.paths import config_file
 from lungseg.transforms.augmentation import RandDevicesd, RandMirrord, RandOpacityd, RandWindowd
 from lungseg.transforms.intensity import CLAHEd, ScalePercentilesd
 from lungseg.transforms.post import LungLabelsd, LungProbabilitiesd, TidyLungs

@@ -9,7 +9,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd
 
-from lungseg.locate import bundle_root
+from lungseg.model.paths import bundle_root
 from lungseg.transforms.orientation import SIZE, SetUprightd, recognizer, thumbnail
 
 WEIGHTS = bundle_root() / "models" / "upright.pt"

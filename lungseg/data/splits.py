@@ -16,7 +16,7 @@ from os import PathLike
 from pathlib import Path
 
 from lungseg.data.patients import _stem, patient_rule
-from lungseg.locate import weights_file
+from lungseg.model.paths import weights_file
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path
 

@@ -19,13 +19,13 @@ from lungseg.data.splits import trained_on
 from lungseg.io import draw_overlay, write_png
 from lungseg.metrics.agreement import DEFINITIONS, METRICS, POLICY
 from lungseg.metrics.summary import summarise
+from lungseg.model.weights import weights_hash
 from lungseg.report.distribution import plot_distribution
 from lungseg.report.page import document, embed_photo, embed_png, table
 from lungseg.report.text import SUMMARY_HEADER, format_value, summary_cells, summary_groups
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 from lungseg.utils.text import some
-from lungseg.weights import weights_hash
 
 # Cases are ranked by this metric.
 RANKED_BY = "dice"

@@ -19,7 +19,7 @@ from monai.networks.nets import Classifier
 from monai.transforms import InvertibleTransform, MapTransform, Rotate90
 from monai.utils import convert_to_tensor
 
-from lungseg.weights import start_from
+from lungseg.model.weights import start_from
 
 SIZE = 64
 # The network's outputs: logits of the four turns (softmax), of an inverted picture, of a mirrored one, and of a

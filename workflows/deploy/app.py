@@ -12,13 +12,13 @@ from pathlib import Path
 from monai.deploy.core import Application
 
 from lungseg import __version__
-from lungseg.bundles import Bundle
 from lungseg.io.dicom.derived import Algorithm
-from lungseg.locate import BUNDLE_NAME
+from lungseg.model.bundle import Bundle
+from lungseg.model.paths import BUNDLE_NAME
+from lungseg.model.weights import weights_hash
 from lungseg.predictor import Predictor
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import usable_folder
-from lungseg.weights import weights_hash
 from lungseg.workflows.deploy.operators.find import FindRadiographsOperator
 from lungseg.workflows.deploy.operators.segment import SegmentLungsOperator
 from lungseg.workflows.deploy.operators.summarize import SUMMARY, SummarizeOperator

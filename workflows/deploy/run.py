@@ -25,7 +25,7 @@ def start(
     """
     prepare_runtime()
     import_monai_quickly()
-    from lungseg.bundles import open_bundle
+    from lungseg.model.bundle import open_bundle
     from lungseg.workflows.deploy.app import LungsApplication
 
     return LungsApplication(open_bundle(bundle), device, settings)

@@ -137,8 +137,8 @@ def _patiently(call: Callable[[], int], once: bool, say: Callable[[str], None]) 
 
 
 def _foretell(orthanc: Orthanc, sequence: int, bundle: str | PathLike | None, say: Callable[[str], None]) -> None:
-    from lungseg.bundles import open_bundle
-    from lungseg.weights import weights_hash
+    from lungseg.model.bundle import open_bundle
+    from lungseg.model.weights import weights_hash
 
     weights, seen = weights_hash(open_bundle(bundle).weights), set()
     for change in orthanc.changes(sequence):

@@ -11,7 +11,7 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 
 from lungseg import __version__
-from lungseg.locate import BUNDLE_NAME, weights_file
+from lungseg.model.paths import BUNDLE_NAME, weights_file
 from lungseg.workflows.label.infer import LungsInfer
 from lungseg.workflows.label.segmenter import Segmenter
 from lungseg.workflows.label.strategies import strategies

@@ -13,10 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lungseg.io import read_radiograph
-from lungseg.locate import weights_file
+from lungseg.model.paths import weights_file
+from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import usable_folder
-from lungseg.weights import load_weights
 from lungseg.workflows.label.environment import environment_folder, is_current, python_of
 from lungseg.workflows.label.listing import look_into
 from lungseg.workflows.label.start import check_port

@@ -15,7 +15,7 @@ from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
-from lungseg.locate import BUNDLE_NAME
+from lungseg.model.paths import BUNDLE_NAME
 from lungseg.workflows.label.application import LungsApp
 
 # Who may ask; without authentication everybody is all of them.

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lungseg.locate import weights_file
+from lungseg.model.paths import weights_file
+from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.weights import load_weights
 from lungseg.workflows.label.environment import ready_python
 from lungseg.workflows.label.listing import look_into
 from lungseg.workflows.label.loopback import LOOPBACK
@@ -35,7 +35,7 @@ def start(
         studies: a folder of radiographs, or the URL of a DICOMweb service.
         port, host: where it listens; by default this machine alone can reach it.
         work: folder for the versions of the weights, caches and logs; see `work.default_work_folder`.
-        weights: those to begin with; see :func:`lungseg.locate.weights_file`.
+        weights: those to begin with; see :func:`lungseg.model.paths.weights_file`.
         original_data: folder of the data set that these were trained on, for training and comparing.
         say: takes each line that is told to the user.
 

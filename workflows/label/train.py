@@ -16,10 +16,10 @@ from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.train import TrainTask
 
 from lungseg.evaluation import evaluate
-from lungseg.locate import model_settings
+from lungseg.model.run_settings import model_settings
+from lungseg.model.weights import weights_hash
 from lungseg.training import train
 from lungseg.utils.errors import LungsegError
-from lungseg.weights import weights_hash
 from lungseg.workflows.label.lessons import freeze, original_source
 from lungseg.workflows.label.versions import Version, Versions
 from lungseg.workflows.label.work import read_json, write_json

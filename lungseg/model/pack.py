@@ -7,7 +7,7 @@ import zipfile
 from os import PathLike
 from pathlib import Path
 
-from lungseg.locate import BUNDLE_NAME, bundle_root
+from lungseg.model.paths import BUNDLE_NAME, bundle_root
 from lungseg.utils.files import atomic_path
 
 _PARTS = ("LICENSE", "configs/*", "models/*.pt", "docs/*")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from lungseg.locate import bundle_root, config_file
+from lungseg.model.paths import bundle_root, config_file
 from lungseg.utils.errors import LungsegError, UsageError, first_line, in_words
 
 

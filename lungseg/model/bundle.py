@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from lungseg.locate import bundle_root
+from lungseg.model.paths import bundle_root
 from lungseg.utils.errors import LungsegError, UsageError, first_line
 
 _CONFIG, _METADATA = "inference.json", "metadata.json"

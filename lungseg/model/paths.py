@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the bundle lies: in the installed package, in the source tree, or around an unzipped package."""
+
+from __future__ import annotations
+
+import os
+from os import PathLike
+from pathlib import Path
+
+from lungseg.utils.errors import LungsegError
+
+BUNDLE_NAME = "lung_cxr_segmentation"
+
+
+def bundle_root() -> Path:
+    """Return the folder that holds the bundle's `configs` and `models`.
+
+    Raises:
+        LungsegError: the package was installed without its bundle.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "bundle", package.parent / "bundle", package.parent):
+        if (folder / "configs" / "inference.json").is_file():
+            return folder
+    raise LungsegError("the package has no bundle beside it", package, "install lungseg again")
+
+
+def config_file(name: str) -> Path:
+    """Return the path of one of the bundle's configs, such as "train"."""
+    return bundle_root() / "configs" / f"{name}.json"
+
+
+def weights_file(choice: str | PathLike | None = None) -> Path:
+    """Return the weight file that a user means.
+
+    Args:
+        choice: None or "shipped" for the shipped weights, "montgomery" for those that saw Montgomery County alone,
+            else a file, or a run's folder, whose best weights are taken.
+    """
+    models = bundle_root() / "models"
+    if choice is None or choice == "shipped":
+        return models / "model.pt"
+    if choice == "montgomery":
+        return models / "model_montgomery.pt"
+    path = Path(choice)
+    return path / "model.pt" if os.path.isdir(path) else path
