@@ -21,10 +21,10 @@ from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.damage import HELD_OUT, KINDS
 from benchmarks.segmented import Segmenter, cases, dice
 from benchmarks.wrong_images import wrong_images
-from lungseg.features import features, shape
 from lungseg.model.paths import bundle_root
 from lungseg.model.weights import save_checkpoint, start_from
-from lungseg.quality import QualityNetwork, antisymmetric
+from lungseg.quality.features import features, shape
+from lungseg.quality.network import QualityNetwork, antisymmetric
 from lungseg.utils.errors import LungsegError
 
 _COPIES, _STEPS, _FOLDS, _HANDED_AXES = 3, 600, 5, 32

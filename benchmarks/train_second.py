@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.train_second`: train the second network of `lungseg.opinion`: `train.json`, but smaller."""
+"""`python -m benchmarks.train_second`: train the second network of `lungseg.quality.second_model`: `train.json`, but smaller."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 from benchmarks.command import add_trial, data_folder, parser, run
 from lungseg.model.paths import bundle_root, config_file
-from lungseg.opinion import SIZE
+from lungseg.quality.second_model import SIZE
 
 _EPOCHS = 30
 

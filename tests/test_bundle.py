@@ -157,7 +157,11 @@ def test_check_properties_is_empty(names, kind, phantoms, tmp_path, monkeypatch)
 
 
 # Data sets are upright, and need neither a judgement nor files.
-INFERENCE_ALONE = ("lungseg.transforms.orientation.SetUprightd", "lungseg.quality.JudgeQualityd", "SaveImaged")
+INFERENCE_ALONE = (
+    "lungseg.transforms.orientation.SetUprightd",
+    "lungseg.quality.transform.JudgeQualityd",
+    "SaveImaged",
+)
 
 
 def test_training_and_inference_share_their_deterministic_transforms():

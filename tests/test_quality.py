@@ -12,8 +12,8 @@ from images_support import write_dicom
 from scipy import ndimage
 
 import lungseg
-from lungseg.features import NAMES, contrasts, features, shape
-from lungseg.opinion import SecondOpinion
+from lungseg.quality.features import NAMES, contrasts, features, shape
+from lungseg.quality.second_model import SecondOpinion
 
 META = {"frontal": 0.99, "upright": 1.0, "mirrored": 0.0, "view": "", "quarter_turns": 0, "inverted": 0}
 

@@ -3,7 +3,7 @@
 
 A small network looks at a thumbnail of 64 x 64 pixels and tells the quarter turns, whether the grey values are
 inverted, whether the picture is mirrored, and whether it is a frontal chest radiograph at all. Turns and inversion are
-undone; the rest is told in the image's metadata, for :mod:`lungseg.quality`.
+undone; the rest is told in the image's metadata, for :mod:`lungseg.quality.transform`.
 """
 
 from __future__ import annotations

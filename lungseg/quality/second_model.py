@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second opinion on a radiograph's lungs, for :mod:`lungseg.quality`: where two networks disagree, one is wrong.
+"""A second opinion on a radiograph's lungs, for :mod:`lungseg.quality.transform`: where two networks disagree, one is wrong.
 
 Disagreement within an ensemble tells what a network alone does not know (Lakshminarayanan et al., 2017). The second
 network is smaller, sees less detail and was trained from other random weights: `benchmarks/train_second.py`.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be seen of a segmentation without its reference: the measures that :mod:`lungseg.quality` judges by.
+"""What can be seen of a segmentation without its reference: the measures that :mod:`lungseg.quality.transform` judges by.
 
 They are taken at the network's resolution, where they cost a few milliseconds.
 """
@@ -52,7 +52,7 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Ten
     Args:
         image: (1, w, h) float in [0, 1], as the network saw it.
         probabilities: (3, w, h), channels background, right and left lung.
-        second: the same from :class:`lungseg.opinion.SecondOpinion`.
+        second: the same from :class:`lungseg.quality.second_model.SecondOpinion`.
         meta: `frontal` and `upright`, probabilities as :class:`lungseg.transforms.orientation.SetUpright` tells them.
 
     Returns:
