@@ -82,7 +82,7 @@ def measure(
         {"section", "trained_on", "set", "date", "weights_sha256", "n", "metrics" (as `lungseg.metrics.summary.summarise`
         has them), "low": the images under `LOW_DICE` as {"name", "dice"}, worst first}.
     """
-    from lungseg.evaluation import evaluate
+    from lungseg.evaluation.evaluate import evaluate
 
     folder = Path(output) / f"{trained_on}-{section}-{name}"
     print(f"weights trained on {trained_on}, {section} list of {name}: {folder / 'index.html'}", flush=True)

@@ -128,7 +128,7 @@ def learn(data: str, cases: list[dict], output: Path, seed: int, batches: int) -
 
 def measure(data: str, weights, output: Path) -> float:
     """Return the mean Dice on the validation list of the other hospital."""
-    from lungseg.evaluation import evaluate
+    from lungseg.evaluation.evaluate import evaluate
 
     where = {"dataset_dir": data, "data_source#sets": [AWAY]}
     summary = evaluate(output, "validation", weights, where, say=lambda line: None)

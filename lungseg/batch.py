@@ -14,7 +14,7 @@ from lungseg.ledger import Ledger, content_hash
 from lungseg.measures import measures
 from lungseg.outputs import KINDS, Outputs
 from lungseg.predictor import Prediction, Predictor, Prepared
-from lungseg.report.rows import Row
+from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError, in_a_sentence
 from lungseg.utils.files import disk_is_to_blame
 from lungseg.utils.text import printable

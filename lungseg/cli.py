@@ -389,7 +389,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from lungseg.evaluation import evaluate
+    from lungseg.evaluation.evaluate import evaluate
     from lungseg.model.config import parse_overrides
     from lungseg.report.text import format_summary
 

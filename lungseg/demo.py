@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from lungseg.data.phantoms import write_phantoms
-from lungseg.evaluation import evaluate
+from lungseg.evaluation.evaluate import evaluate
 from lungseg.segmentation import predict
 from lungseg.training import train
 from lungseg.utils.errors import UsageError

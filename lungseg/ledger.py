@@ -15,7 +15,7 @@ from glob import glob
 from pathlib import Path
 from typing import get_type_hints
 
-from lungseg.report.rows import Row
+from lungseg.report.table import Row
 from lungseg.utils.files import writing_failed
 
 _KEYS = {"name": str, "content": str | None, "settings": str, "time": int, "row": dict | None}

@@ -16,7 +16,7 @@ def measures(labels: np.ndarray, spacing: tuple[float, float] | None) -> dict[st
         spacing: (row, column) millimetres per pixel, or None when it is not known.
 
     Returns:
-        Name -> value, for the columns of :class:`lungseg.report.rows.Row`. What cannot be known is left out:
+        Name -> value, for the columns of :class:`lungseg.report.table.Row`. What cannot be known is left out:
         millimetres without a spacing, ratio and width of both lungs where one is missing, box and width of a missing
         lung.
     """

@@ -20,7 +20,7 @@ from lungseg.model.weights import weights_hash
 from lungseg.outputs import DEFAULT_KINDS, Outputs
 from lungseg.predictor import Predictor
 from lungseg.report.predictions import reporting
-from lungseg.report.rows import CsvReport, Row
+from lungseg.report.table import CsvReport, Row
 from lungseg.utils.distributed import Processes, launched_processes, merged
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import remove_abandoned, usable_folder

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lungseg.measures import measures
-from lungseg.report.rows import Row
+from lungseg.report.table import Row
 
 
 @pytest.fixture

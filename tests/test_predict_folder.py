@@ -21,7 +21,7 @@ from lungseg.data import phantom
 from lungseg.ledger import Ledger, content_hash, sources
 from lungseg.outputs import DEFAULT_KINDS, Outputs
 from lungseg.predictor import Predictor
-from lungseg.report.rows import Row
+from lungseg.report.table import Row
 from lungseg.utils.files import writing_failed
 from lungseg.utils.parallel import work_in_order
 

@@ -27,7 +27,7 @@ import lungseg
 from lungseg.io.overlay import encode_thumbnail
 from lungseg.report.histogram import histogram
 from lungseg.report.predictions import reporting, write_reports
-from lungseg.report.rows import Row
+from lungseg.report.table import Row
 from lungseg.segmentation import predict
 from lungseg.utils.errors import LungsegError
 

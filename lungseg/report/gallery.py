@@ -18,7 +18,7 @@ from lungseg import __version__
 from lungseg.report.histogram import histogram
 from lungseg.report.manifest import STATUSES
 from lungseg.report.page import document_parts
-from lungseg.report.rows import Row
+from lungseg.report.table import Row
 from lungseg.utils.files import atomic_path
 
 _ORDERS = {

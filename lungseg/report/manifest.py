@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 
 from lungseg import __version__
-from lungseg.report.rows import Row
+from lungseg.report.table import Row
 from lungseg.utils.files import atomic_path
 
 # What the results may depend on.

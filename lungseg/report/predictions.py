@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lungseg.report.gallery import write_gallery
 from lungseg.report.manifest import write_manifest
-from lungseg.report.rows import Row
+from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError
 
 

@@ -15,7 +15,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.train import TrainTask
 
-from lungseg.evaluation import evaluate
+from lungseg.evaluation.evaluate import evaluate
 from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import weights_hash
 from lungseg.training import train
