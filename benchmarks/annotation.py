@@ -107,7 +107,7 @@ def choose(strategy: str, pool: list[str], labelled: list[str], cases: dict, wei
 
 def learn(data: str, cases: list[dict], output: Path, seed: int, batches: int) -> None:
     """Train the first weights on some cases, to the end."""
-    from lungseg.training import train
+    from lungseg.training.train import train
 
     epochs = math.ceil(batches / (len(cases) // BATCH))  # an epoch leaves an incomplete batch out
     settings = {

@@ -72,7 +72,7 @@ def _flat(transforms: list[dict]) -> list[dict]:
 def measure(data: str, overrides: dict, epochs: int) -> dict[str, float]:
     """Train one variant and return the mean Dice of both lungs on each validation list."""
     from lungseg.evaluation.evaluate import evaluate
-    from lungseg.training import train
+    from lungseg.training.train import train
 
     settings = {"dataset_dir": data, "image_size": IMAGE_SIZE, "epochs": epochs, "val_interval": epochs}
     dice = {}

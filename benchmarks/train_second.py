@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_trial(options)
     options.add_argument("--output", default="runs/second", help="folder of the run")
     options = options.parse_args(arguments)
-    from lungseg.training import train
+    from lungseg.training.train import train
 
     network = json.loads(config_file("inference").read_text("utf-8"))["second_opinion"]["network"]
     settings = {

@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("--output", help="folder of the run (default: runs/NAME)")
     options.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     options = options.parse_args(arguments)
-    from lungseg.training import train
+    from lungseg.training.train import train
 
     recipe, output = RECIPES[options.name], Path(options.output or f"runs/{options.name}")
     if options.resume:

@@ -366,7 +366,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from lungseg.model.config import parse_overrides
-    from lungseg.training import train
+    from lungseg.training.train import train
 
     given = [options.data, options.images, options.masks, options.mask_suffix]
     given += [options.sets, options.splits, options.patients]

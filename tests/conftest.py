@@ -74,7 +74,7 @@ def dataset(tmp_path_factory) -> Path:
 def run_folder(dataset, tmp_path_factory) -> Path:
     """A finished run of a tiny network: its masks are poor and many are flagged, but every command takes it."""
     from lungseg.model.config import parse_overrides
-    from lungseg.training import train
+    from lungseg.training.train import train
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     settings = {"dataset_dir": str(dataset), "epochs": 2, **parse_overrides(TINY)}

@@ -21,7 +21,7 @@ from lungseg.model.config import parse_overrides
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import save_checkpoint
 from lungseg.outputs import Outputs
-from lungseg.training import train
+from lungseg.training.train import train
 from lungseg.utils.errors import LungsegError, UsageError, in_a_sentence
 
 

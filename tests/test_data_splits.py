@@ -12,8 +12,9 @@ from data_support import REAL, kaggle, needs_real_data
 
 from lungseg.data import datalist, frozen_splits, kfold, split, write_split
 from lungseg.data.patients import patient_rule
-from lungseg.data.splits import SECTIONS, read_split, set_of, trained_on
+from lungseg.data.splits import SECTIONS, read_split, set_of
 from lungseg.model.paths import weights_file
+from lungseg.training.provenance import trained_on
 from lungseg.utils.errors import LungsegError, UsageError
 
 NAMES = [f"p{patient:03d}-{view}_{patient % 2}" for patient in range(100) for view in "ab"]

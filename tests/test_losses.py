@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from lungseg.losses import LungDiceCELoss
+from lungseg.training.losses import LungDiceCELoss
 
 
 def logits_of(probabilities: list[list[float]]) -> torch.Tensor:

@@ -18,7 +18,7 @@ from ignite.engine import Engine
 
 from lungseg import cli
 from lungseg.data import write_phantoms
-from lungseg.handlers import RunCheckpoint
+from lungseg.training.handlers import RunCheckpoint
 
 EPOCHS = 5
 

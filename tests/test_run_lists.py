@@ -14,9 +14,10 @@ from conftest import TINY
 from data_support import kaggle
 
 from lungseg.data import datalist, frozen_splits
-from lungseg.data.splits import read_split, trained_on
+from lungseg.data.splits import read_split
 from lungseg.model.config import parse_overrides
-from lungseg.training import train
+from lungseg.training.provenance import trained_on
+from lungseg.training.train import train
 from lungseg.utils.errors import LungsegError, UsageError
 
 SEED = 3

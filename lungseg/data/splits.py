@@ -16,7 +16,6 @@ from os import PathLike
 from pathlib import Path
 
 from lungseg.data.patients import _stem, patient_rule
-from lungseg.model.paths import weights_file
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path
 
@@ -117,33 +116,6 @@ def kfold(names: Iterable[str], k: int, seed: int = 0, patients: str | PathLike 
 def is_frozen(name: str) -> bool:
     """Whether the frozen lists tell the section of a case."""
     return _stem(name) in _frozen_sections()
-
-
-def training_cases(weights: str | PathLike) -> set[str]:
-    """Return the names of the cases that weights in a run's folder, or the bundle's, were trained on.
-
-    Those that a run's first weights were trained on are among them.
-
-    Raises:
-        LungsegError: the run's lists cannot be read.
-    """
-    lists = Path(weights).parent / RUN_SPLITS
-    if lists.is_file():
-        return {*read_split(lists)["train"], *trained_before(lists)}
-    # The few training references that were left out are named too, lest weights be measured on their radiographs.
-    sets = {weights_file("shipped"): ("montgomery", "shenzhen"), weights_file("montgomery"): ("montgomery",)}
-    return {stem for name in sets.get(Path(weights).resolve(), ()) for stem in frozen_splits()[name]["train"]}
-
-
-def trained_before(lists: str | PathLike) -> list[str]:
-    """Return what a run's `splits.json` says of the cases that its first weights were trained on."""
-    return json.loads(Path(lists).read_text("utf-8")).get(TRAINED_BEFORE, [])
-
-
-def trained_on(weights: str | PathLike, names: Iterable[str]) -> list[str]:
-    """Return those of the cases `names` that weights were trained on, sorted; see `training_cases`."""
-    seen = training_cases(weights)
-    return sorted(name for name in set(names) if name in seen or (is_frozen(name) and _stem(name) in seen))
 
 
 def refuse_scattered(sections: Split, patients: str | PathLike) -> None:

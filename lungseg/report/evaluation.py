@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from lungseg import __version__
-from lungseg.data.splits import trained_on
 from lungseg.io import draw_overlay, write_png
 from lungseg.metrics.agreement import DEFINITIONS, METRICS, POLICY
 from lungseg.metrics.summary import summarise
@@ -23,6 +22,7 @@ from lungseg.model.weights import weights_hash
 from lungseg.report.distribution import plot_distribution
 from lungseg.report.page import document, embed_photo, embed_png, table
 from lungseg.report.text import SUMMARY_HEADER, format_value, summary_cells, summary_groups
+from lungseg.training.provenance import trained_on
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 from lungseg.utils.text import some

@@ -18,7 +18,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from lungseg.evaluation.evaluate import evaluate
 from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import weights_hash
-from lungseg.training import train
+from lungseg.training.train import train
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.lessons import freeze, original_source
 from lungseg.workflows.label.versions import Version, Versions

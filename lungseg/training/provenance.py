@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain
+from os import PathLike
 from pathlib import Path
 
 from monai.bundle import ConfigParser
 
 from lungseg.data import datalist
-from lungseg.data.splits import RUN_SPLITS, SECTIONS, TRAINED_BEFORE, read_split, training_cases, write_split
+from lungseg.data.patients import _stem
+from lungseg.data.splits import RUN_SPLITS, SECTIONS, TRAINED_BEFORE, frozen_splits, is_frozen, read_split, write_split
 from lungseg.model.config import is_computed
+from lungseg.model.paths import weights_file
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.text import some
 
@@ -73,3 +77,30 @@ def write_lists(path: Path, data: dict[str, list[dict]], source: dict, before: l
 
 def _names(cases: list[dict]) -> set[str]:
     return {case["name"] for case in cases}
+
+
+def training_cases(weights: str | PathLike) -> set[str]:
+    """Return the names of the cases that weights in a run's folder, or the bundle's, were trained on.
+
+    Those that a run's first weights were trained on are among them.
+
+    Raises:
+        LungsegError: the run's lists cannot be read.
+    """
+    lists = Path(weights).parent / RUN_SPLITS
+    if lists.is_file():
+        return {*read_split(lists)["train"], *trained_before(lists)}
+    # The few training references that were left out are named too, lest weights be measured on their radiographs.
+    sets = {weights_file("shipped"): ("montgomery", "shenzhen"), weights_file("montgomery"): ("montgomery",)}
+    return {stem for name in sets.get(Path(weights).resolve(), ()) for stem in frozen_splits()[name]["train"]}
+
+
+def trained_before(lists: str | PathLike) -> list[str]:
+    """Return what a run's `splits.json` says of the cases that its first weights were trained on."""
+    return json.loads(Path(lists).read_text("utf-8")).get(TRAINED_BEFORE, [])
+
+
+def trained_on(weights: str | PathLike, names: Iterable[str]) -> list[str]:
+    """Return those of the cases `names` that weights were trained on, sorted; see `training_cases`."""
+    seen = training_cases(weights)
+    return sorted(name for name in set(names) if name in seen or (is_frozen(name) and _stem(name) in seen))

@@ -19,12 +19,12 @@ import torch
 
 from lungseg.data import refuse_sideless
 from lungseg.data.check import left_out
-from lungseg.data.splits import RUN_SPLITS, trained_before
+from lungseg.data.splits import RUN_SPLITS
 from lungseg.model.config import errors_in_words, is_computed, read_config, start
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.weights import load_weights
 from lungseg.report.curves import learning_curves
-from lungseg.run_lists import keep_lists, refuse_missing, seen_by, with_lists, write_lists
+from lungseg.training.provenance import keep_lists, refuse_missing, seen_by, trained_before, with_lists, write_lists
 from lungseg.utils.errors import UsageError
 from lungseg.utils.files import atomic_path, usable_folder
 
