@@ -90,7 +90,7 @@ def choose(strategy: str, pool: list[str], labelled: list[str], cases: dict, wei
     if strategy == "random":
         return rng.sample(free, STEP)
     if strategy == "unsure":
-        from lungseg.predictor import Predictor
+        from lungseg.inference.predictor import Predictor
 
         predictor = Predictor(weights)
         return sorted(free, key=lambda name: (predictor.predict(cases[name]["image"]).quality, name))[:STEP]

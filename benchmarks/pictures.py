@@ -19,9 +19,9 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.command import run
 from lungseg.data.phantoms import phantom
 from lungseg.demo import real_radiograph
+from lungseg.inference.predict import predict
 from lungseg.io import read_radiograph, write_png
 from lungseg.model.paths import bundle_root
-from lungseg.segmentation import predict
 from lungseg.utils.errors import UsageError
 
 _WIDTH, _PAGE = 678, (1180, 1480)

@@ -173,8 +173,8 @@ def one_by_one(inputs: str, output: str, weights: str) -> dict:
     Returns:
         {"seconds", "stages": {stage: seconds}} per image.
     """
-    from lungseg.outputs import Outputs
-    from lungseg.predictor import Predictor
+    from lungseg.inference.outputs import Outputs
+    from lungseg.inference.predictor import Predictor
 
     predictor, outputs = Predictor(weights, "cpu"), Outputs(Path(output))
     ends, stages = [], []
@@ -204,7 +204,7 @@ def overlapped(
         {"seconds": per image}.
     """
     from lungseg.allocator import keep_freed_memory
-    from lungseg.segmentation import predict
+    from lungseg.inference.predict import predict
 
     # As the command line does; worker processes do so themselves.
     keep_freed_memory()

@@ -13,8 +13,8 @@ import torch
 
 from benchmarks.damage import Pair, damaged
 from lungseg.data import LungLabelReader
+from lungseg.inference.predictor import Predictor
 from lungseg.io import read_radiograph, write_png
-from lungseg.predictor import Predictor
 
 # Two label maps in one: both are below it.
 _SHIFT = 4

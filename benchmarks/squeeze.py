@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from monai.transforms import Resize, Resized
 
-from lungseg.predictor import Predictor
+from lungseg.inference.predictor import Predictor
 from lungseg.transforms.spatial import ResizeShorterSided
 
 

@@ -10,7 +10,7 @@ __version__ = "0.3.0"
 
 
 def load(weights=None, device: str = "auto", **options):
-    """Return a :class:`lungseg.predictor.Predictor` with the shipped weights, or those of a file or a run's folder.
+    """Return a :class:`lungseg.inference.predictor.Predictor` with the shipped weights, or those of a file or a run's folder.
 
     Args:
         weights, device: see there.
@@ -20,6 +20,6 @@ def load(weights=None, device: str = "auto", **options):
 
     with hushed_libraries():
         import_monai_alone()
-        from lungseg.predictor import Predictor
+        from lungseg.inference.predictor import Predictor
 
         return Predictor(weights=weights, device=device, **options)

@@ -15,8 +15,8 @@ import sys
 import threading
 
 from lungseg import __version__
+from lungseg.inference.outputs import DEFAULT_KINDS, KINDS
 from lungseg.model.backends import ENGINES, EXPORT_FORMATS, PRECISIONS
-from lungseg.outputs import DEFAULT_KINDS, KINDS
 from lungseg.utils.errors import LungsegError, UsageError, first_line
 from lungseg.utils.imports import hush_libraries, leave_out_monai_deploy
 from lungseg.utils.text import printable
@@ -322,7 +322,7 @@ def _predict(options: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from lungseg.segmentation import predict
+    from lungseg.inference.predict import predict
     from lungseg.utils.distributed import launched_rank
 
     kinds = [kind for kind in (*DEFAULT_KINDS, *options.save) if kind not in options.leave_out]
@@ -427,7 +427,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from lungseg.export import export
+    from lungseg.inference.export import export
 
     files, parities = export(options.output, options.weights, options.formats, options.check)
     images = parities[0].images

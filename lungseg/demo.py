@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lungseg.data.phantoms import write_phantoms
 from lungseg.evaluation.evaluate import evaluate
-from lungseg.segmentation import predict
+from lungseg.inference.predict import predict
 from lungseg.training.train import train
 from lungseg.utils.errors import UsageError
 from lungseg.utils.files import usable_folder

@@ -17,10 +17,10 @@ from conftest import TINY
 from PIL import Image
 
 from lungseg.data import datalist
+from lungseg.inference.outputs import Outputs
 from lungseg.model.config import parse_overrides
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import save_checkpoint
-from lungseg.outputs import Outputs
 from lungseg.training.train import train
 from lungseg.utils.errors import LungsegError, UsageError, in_a_sentence
 
@@ -584,7 +584,7 @@ def test_an_unforeseen_error_is_one_sentence_and_its_traceback_can_be_had(comman
     def broken(*_):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("lungseg.segmentation.find_radiographs", lambda *_, **__: broken())
+    monkeypatch.setattr("lungseg.inference.predict.find_radiographs", lambda *_, **__: broken())
     done = command("predict", picture, "-o", tmp_path / "out")
     assert done.status == 1
     assert "stopped by ZeroDivisionError: division by zero" in done.sentence

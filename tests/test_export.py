@@ -14,10 +14,10 @@ from data_support import REAL, needs_real_data
 from PIL import Image
 
 import lungseg
-from lungseg.export import Parity, export
+from lungseg.inference.export import Parity, export
+from lungseg.inference.predictor import Predictor
 from lungseg.model import backends as engines
 from lungseg.model.backends import cpu_is_faster_in_bf16
-from lungseg.predictor import Predictor
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
@@ -83,7 +83,7 @@ def test_an_export_that_is_not_the_network_is_refused(command, run_folder, tmp_p
     def shifted(file):
         return lambda images: torch.cat([images, images + 1, images - 1], dim=1)
 
-    monkeypatch.setattr("lungseg.export._onnx_runtime", shifted)
+    monkeypatch.setattr("lungseg.inference.export._onnx_runtime", shifted)
     done = command("export", "-o", tmp_path, "--weights", run_folder, "--format", "onnx")
     assert done.status == 1
     assert "the exported network is not PyTorch's (onnx fp32: " in done.sentence

@@ -25,8 +25,8 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from lungseg.data import RadiographReader
+from lungseg.inference.predict import predict
 from lungseg.io import read_radiograph
-from lungseg.segmentation import predict
 from lungseg.utils.errors import LungsegError
 
 HEIGHT, WIDTH = GREY.shape

@@ -19,8 +19,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from lungseg.inference.outputs import KINDS
 from lungseg.io import find_radiographs, matching_files
-from lungseg.outputs import KINDS
 from lungseg.utils.errors import UsageError
 
 

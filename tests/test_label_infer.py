@@ -22,7 +22,7 @@ STUDIES = ("phantom-0", "phantom-1", "phantom-2", "photo", "real one (1)", "1.2.
 @pytest.fixture(scope="module")
 def predicted(label_studies, tmp_path_factory) -> dict[str, tuple[np.ndarray, dict]]:
     """Study -> label map and report row of `lungseg predict`."""
-    from lungseg.segmentation import predict
+    from lungseg.inference.predict import predict
 
     folder = tmp_path_factory.mktemp("predicted")
     files = [path for path, _ in find_radiographs([label_studies], label_studies / "labels").radiographs]

@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from lungseg.measures import measures
+from lungseg.inference.measurements import measures
 from lungseg.report.table import Row
 
 

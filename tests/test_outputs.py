@@ -16,12 +16,12 @@ from images_support import write_dicom
 from PIL import Image
 
 from lungseg.data import phantom
+from lungseg.inference.outputs import DEFAULT_KINDS, KINDS, Outputs
+from lungseg.inference.predictor import Predictor
 from lungseg.io import read_radiograph
 from lungseg.io.discovery import RESULT_FOLDERS
 from lungseg.io.nifti import encode_nifti
 from lungseg.model.paths import config_file
-from lungseg.outputs import DEFAULT_KINDS, KINDS, Outputs
-from lungseg.predictor import Predictor
 from lungseg.utils.errors import LungsegError
 
 

@@ -66,7 +66,7 @@ IMAGE, LABELS = phantom(3, SIZE)
 @pytest.fixture(scope="module")
 def predicted(tmp_path_factory, run_folder) -> Path:
     """A folder `in` with a source of each class and spacing, and `out` with what was made of them."""
-    from lungseg.segmentation import predict
+    from lungseg.inference.predict import predict
 
     folder = tmp_path_factory.mktemp("seg")
     (folder / "in").mkdir()

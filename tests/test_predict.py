@@ -16,7 +16,7 @@ from PIL import Image
 import lungseg
 from lungseg.data import phantom
 from lungseg.demo import real_radiograph
-from lungseg.segmentation import predict
+from lungseg.inference.predict import predict
 
 KINDS = ("labels", "masks", "overlays")
 REPORTS = ["report.csv", "report.html", "report.json"]

@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 from lungseg.data import phantom
-from lungseg.ledger import Ledger, content_hash, sources
-from lungseg.outputs import DEFAULT_KINDS, Outputs
-from lungseg.predictor import Predictor
+from lungseg.inference.outputs import DEFAULT_KINDS, Outputs
+from lungseg.inference.predictor import Predictor
+from lungseg.inference.records import Ledger, content_hash, sources
 from lungseg.report.table import Row
 from lungseg.utils.files import writing_failed
 from lungseg.utils.parallel import work_in_order

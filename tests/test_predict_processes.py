@@ -17,7 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from lungseg.segmentation import predict
+from lungseg.inference.predict import predict
 from lungseg.utils.errors import LungsegError
 
 # From here on the command line takes processes by itself.

@@ -13,9 +13,9 @@ from lungseg.startup import import_monai_quickly
 import_monai_quickly()
 loaded = {"ignite", "matplotlib", "skimage", "scipy.stats", "tensorboard"} & sys.modules.keys()
 assert not loaded, loaded
-import lungseg.segmentation
-import lungseg.predictor
-predictor = lungseg.predictor.Predictor(device="cpu")
+import lungseg.inference.predict
+import lungseg.inference.predictor
+predictor = lungseg.inference.predictor.Predictor(device="cpu")
 import ignite.engine, matplotlib.pyplot, scipy.stats, skimage.exposure
 """
 

@@ -24,11 +24,11 @@ import pytest
 from PIL import Image
 
 import lungseg
+from lungseg.inference.predict import predict
 from lungseg.io.overlay import encode_thumbnail
 from lungseg.report.histogram import histogram
 from lungseg.report.predictions import reporting, write_reports
 from lungseg.report.table import Row
-from lungseg.segmentation import predict
 from lungseg.utils.errors import LungsegError
 
 RUN = {"weights": {"file": "some/where/model.pt", "sha256": "5" * 64}}

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from benchmarks.orthanc_node import free_port
-from lungseg.predictor import choose_device
+from lungseg.inference.devices import choose_device
 from lungseg.utils.distributed import Processes, merged
 
 LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1")

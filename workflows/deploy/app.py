@@ -12,11 +12,11 @@ from pathlib import Path
 from monai.deploy.core import Application
 
 from lungseg import __version__
+from lungseg.inference.predictor import Predictor
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.model.bundle import Bundle
 from lungseg.model.paths import BUNDLE_NAME
 from lungseg.model.weights import weights_hash
-from lungseg.predictor import Predictor
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import usable_folder
 from lungseg.workflows.deploy.operators.find import FindRadiographsOperator
@@ -34,7 +34,7 @@ class LungsApplication(Application):
 
     Args:
         bundle: what runs.
-        device: see :func:`lungseg.predictor.choose_device`.
+        device: see :func:`lungseg.inference.devices.choose_device`.
         settings: a file like `app.yaml`, or None for that one.
 
     Attributes:

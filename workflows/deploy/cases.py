@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-    from lungseg.predictor import Prediction
+    from lungseg.inference.predictor import Prediction
     from lungseg.utils.errors import LungsegError
 
 Status = Literal["selected", "ok", "flagged", "skipped", "failed"]

@@ -6,8 +6,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from lungseg.inference.predictor import Prediction, Predictor
 from lungseg.model.weights import weights_hash
-from lungseg.predictor import Prediction, Predictor
 from lungseg.workflows.label.versions import Version, Versions
 
 

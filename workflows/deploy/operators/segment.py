@@ -7,7 +7,7 @@ import torch
 from monai.deploy.core import Fragment
 from monai.deploy.operators.inference_operator import InferenceOperator
 
-from lungseg.predictor import Prediction, Predictor, Prepared
+from lungseg.inference.predictor import Prediction, Predictor, Prepared
 from lungseg.workflows.deploy.cases import Case
 from lungseg.workflows.deploy.operators.case_operator import CaseOperator
 

@@ -9,8 +9,8 @@ from collections import Counter
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 from pydicom import dcmread
 
+from lungseg.inference.measurements import measures
 from lungseg.io.dicom.derived import Algorithm
-from lungseg.measures import measures
 from lungseg.utils.files import atomic_path
 from lungseg.workflows.deploy.cases import Case
 

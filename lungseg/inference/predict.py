@@ -12,13 +12,14 @@ from pathlib import Path
 
 import torch
 
-from lungseg.batch import Outcome
+from lungseg.inference.outputs import DEFAULT_KINDS, Outputs
+from lungseg.inference.pipeline import Outcome
+from lungseg.inference.predictor import Predictor
+from lungseg.inference.records import content_hash, sources
+from lungseg.inference.workers import Job, segment, worker_processes
 from lungseg.io import Inputs, find_radiographs
-from lungseg.ledger import content_hash, sources
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import weights_hash
-from lungseg.outputs import DEFAULT_KINDS, Outputs
-from lungseg.predictor import Predictor
 from lungseg.report.predictions import reporting
 from lungseg.report.table import CsvReport, Row
 from lungseg.utils.distributed import Processes, launched_processes, merged
@@ -26,7 +27,6 @@ from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import remove_abandoned, usable_folder
 from lungseg.utils.parallel import core_count, default_workers, work_in_order
 from lungseg.utils.text import some
-from lungseg.workers import Job, segment, worker_processes
 
 _NAMES_SHOWN = 3
 # A GPU wants many windows at a time; on a CPU they would only wait for each other.
@@ -63,10 +63,10 @@ def predict(
         output: folder for a folder of each kind, `report.csv`, `report.json`, `report.html` and `done.jsonl`, which
             tells the next run what is done; sub-folders of the inputs are kept.
         weights: see :func:`lungseg.model.paths.weights_file`.
-        device: see :func:`lungseg.predictor.choose_device`.
+        device: see :func:`lungseg.inference.devices.choose_device`.
         done: called after each file with its index from 1, the number of files, and its row; of this process's part.
         say: takes lines on what was passed over or done before.
-        kinds: what to write of each radiograph, see :data:`lungseg.outputs.KINDS`.
+        kinds: what to write of each radiograph, see :data:`lungseg.inference.outputs.KINDS`.
         engine, precision: what computes the network, see :func:`lungseg.model.backends.make_engine`.
         batch_size: how many files each worker takes at a time; the network gets those of one size together. The
             default is 1 on a CPU, 8 on a GPU.

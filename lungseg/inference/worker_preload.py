@@ -5,4 +5,4 @@ from lungseg.utils.imports import import_monai_quickly
 
 import_monai_quickly()
 
-import lungseg.workers  # noqa: E402, F401
+import lungseg.inference.workers  # noqa: E402, F401

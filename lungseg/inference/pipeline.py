@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from lungseg.ledger import Ledger, content_hash
-from lungseg.measures import measures
-from lungseg.outputs import KINDS, Outputs
-from lungseg.predictor import Prediction, Predictor, Prepared
+from lungseg.inference.measurements import measures
+from lungseg.inference.outputs import KINDS, Outputs
+from lungseg.inference.predictor import Prediction, Predictor, Prepared
+from lungseg.inference.records import Ledger, content_hash
 from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError, in_a_sentence
 from lungseg.utils.files import disk_is_to_blame

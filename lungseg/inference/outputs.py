@@ -19,8 +19,8 @@ from lungseg.utils.files import atomic_path, writing_failed
 
 # The command line names the kinds: nothing that takes long to import stands above.
 if TYPE_CHECKING:
+    from lungseg.inference.predictor import Prediction
     from lungseg.io.dicom.segmentation import Algorithm
-    from lungseg.predictor import Prediction
 
 
 def _mask(prediction: Prediction, source: Path) -> bytes:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from lungseg.allocator import keep_freed_memory
-from lungseg.batch import BatchSegmenter, Outcome
-from lungseg.ledger import Ledger
-from lungseg.outputs import Outputs
-from lungseg.predictor import Predictor
+from lungseg.inference.outputs import Outputs
+from lungseg.inference.pipeline import BatchSegmenter, Outcome
+from lungseg.inference.predictor import Predictor
+from lungseg.inference.records import Ledger
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.imports import hush_libraries
 from lungseg.utils.parallel import core_count
@@ -35,9 +35,9 @@ class Job:
     """What is to be done with every file, in a form that can be told to another process.
 
     Attributes:
-        output, kinds: see :class:`lungseg.outputs.Outputs`.
-        weights, device, engine, precision: see :class:`lungseg.predictor.Predictor`.
-        overwrite, strict: see :class:`lungseg.batch.BatchSegmenter`.
+        output, kinds: see :class:`lungseg.inference.outputs.Outputs`.
+        weights, device, engine, precision: see :class:`lungseg.inference.predictor.Predictor`.
+        overwrite, strict: see :class:`lungseg.inference.pipeline.BatchSegmenter`.
     """
 
     output: Path
@@ -73,7 +73,7 @@ def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[Executor]:
     # what all of them need once, and its memory is shared.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    context.set_forkserver_preload(["lungseg.preload"])
+    context.set_forkserver_preload(["lungseg.inference.worker_preload"])
     numbers = context.SimpleQueue()
     for part in parts:
         numbers.put(part)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
+from lungseg.inference.predictor import Predictor
 from lungseg.io import find_radiographs, write_png
 from lungseg.model.backends import EXPORT_FORMATS, Engine, OpenVinoEngine, cpu_is_faster_in_bf16, import_openvino
-from lungseg.predictor import Predictor
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import usable_folder, writing_failed
 
