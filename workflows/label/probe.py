@@ -16,7 +16,7 @@ _NEEDED = {
     "pytorch-ignite": "ignite",
     "scikit-image": "skimage",
     "monailabel": "monailabel.app",
-    "lungseg": "lungseg.workflows.label.application",
+    "lungseg": "lungseg.workflows.label.app",
 }
 
 

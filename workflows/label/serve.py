@@ -35,7 +35,7 @@ def main() -> None:
         "--port",
         str(options.port),
         "--uvicorn_app",
-        "lungseg.workflows.label.server:app",
+        "lungseg.workflows.label.server.main:app",
     ]
     sys.argv = ["monailabel", "start_server", "--app", str(options.work), "--studies", options.studies, *conf, *server]
     Main().run()
@@ -45,7 +45,7 @@ def _settings(host: str, work: Path) -> dict[str, str]:
     """Return MONAI Label's settings; what the user sets in the environment goes first."""
     from lungseg.utils.parallel import core_count
     from lungseg.workflows.label.listing import PATTERNS
-    from lungseg.workflows.label.origins import LISTENS_AT
+    from lungseg.workflows.label.server.same_origin import LISTENS_AT
 
     return {
         LISTENS_AT: host,

@@ -13,7 +13,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from lungseg.workflows.label.descriptors import most_different
 
 if TYPE_CHECKING:
-    from lungseg.workflows.label.application import LungsApp
+    from lungseg.workflows.label.app import LungsApp
 
 # A study that one client was given is kept from the others for so long, in seconds.
 _RESERVED = 600

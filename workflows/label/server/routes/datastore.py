@@ -9,8 +9,8 @@ from fastapi import APIRouter, Form, HTTPException, UploadFile
 
 from lungseg.io import read_radiograph
 from lungseg.io.formats import split_ending
-from lungseg.workflows.label.requests import AsAnnotator, known_study, parameters, plain_name, the_app
-from lungseg.workflows.label.uploads import saved
+from lungseg.workflows.label.server.dependencies import AsAnnotator, known_study, parameters, plain_name, the_app
+from lungseg.workflows.label.server.uploads import saved
 
 router = APIRouter(tags=["Datastore"])
 _LABEL_PARAMETERS = ("label_info", "client_id")

@@ -23,10 +23,10 @@ from monailabel.interfaces.exception import (
 )
 
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.label.origins import OwnPagesAlone
-from lungseg.workflows.label.routes import annotation, datastore, infer, login, tasks, versions
-from lungseg.workflows.label.signin import current_user
-from lungseg.workflows.label.uploads import LimitUploads
+from lungseg.workflows.label.server.auth import current_user
+from lungseg.workflows.label.server.routes import annotation, datastore, infer, login, tasks, versions
+from lungseg.workflows.label.server.same_origin import OwnPagesAlone
+from lungseg.workflows.label.server.uploads import LimitUploads
 
 app = FastAPI(title="lungseg", lifespan=lifespan)
 app.add_middleware(LimitUploads)

@@ -7,8 +7,8 @@ import json
 
 from fastapi import APIRouter
 
-from lungseg.workflows.label.requests import AsAdmin, AsUser, the_app
-from lungseg.workflows.label.routes.tasks import training_runs
+from lungseg.workflows.label.server.dependencies import AsAdmin, AsUser, the_app
+from lungseg.workflows.label.server.routes.tasks import training_runs
 from lungseg.workflows.label.versions import Version
 
 router = APIRouter(tags=["Versions"])

@@ -12,7 +12,7 @@ from fastapi.security import OAuth2PasswordRequestForm
 from monailabel.endpoints.login import access_token
 from monailabel.endpoints.user.auth import Token
 
-from lungseg.workflows.label.signin import refused, unreachable
+from lungseg.workflows.label.server.auth import refused, unreachable
 
 router = APIRouter()
 

@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 
 from lungseg.io import encode_png, read_radiograph
 from lungseg.workflows.label.labelmaps import decode, picture
-from lungseg.workflows.label.requests import AsUser, known_study, plain_name, the_app
+from lungseg.workflows.label.server.dependencies import AsUser, known_study, plain_name, the_app
 
 router = APIRouter(tags=["Annotation page"])
 _PAGE = Path(__file__).resolve().parents[1] / "page"

@@ -15,7 +15,7 @@ from monailabel.endpoints.activelearning import sample
 from monailabel.endpoints.train import run_model
 from monailabel.utils.async_tasks.utils import tasks
 
-from lungseg.workflows.label.requests import AsAdmin, AsUser, known_model, the_app
+from lungseg.workflows.label.server.dependencies import AsAdmin, AsUser, known_model, the_app
 from lungseg.workflows.label.train import DEFAULTS
 
 router = APIRouter()

@@ -16,7 +16,7 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
 from lungseg.model.paths import BUNDLE_NAME
-from lungseg.workflows.label.application import LungsApp
+from lungseg.workflows.label.app import LungsApp
 
 # Who may ask; without authentication everybody is all of them.
 AsUser = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]

@@ -12,8 +12,16 @@ from fastapi.background import BackgroundTasks
 from monailabel.config import settings
 from monailabel.endpoints.infer import ResultType, send_response
 
-from lungseg.workflows.label.requests import AsUser, allow, known_model, known_study, parameters, plain_name, the_app
-from lungseg.workflows.label.uploads import saved
+from lungseg.workflows.label.server.dependencies import (
+    AsUser,
+    allow,
+    known_model,
+    known_study,
+    parameters,
+    plain_name,
+    the_app,
+)
+from lungseg.workflows.label.server.uploads import saved
 
 router = APIRouter(tags=["Infer"])
 _PARAMETERS = ("result_extension", "save_label", "label_tag")
