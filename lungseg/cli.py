@@ -470,14 +470,14 @@ def _deploy_watch(options: argparse.Namespace) -> int:
 
 
 def _label_start(options: argparse.Namespace) -> int:
-    from lungseg.workflows.label.start import start
+    from lungseg.workflows.label.setup.start import start
 
     start(options.studies, options.port, options.host, options.work, options.weights, options.original_data)
     return 0
 
 
 def _label_check(options: argparse.Namespace) -> int:
-    from lungseg.workflows.label.check import check
+    from lungseg.workflows.label.setup.check import check
 
     faults = check(options.studies, options.port, options.host, options.work, options.weights, options.original_data)
     return 1 if faults else 0

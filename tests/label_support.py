@@ -26,7 +26,7 @@ from PIL import Image
 from lungseg.data import phantom
 from lungseg.demo import real_radiograph
 from lungseg.io import write_png
-from lungseg.workflows.label.environment import environment_folder, is_current, python_of
+from lungseg.workflows.label.setup.environment import environment_folder, is_current, python_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "lung_cxr_segmentation"

@@ -21,10 +21,10 @@ from lungseg.data import phantom
 from lungseg.io import write_png
 from lungseg.model.paths import weights_file
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.label import environment
-from lungseg.workflows.label.check import check
 from lungseg.workflows.label.lessons import assign
 from lungseg.workflows.label.segmenter import Segmenter
+from lungseg.workflows.label.setup import environment
+from lungseg.workflows.label.setup.check import check
 from lungseg.workflows.label.survey import Survey
 from lungseg.workflows.label.versions import Versions
 from lungseg.workflows.label.work import default_work_folder

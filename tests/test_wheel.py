@@ -90,7 +90,7 @@ def test_the_installed_package_is_put_into_the_environment_of_monai_label(site, 
     """Whole, and with what tells its version: a training notes it."""
     environment = tmp_path / "environment"
     call("-m", "venv", "--without-pip", environment)
-    code = "import sys, lungseg.workflows.label.environment as e; e.put_package_into(e.Path(sys.argv[1]))"
+    code = "import sys, lungseg.workflows.label.setup.environment as e; e.put_package_into(e.Path(sys.argv[1]))"
     paths = os.environ | {"PYTHONPATH": str(site)}
     call("-P", "-c", code, environment, cwd=tmp_path, env=paths)
     code = "import lungseg; from importlib.metadata import version; print(version('lungseg'), lungseg.__file__)"

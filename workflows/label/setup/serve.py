@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server's process, in the environment that has MONAI Label: `python -m lungseg.workflows.label.serve`."""
+"""The server's process, in the environment that has MONAI Label: `python -m lungseg.workflows.label.setup.serve`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main() -> None:
     for name, value in _settings(options.host, options.work).items():
         os.environ.setdefault(name, value)
 
-    from lungseg.workflows.label.torchvision_operators import declare_operators
+    from lungseg.workflows.label.setup.torchvision_stub import declare_operators
 
     declare_operators()
     from monailabel.main import Main

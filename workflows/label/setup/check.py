@@ -17,9 +17,9 @@ from lungseg.model.paths import weights_file
 from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import usable_folder
-from lungseg.workflows.label.environment import environment_folder, is_current, python_of
 from lungseg.workflows.label.listing import look_into
-from lungseg.workflows.label.start import check_port
+from lungseg.workflows.label.setup.environment import environment_folder, is_current, python_of
+from lungseg.workflows.label.setup.start import check_port
 from lungseg.workflows.label.versions import Versions
 from lungseg.workflows.label.work import default_work_folder, is_url
 
@@ -97,7 +97,9 @@ def _environment(say: Callable[[str], None]) -> Iterator[str]:
             yield f"{folder}: it needs 4 GB, and {free / 2**30:.1f} GB are free; make room."
         return
     # Nothing of the folder that one happens to be in is imported (-P).
-    done = subprocess.run([python, "-P", "-m", "lungseg.workflows.label.probe"], capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-P", "-m", "lungseg.workflows.label.setup.environment_report"], capture_output=True, text=True
+    )
     try:
         told = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):

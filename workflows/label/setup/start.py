@@ -12,9 +12,9 @@ from pathlib import Path
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.workflows.label.environment import ready_python
 from lungseg.workflows.label.listing import look_into
 from lungseg.workflows.label.loopback import LOOPBACK
+from lungseg.workflows.label.setup.environment import ready_python
 from lungseg.workflows.label.work import default_work_folder, is_url, prepare
 
 _SHOWN = 5
@@ -58,7 +58,7 @@ def start(
         say("Other machines can reach the server: turn on its authentication (docs/label.md)")
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     say(f"Annotate at http://{shown}:{port}/lungseg/ once it says so below")
-    command = [str(python), "-m", "lungseg.workflows.label.serve", "--studies", studies, "--work", str(folder)]
+    command = [str(python), "-m", "lungseg.workflows.label.setup.serve", "--studies", studies, "--work", str(folder)]
     command += ["--host", host, "--port", str(port), "--conf", "weights", str(first.absolute())]
     if original_data:
         command += ["--conf", "original_data", str(Path(original_data).absolute())]

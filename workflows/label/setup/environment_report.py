@@ -28,7 +28,7 @@ def main() -> None:
     for package, module in _NEEDED.items():
         try:
             if package == "monailabel":
-                from lungseg.workflows.label.torchvision_operators import declare_operators
+                from lungseg.workflows.label.setup.torchvision_stub import declare_operators
 
                 declare_operators()
             import_module(module)
