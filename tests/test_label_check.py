@@ -25,9 +25,9 @@ from lungseg.workflows.label.lessons import assign
 from lungseg.workflows.label.segmenter import Segmenter
 from lungseg.workflows.label.setup import environment
 from lungseg.workflows.label.setup.check import check
+from lungseg.workflows.label.store.model_versions import Versions
+from lungseg.workflows.label.store.workspace import default_work_folder
 from lungseg.workflows.label.survey import Survey
-from lungseg.workflows.label.versions import Versions
-from lungseg.workflows.label.work import default_work_folder
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from label_support import LabelServer, png, require_environment
 
 from lungseg.data import phantom
 from lungseg.io import write_png
-from lungseg.workflows.label.listing import look_into
+from lungseg.workflows.label.store.study_files import look_into
 
 SIZE = (96, 72)
 LONG = "n" * 250

@@ -14,12 +14,12 @@ from lungseg import __version__
 from lungseg.model.paths import BUNDLE_NAME, weights_file
 from lungseg.workflows.label.infer import LungsInfer
 from lungseg.workflows.label.segmenter import Segmenter
+from lungseg.workflows.label.store.folder import StudyFolder
+from lungseg.workflows.label.store.model_versions import Versions
+from lungseg.workflows.label.store.workspace import is_url
 from lungseg.workflows.label.strategies import strategies
-from lungseg.workflows.label.studies import StudyFolder
 from lungseg.workflows.label.survey import Survey
 from lungseg.workflows.label.train import LungsTrain
-from lungseg.workflows.label.versions import Versions
-from lungseg.workflows.label.work import is_url
 
 
 class LungsApp(MONAILabelApp):
@@ -53,7 +53,7 @@ class LungsApp(MONAILabelApp):
         """Open the studies."""
         watch = self._is_server()
         if is_url(self.studies):
-            from lungseg.workflows.label.dicomweb import open_dicomweb
+            from lungseg.workflows.label.store.dicomweb import open_dicomweb
 
             return open_dicomweb(self.studies, self.work, watch)
         return StudyFolder(self.studies, self.work / "replaced", watch)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lungseg.inference.predictor import Prediction, Predictor
 from lungseg.model.weights import weights_hash
-from lungseg.workflows.label.versions import Version, Versions
+from lungseg.workflows.label.store.model_versions import Version, Versions
 
 
 class Segmenter:

@@ -13,7 +13,7 @@ import numpy as np
 from lungseg.utils.errors import LungsegError, first_line
 from lungseg.workflows.label.descriptors import descriptor, thumbnail_bytes
 from lungseg.workflows.label.segmenter import Segmenter
-from lungseg.workflows.label.work import read_json, write_json
+from lungseg.workflows.label.store.workspace import read_json, write_json
 
 logger = logging.getLogger(__name__)
 # New studies are looked for so often, in seconds.

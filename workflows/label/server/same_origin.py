@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lungseg.workflows.label.loopback import LOOPBACK
+from lungseg.workflows.label.store.addresses import LOOPBACK
 
 # Set by `serve.py`: where the server listens.
 LISTENS_AT = "LUNGSEG_LABEL_LISTENS_AT"

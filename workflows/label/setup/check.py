@@ -17,11 +17,11 @@ from lungseg.model.paths import weights_file
 from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import usable_folder
-from lungseg.workflows.label.listing import look_into
 from lungseg.workflows.label.setup.environment import environment_folder, is_current, python_of
 from lungseg.workflows.label.setup.start import check_port
-from lungseg.workflows.label.versions import Versions
-from lungseg.workflows.label.work import default_work_folder, is_url
+from lungseg.workflows.label.store.model_versions import Versions
+from lungseg.workflows.label.store.study_files import look_into
+from lungseg.workflows.label.store.workspace import default_work_folder, is_url
 
 _REBUILD = "lungseg label start builds it again if you delete its folder"
 _SHOWN = 10

@@ -44,8 +44,8 @@ def main() -> None:
 def _settings(host: str, work: Path) -> dict[str, str]:
     """Return MONAI Label's settings; what the user sets in the environment goes first."""
     from lungseg.utils.parallel import core_count
-    from lungseg.workflows.label.listing import PATTERNS
     from lungseg.workflows.label.server.same_origin import LISTENS_AT
+    from lungseg.workflows.label.store.study_files import PATTERNS
 
     return {
         LISTENS_AT: host,

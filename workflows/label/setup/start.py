@@ -12,10 +12,10 @@ from pathlib import Path
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.workflows.label.listing import look_into
-from lungseg.workflows.label.loopback import LOOPBACK
 from lungseg.workflows.label.setup.environment import ready_python
-from lungseg.workflows.label.work import default_work_folder, is_url, prepare
+from lungseg.workflows.label.store.addresses import LOOPBACK
+from lungseg.workflows.label.store.study_files import look_into
+from lungseg.workflows.label.store.workspace import default_work_folder, is_url, prepare
 
 _SHOWN = 5
 

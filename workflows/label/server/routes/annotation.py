@@ -10,8 +10,8 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from lungseg.io import encode_png, read_radiograph
-from lungseg.workflows.label.labelmaps import decode, picture
 from lungseg.workflows.label.server.dependencies import AsUser, known_study, plain_name, the_app
+from lungseg.workflows.label.store.label_maps import decode, picture
 
 router = APIRouter(tags=["Annotation page"])
 _PAGE = Path(__file__).resolve().parents[1] / "page"

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from lungseg.workflows.label.server.dependencies import AsAdmin, AsUser, the_app
 from lungseg.workflows.label.server.routes.tasks import training_runs
-from lungseg.workflows.label.versions import Version
+from lungseg.workflows.label.store.model_versions import Version
 
 router = APIRouter(tags=["Versions"])
 

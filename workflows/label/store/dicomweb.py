@@ -20,7 +20,7 @@ from pydicom import Dataset
 
 from lungseg.utils.errors import LungsegError, first_line
 from lungseg.utils.files import atomic_path
-from lungseg.workflows.label.studies import StudyFolder
+from lungseg.workflows.label.store.folder import StudyFolder
 
 _MODALITIES = ("CR", "DX")
 # The service is asked for its list at most so often, in seconds.

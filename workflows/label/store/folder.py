@@ -20,8 +20,8 @@ from monailabel.datastore.local import DataModel, LocalDatastore
 from lungseg.io import write_png
 from lungseg.io.formats import split_ending
 from lungseg.utils.files import atomic_path
-from lungseg.workflows.label.labelmaps import decode
-from lungseg.workflows.label.listing import LABELS, PATTERNS, listed
+from lungseg.workflows.label.store.label_maps import decode
+from lungseg.workflows.label.store.study_files import LABELS, PATTERNS, listed
 
 # Of the name of a label that is kept, in bytes: file systems take 255, with a number and an ending.
 _LONGEST = 200

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.workflows.label.work import read_json, write_json
+from lungseg.workflows.label.store.workspace import read_json, write_json
 
 
 @dataclass(frozen=True)
