@@ -95,7 +95,7 @@ def choose(strategy: str, pool: list[str], labelled: list[str], cases: dict, wei
         predictor = Predictor(weights)
         return sorted(free, key=lambda name: (predictor.predict(cases[name]["image"]).quality, name))[:STEP]
     from lungseg.io import read_radiograph
-    from lungseg.workflows.label.descriptors import descriptor, most_different, thumbnail_bytes
+    from lungseg.workflows.label.tasks.scoring import descriptor, most_different, thumbnail_bytes
 
     seen = {name: descriptor(thumbnail_bytes(read_radiograph(cases[name]["image"]).pixels)) for name in pool}
     chosen: list[str] = []

@@ -21,13 +21,13 @@ from lungseg.data import phantom
 from lungseg.io import write_png
 from lungseg.model.paths import weights_file
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.label.lessons import assign
-from lungseg.workflows.label.segmenter import Segmenter
 from lungseg.workflows.label.setup import environment
 from lungseg.workflows.label.setup.check import check
 from lungseg.workflows.label.store.model_versions import Versions
 from lungseg.workflows.label.store.workspace import default_work_folder
-from lungseg.workflows.label.survey import Survey
+from lungseg.workflows.label.tasks.active_model import Segmenter
+from lungseg.workflows.label.tasks.scoring import Survey
+from lungseg.workflows.label.tasks.training_snapshot import assign
 
 
 @pytest.fixture

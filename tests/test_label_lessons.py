@@ -13,7 +13,7 @@ from lungseg.data import datalist, phantom, write_split
 from lungseg.data.splits import read_split
 from lungseg.io import write_png
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.label.lessons import assign, freeze, original_cases, original_source
+from lungseg.workflows.label.tasks.training_snapshot import assign, freeze, original_cases, original_source
 
 COUNT = 8
 SIZE = (96, 72)

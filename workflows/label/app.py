@@ -12,14 +12,14 @@ from monailabel.interfaces.datastore import Datastore
 
 from lungseg import __version__
 from lungseg.model.paths import BUNDLE_NAME, weights_file
-from lungseg.workflows.label.infer import LungsInfer
-from lungseg.workflows.label.segmenter import Segmenter
 from lungseg.workflows.label.store.folder import StudyFolder
 from lungseg.workflows.label.store.model_versions import Versions
 from lungseg.workflows.label.store.workspace import is_url
-from lungseg.workflows.label.strategies import strategies
-from lungseg.workflows.label.survey import Survey
-from lungseg.workflows.label.train import LungsTrain
+from lungseg.workflows.label.tasks.active_learning import strategies
+from lungseg.workflows.label.tasks.active_model import Segmenter
+from lungseg.workflows.label.tasks.infer import LungsInfer
+from lungseg.workflows.label.tasks.scoring import Survey
+from lungseg.workflows.label.tasks.train import LungsTrain
 
 
 class LungsApp(MONAILabelApp):

@@ -122,7 +122,7 @@ def _weights(weights: str | None) -> Iterator[str]:
 
 
 def _original(folder: Path, say: Callable[[str], None]) -> Iterator[str]:
-    from lungseg.workflows.label.lessons import original_cases
+    from lungseg.workflows.label.tasks.training_snapshot import original_cases
 
     original_cases({"dataset_dir": folder}, lambda line: say(f"       original data: {line}"))
     yield from ()

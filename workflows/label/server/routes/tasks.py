@@ -16,7 +16,7 @@ from monailabel.endpoints.train import run_model
 from monailabel.utils.async_tasks.utils import tasks
 
 from lungseg.workflows.label.server.dependencies import AsAdmin, AsUser, known_model, the_app
-from lungseg.workflows.label.train import DEFAULTS
+from lungseg.workflows.label.tasks.train import DEFAULTS
 
 router = APIRouter()
 _starting = threading.Lock()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from lungseg.workflows.label.descriptors import most_different
+from lungseg.workflows.label.tasks.scoring import most_different
 
 if TYPE_CHECKING:
     from lungseg.workflows.label.app import LungsApp

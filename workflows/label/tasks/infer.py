@@ -16,8 +16,8 @@ from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.label.segmenter import Segmenter
 from lungseg.workflows.label.store.label_maps import ENDINGS, LUNGS, encode, natural_ending
+from lungseg.workflows.label.tasks.active_model import Segmenter
 
 logger = logging.getLogger(__name__)
 # What a client chooses with `result_extension`, the first being the default: PNG, or NIfTI for NIfTI.

@@ -20,9 +20,9 @@ from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import weights_hash
 from lungseg.training.train import train
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.label.lessons import freeze, original_source
 from lungseg.workflows.label.store.model_versions import Version, Versions
 from lungseg.workflows.label.store.workspace import read_json, write_json
+from lungseg.workflows.label.tasks.training_snapshot import freeze, original_source
 
 DEFAULTS = {
     "epochs": 20,

@@ -6,14 +6,16 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from lungseg.transforms.orientation import thumbnail
 from lungseg.utils.errors import LungsegError, first_line
-from lungseg.workflows.label.descriptors import descriptor, thumbnail_bytes
-from lungseg.workflows.label.segmenter import Segmenter
 from lungseg.workflows.label.store.workspace import read_json, write_json
+from lungseg.workflows.label.tasks.active_model import Segmenter
 
 logger = logging.getLogger(__name__)
 # New studies are looked for so often, in seconds.
@@ -125,3 +127,34 @@ def _state(file: Path) -> list[int]:
 
 def _told(error: Exception) -> str:
     return str(error) if isinstance(error, LungsegError) else first_line(error)
+
+
+_SIDE = 16
+
+
+def thumbnail_bytes(pixels: np.ndarray) -> bytes:
+    """Return 16 x 16 grey values of a radiograph (H, W), a byte each."""
+    small = torch.nn.functional.adaptive_avg_pool2d(thumbnail(torch.from_numpy(pixels)[None]), _SIDE)[0]
+    return (small * 255).to(torch.uint8).numpy().tobytes()
+
+
+def descriptor(content: bytes) -> np.ndarray:
+    """Return what `thumbnail_bytes` made as (256,) float32 with mean 0 and length 1."""
+    values = np.frombuffer(content, dtype=np.uint8).astype(np.float32)
+    values -= values.mean()
+    return values / max(float(np.linalg.norm(values)), 1e-6)
+
+
+def most_different(known: dict[str, np.ndarray], labelled: Sequence[np.ndarray]) -> str:
+    """Return the name whose descriptor is farthest from its nearest neighbour among `labelled`.
+
+    Args:
+        known: name -> (n,) float descriptor, at least one.
+        labelled: descriptors; without any the name nearest to the mean is returned.
+    """
+    names = sorted(known)
+    seen = np.stack([known[name] for name in names])
+    if not labelled:
+        return names[int(np.linalg.norm(seen - seen.mean(0), axis=1).argmin())]
+    nearest = np.linalg.norm(seen[:, None] - np.stack(labelled)[None], axis=2).min(1)
+    return names[int(nearest.argmax())]
