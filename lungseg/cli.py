@@ -446,12 +446,12 @@ def _deploy_run(options: argparse.Namespace) -> int:
 
 
 def _deploy_watch(options: argparse.Namespace) -> int:
-    from lungseg.workflows.deploy.runtime import prepare_runtime
+    from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
 
     prepare_runtime()
     import functools
 
-    from lungseg.workflows.deploy.watch import watch
+    from lungseg.workflows.deploy.orthanc.watch import watch
 
     watch(
         options.orthanc,

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lungseg.utils.errors import UsageError
-from lungseg.workflows.deploy.runtime import prepare_runtime
+from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
 
 # Several processes with many threads each are slower than with one, on the few cores of a test machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

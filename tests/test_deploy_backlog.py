@@ -9,9 +9,9 @@ import pytest
 from pydicom.uid import ComputedRadiographyImageStorage
 
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.deploy.backlog import Backlog
-from lungseg.workflows.deploy.orthanc import Change, GoneError, Orthanc
-from lungseg.workflows.deploy.watch import _Worker
+from lungseg.workflows.deploy.orthanc.backlog import Backlog
+from lungseg.workflows.deploy.orthanc.client import Change, GoneError, Orthanc
+from lungseg.workflows.deploy.orthanc.watch import _Worker
 
 
 class Clock:

@@ -18,8 +18,8 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage, Segmentati
 
 from benchmarks.orthanc_node import ENVIRONMENT, PASSWORD, Node, Worker, free_port, wait_until
 from lungseg.demo import real_radiograph
-from lungseg.workflows.deploy import watch
-from lungseg.workflows.deploy.orthanc import Orthanc
+from lungseg.workflows.deploy.orthanc import watch
+from lungseg.workflows.deploy.orthanc.client import Orthanc
 
 pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
 

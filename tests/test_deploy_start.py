@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from lungseg.workflows.deploy import watch
-from lungseg.workflows.deploy.backlog import Backlog
-from lungseg.workflows.deploy.orthanc import Orthanc, StrangerError
+from lungseg.workflows.deploy.orthanc import watch
+from lungseg.workflows.deploy.orthanc.backlog import Backlog
+from lungseg.workflows.deploy.orthanc.client import Orthanc, StrangerError
 
 URL = "http://127.0.0.1:1"
 PAGE = "<html>Sign in</html>"

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.deploy.state import default_folder
-from lungseg.workflows.deploy.watch import _from_where
+from lungseg.workflows.deploy.orthanc.state import default_folder
+from lungseg.workflows.deploy.orthanc.watch import _from_where
 
 
 @pytest.mark.parametrize(

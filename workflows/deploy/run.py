@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lungseg.utils.imports import import_monai_quickly
 from lungseg.utils.text import printable
-from lungseg.workflows.deploy.runtime import prepare_runtime
+from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
 
 if TYPE_CHECKING:
     from lungseg.workflows.deploy.app import LungsApplication

@@ -19,7 +19,7 @@ from lungseg.io.dicom.header import view_of
 from lungseg.io.formats import format_of
 from lungseg.io.reading import read_head
 from lungseg.utils.errors import LungsegError, first_line
-from lungseg.workflows.deploy.cases import Case
+from lungseg.workflows.deploy.study_file import Case
 
 # The objects that may hold a radiograph.
 RADIOGRAPHS = frozenset(

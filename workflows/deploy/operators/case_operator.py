@@ -7,7 +7,7 @@ from monai.deploy.core import Operator, OperatorSpec
 
 from lungseg.utils.errors import LungsegError, in_a_sentence
 from lungseg.utils.files import disk_is_to_blame
-from lungseg.workflows.deploy.cases import Case
+from lungseg.workflows.deploy.study_file import Case
 
 
 class CaseOperator(Operator):

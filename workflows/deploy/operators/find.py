@@ -9,8 +9,8 @@ from holoscan.conditions import BooleanCondition
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from lungseg.io import find_radiographs
-from lungseg.workflows.deploy.cases import END, Case
 from lungseg.workflows.deploy.selection import look_at
+from lungseg.workflows.deploy.study_file import END, Case
 
 
 class FindRadiographsOperator(Operator):

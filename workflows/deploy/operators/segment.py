@@ -8,8 +8,8 @@ from monai.deploy.core import Fragment
 from monai.deploy.operators.inference_operator import InferenceOperator
 
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
-from lungseg.workflows.deploy.cases import Case
 from lungseg.workflows.deploy.operators.case_operator import CaseOperator
+from lungseg.workflows.deploy.study_file import Case
 
 
 class SegmentLungsOperator(CaseOperator, InferenceOperator):

@@ -12,7 +12,7 @@ from pydicom import dcmread
 from lungseg.inference.measurements import measures
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.utils.files import atomic_path
-from lungseg.workflows.deploy.cases import Case
+from lungseg.workflows.deploy.study_file import Case
 
 SUMMARY = "summary.json"
 

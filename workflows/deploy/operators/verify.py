@@ -11,8 +11,8 @@ from pydicom import Dataset, dcmread
 
 from lungseg.io.dicom.derived import read_reference
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.deploy.cases import Case
 from lungseg.workflows.deploy.operators.case_operator import CaseOperator
+from lungseg.workflows.deploy.study_file import Case
 
 # What a result has to say as its source does: otherwise it would be filed under somebody else.
 CARRIED_OVER = (

@@ -9,8 +9,8 @@ from lungseg.io import draw_overlay
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.io.dicom.secondary_capture import encode_dicom_overlay
 from lungseg.utils.files import atomic_path
-from lungseg.workflows.deploy.cases import Case
 from lungseg.workflows.deploy.operators.case_operator import CaseOperator
+from lungseg.workflows.deploy.study_file import Case
 
 
 class WriteOverlayOperator(CaseOperator):

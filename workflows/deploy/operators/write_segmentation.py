@@ -9,8 +9,8 @@ from lungseg.io.dicom.derived import Algorithm
 from lungseg.io.dicom.segmentation import MirroredError, encode_dicom_seg
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
-from lungseg.workflows.deploy.cases import Case
 from lungseg.workflows.deploy.operators.case_operator import CaseOperator
+from lungseg.workflows.deploy.study_file import Case
 
 
 class WriteSegmentationOperator(CaseOperator):

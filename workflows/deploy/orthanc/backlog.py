@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from lungseg.workflows.deploy.orthanc import Change
+from lungseg.workflows.deploy.orthanc.client import Change
 
 _FIRST_DELAY, _LONGEST_DELAY = 10.0, 300.0
 

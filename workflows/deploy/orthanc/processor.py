@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lungseg.workflows.deploy.orthanc import Orthanc
+from lungseg.workflows.deploy.orthanc.client import Orthanc
 from lungseg.workflows.deploy.selection import MANUFACTURER, RADIOGRAPHS
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from lungseg.utils.errors import LungsegError, UsageError, in_a_sentence
 from lungseg.utils.files import writing_failed
-from lungseg.workflows.deploy.backlog import Backlog
-from lungseg.workflows.deploy.orthanc import GoneError, Orthanc, UnavailableError
+from lungseg.workflows.deploy.orthanc.backlog import Backlog
+from lungseg.workflows.deploy.orthanc.client import GoneError, Orthanc, UnavailableError
+from lungseg.workflows.deploy.orthanc.processor import StudyProcessor, look_into
+from lungseg.workflows.deploy.orthanc.state import State, default_folder, read_sequence
 from lungseg.workflows.deploy.run import start
-from lungseg.workflows.deploy.state import State, default_folder, read_sequence
-from lungseg.workflows.deploy.study import StudyProcessor, look_into
 
 _POLL = 1.0
 _LONGEST_PAUSE = 30.0
