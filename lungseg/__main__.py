@@ -3,6 +3,6 @@
 
 import sys
 
-from lungseg.cli import main
+from lungseg.cli.main import main
 
 sys.exit(main())

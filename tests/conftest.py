@@ -86,7 +86,7 @@ def run_folder(dataset, tmp_path_factory) -> Path:
 @pytest.fixture
 def command(capsys):
     """Call `lungseg` in this process: `command("predict", path, "-o", folder)`."""
-    from lungseg.cli import main
+    from lungseg.cli.main import main
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()
@@ -106,7 +106,7 @@ def process():
     """Call `python -m lungseg` in a process of its own, which takes seconds of imports: for what needs one."""
 
     def call(*arguments: object, before: str = "", **options) -> Outcome:
-        code = f"import sys; from lungseg.cli import main; {before}; sys.exit(main(sys.argv[1:]))"
+        code = f"import sys; from lungseg.cli.main import main; {before}; sys.exit(main(sys.argv[1:]))"
         start = ["-c", code] if before else ["-m", "lungseg"]
         done = subprocess.run(
             [sys.executable, *start, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options
@@ -135,7 +135,7 @@ def radiograph():
     """A real radiograph, (H, W) uint8, neither square nor symmetric."""
     import numpy as np
 
-    from lungseg.demo import real_radiograph
+    from lungseg.cli.demo import real_radiograph
     from lungseg.io import read_radiograph
 
     pixels = read_radiograph(real_radiograph()).pixels[::4, ::4]

@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lungseg.cli.demo import real_radiograph
 from lungseg.data import phantom
-from lungseg.demo import real_radiograph
 from lungseg.io import write_png
 from lungseg.workflows.label.setup.environment import environment_folder, is_current, python_of
 

@@ -8,7 +8,7 @@ import pytest
 from data_support import LOPSIDED, REAL, image_of, kaggle, labels_of, mask_of, needs_real_data, save
 from PIL import Image
 
-from lungseg.cli import main
+from lungseg.cli.main import main
 from lungseg.data import check_data as check_layout
 from lungseg.data import contact_sheet, find_data, problems
 from lungseg.utils.errors import LungsegError

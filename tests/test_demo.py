@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from lungseg.demo import real_radiograph
+from lungseg.cli.demo import real_radiograph
 
 
 def test_the_demo_prints_its_table_and_leaves_its_pictures(process, tmp_path):

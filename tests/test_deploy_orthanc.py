@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from benchmarks.orthanc_node import ENVIRONMENT, PASSWORD, Node, Worker, free_port, wait_until
-from lungseg.demo import real_radiograph
+from lungseg.cli.demo import real_radiograph
 from lungseg.workflows.deploy.orthanc import watch
 from lungseg.workflows.deploy.orthanc.client import Orthanc
 

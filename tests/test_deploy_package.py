@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lungseg import __version__, cli
+from lungseg import __version__
+from lungseg.cli import main as cli
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "workflows" / "deploy"

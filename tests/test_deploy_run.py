@@ -17,8 +17,8 @@ from deploy_support import by_name, check_carried_over, check_valid, labels_of_s
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
+from lungseg.cli.demo import real_radiograph
 from lungseg.data import phantom
-from lungseg.demo import real_radiograph
 from lungseg.model.paths import bundle_root
 
 pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
@@ -333,7 +333,7 @@ def test_what_was_written_wrong_is_found_and_removed(studies, tmp_path, command,
 def test_a_full_disk_stops_the_run(studies, tmp_path):
     code = (
         "import resource, signal, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from lungseg.cli import main; sys.exit(main())"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); from lungseg.cli.main import main; sys.exit(main())"
     )
     done = start("-c", code, "deploy", "run", "-i", studies, "-o", tmp_path / "out")
     assert done.returncode == 1

@@ -21,8 +21,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from lungseg.cli.demo import real_radiograph
 from lungseg.data import phantom
-from lungseg.demo import real_radiograph
 from lungseg.io.dicom.segmentation import Algorithm, encode_dicom_seg
 from lungseg.io.overlay import COLOURS
 from lungseg.model.weights import weights_hash

@@ -14,8 +14,8 @@ from images_support import write_dicom
 from PIL import Image
 
 import lungseg
+from lungseg.cli.demo import real_radiograph
 from lungseg.data import phantom
-from lungseg.demo import real_radiograph
 from lungseg.inference.predict import predict
 
 KINDS = ("labels", "masks", "overlays")

@@ -26,7 +26,7 @@ def test_monai_comes_alone_and_what_was_held_back_can_still_be_imported():
 
 
 def test_the_command_line_is_read_without_what_takes_seconds():
-    code = "import sys, lungseg.cli as c; c._parser(); print(sorted({'torch', 'monai', 'numpy'} & sys.modules.keys()))"
+    code = "import sys, lungseg.cli.main as c; c._parser(); print(sorted({'torch', 'monai', 'numpy'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from lungseg import cli
+from lungseg.cli import main as cli
 from lungseg.data import write_phantoms
 from lungseg.training.handlers import RunCheckpoint
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-from lungseg.cli import main
+from lungseg.cli.main import main
 
 # The SDK's options and environment variables, which its packages set, become those of `lungseg deploy run`.
 _OPTIONS = {"--input": "HOLOSCAN_INPUT_PATH", "--output": "HOLOSCAN_OUTPUT_PATH", "--model": "HOLOSCAN_MODEL_PATH"}
