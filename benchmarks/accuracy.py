@@ -79,8 +79,9 @@ def measure(
     """Evaluate weights on one section of one set; log it if that is the test list.
 
     Returns:
-        {"section", "trained_on", "set", "date", "weights_sha256", "n", "metrics" (as `lungseg.metrics.summary.summarise`
-        has them), "low": the images under `LOW_DICE` as {"name", "dice"}, worst first}.
+        {"section", "trained_on", "set", "date", "weights_sha256", "n", "metrics" (as
+        `lungseg.metrics.summary.summarise` has them), "low": the images under `LOW_DICE` as {"name", "dice"}, worst
+        first}.
     """
     from lungseg.evaluation.evaluate import evaluate
 

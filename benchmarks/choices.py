@@ -41,7 +41,11 @@ def main(arguments: list[str] | None = None) -> None:
 def variants() -> dict[str, dict]:
     """Return the name of each variant and its overrides of `train.json`."""
     transforms = json.loads(config_file("train").read_text("utf-8"))["train"]["random_transforms"]
-    plain = [t for t in _flat(transforms) if t["_target_"] in _PLAIN or t["_target_"].endswith("ScalePercentilesd")]
+    plain = [
+        t
+        for t in _flat(transforms)
+        if t["_target_"] in _PLAIN or t["_target_"].endswith("ScaleIntensityRangePercentilesFastd")
+    ]
     plain = [
         t | {"magnitude_range": [0, 0]} if t["_target_"] == "Rand2DElasticd" else t
         for t in plain  # affine, gamma and noise: no elastic warp
@@ -59,7 +63,7 @@ def variants() -> dict[str, dict]:
         "with CLAHE": {"clahe": True},
         "plain augmentation": {"train#random_transforms": plain},
         "no mirroring": {"train#random_transforms": without("RandMirrord")},
-        "no opacities and gas": {"train#random_transforms": without("RandOpacityd")},
+        "no opacities and gas": {"train#random_transforms": without("RandSimulateOpacityd")},
         "no weight average": {"ema#momentum": 0.999999, "ema#momentum_warmup": 0.999999},
     }
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.utils.imports import hush_libraries
+from lungseg.utils.imports import silence_libraries
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def data_folder(options: argparse.Namespace) -> str:
 
 def run(main: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
     """Call a benchmark; tell its expected failures in a sentence. Returns the exit status, as `lungseg` has it."""
-    hush_libraries()
+    silence_libraries()
     try:
         main(arguments)
     except LungsegError as error:

@@ -23,7 +23,7 @@ from benchmarks import record
 from benchmarks.command import add_trial, parser, run
 from benchmarks.machine import describe
 from benchmarks.tables import NOT_MEASURED, markdown_table
-from lungseg.utils.imports import hush_libraries
+from lungseg.utils.imports import silence_libraries
 
 STAGES = {
     "read": "decode",
@@ -163,7 +163,7 @@ def write_inputs(folder: Path, side: int, count: int) -> None:
 
 def in_a_process(work: Callable[..., dict], *arguments: object) -> dict:
     """Call `work` in a process started anew, not forked: neither threads nor memory are inherited."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=hush_libraries) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=silence_libraries) as pool:
         return pool.submit(work, *arguments).result()
 
 
@@ -203,11 +203,9 @@ def overlapped(
     Returns:
         {"seconds": per image}.
     """
-    from lungseg.allocator import keep_freed_memory
     from lungseg.inference.predict import predict
 
     # As the command line does; worker processes do so themselves.
-    keep_freed_memory()
     ends: list[float] = []
     rows = predict(
         [inputs],

@@ -75,10 +75,10 @@ def pack(data: str, file: Path) -> None:
     from monai.transforms import Compose
     from torch.nn.functional import interpolate
 
-    from lungseg.model.config import start
+    from lungseg.model.config import build_workflow
 
     settings = {"dataset_dir": data, "data_source#exclude": sorted(TRAIN), "progress": False}
-    parsed = start([config_file("train")], settings, "train#deterministic_transforms").parser
+    parsed = build_workflow([config_file("train")], settings, "train#deterministic_transforms").parser
     prepare, size = Compose(parsed.get_parsed_content("train#deterministic_transforms")), parsed["image_size"]
     arrays = {"image": [], "label": [], "set": [], "validates": []}
     for name in ("train", "validate"):
@@ -97,12 +97,14 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
     import torch
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    from lungseg.model.config import start
+    from lungseg.model.config import build_workflow
     from lungseg.model.paths import weights_file
     from lungseg.model.weights import save_checkpoint
 
     chosen, began = RUNS[name], time.monotonic()
-    parsed = start([config_file("train")], {"init": str(weights_file(init)), "seed": chosen.seed}, "network").parser
+    parsed = build_workflow(
+        [config_file("train")], {"init": str(weights_file(init)), "seed": chosen.seed}, "network"
+    ).parser
     network, loss_function, device = (parsed.get_parsed_content(item) for item in ("network", "loss", "device"))
     # For speed, at the price of runs that repeat to the bit.
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = False, True

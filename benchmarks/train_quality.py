@@ -22,7 +22,7 @@ from benchmarks.damage import HELD_OUT, KINDS
 from benchmarks.segmented import Segmenter, cases, dice
 from benchmarks.wrong_images import wrong_images
 from lungseg.model.paths import bundle_root
-from lungseg.model.weights import save_checkpoint, start_from
+from lungseg.model.weights import load_weights_into, save_checkpoint
 from lungseg.quality.features import features, shape
 from lungseg.quality.network import QualityNetwork, antisymmetric
 from lungseg.utils.errors import LungsegError
@@ -67,7 +67,7 @@ def _make_place() -> None:
     """Put random weights where the bundle's do not fit the features any more, for it is loaded whole."""
     file = bundle_root() / "models" / "quality.pt"
     try:
-        start_from(QualityNetwork(), file)
+        load_weights_into(QualityNetwork(), file)
     except LungsegError:
         save_checkpoint(QualityNetwork().state_dict(), file)
 

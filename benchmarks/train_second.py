@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.train_second`: train the second network of `lungseg.quality.second_model`: `train.json`, but smaller."""
+"""`python -m benchmarks.train_second`: train the network of `lungseg.quality.second_model`, a smaller one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = options.parse_args(arguments)
     from lungseg.training.train import train
 
-    network = json.loads(config_file("inference").read_text("utf-8"))["second_opinion"]["network"]
+    network = json.loads(config_file("inference").read_text("utf-8"))["second_model"]["network"]
     settings = {
         "dataset_dir": data_folder(options),
         "network_def#channels": network["channels"],

@@ -19,8 +19,8 @@ from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.wrong_images import wrong_images
 from lungseg.model.paths import bundle_root
 from lungseg.model.weights import save_checkpoint
-from lungseg.transforms.orientation import FRONTAL, INVERTED, MIRRORED, SIZE, TURNS, recognizer
-from lungseg.transforms.spatial import inside_borders
+from lungseg.transforms.orientation import FRONTAL, INVERTED, MIRRORED, SIZE, TURNS, orientation_classifier
+from lungseg.transforms.spatial import foreground_mask
 
 _LARGE = 2 * SIZE
 _BATCH, _STEPS, _WRONG = 64, 3000, 0.35
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     train, validation = (_Bank(datalist(data, section)) for section in ("train", "validation"))
-    network = recognizer()
+    network = orientation_classifier()
     steps = 20 if options.trial else _STEPS
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
@@ -100,7 +100,7 @@ class _Bank:
         for case in cases:
             pixels = torch.from_numpy(RadiographReader().get_data(case["image"])[0])[None]
             label = torch.from_numpy(np.asarray(LungLabelReader().get_data(case["label"])[0]) > 0)[None]
-            box = inside_borders(pixels)[0].nonzero()
+            box = foreground_mask(pixels)[0].nonzero()
             (left, top), (right, bottom) = box.min(0).values, box.max(0).values + 1
             chests.append(_squeeze(pixels[:, left:right, top:bottom]))
             lungs.append(_squeeze(label[:, left:right, top:bottom].float()))

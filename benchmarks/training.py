@@ -84,14 +84,14 @@ def measure(data: str, overrides: dict) -> dict:
     import torch
 
     from benchmarks.memory import PeakMemory
-    from lungseg.model.config import errors_in_words, start
+    from lungseg.model.config import build_workflow, plain_errors
     from lungseg.model.paths import config_file
 
     settings = {"dataset_dir": data, "epochs": EPOCHS, "val_interval": EPOCHS, "progress": False} | overrides
     clock = EpochClock()
     with tempfile.TemporaryDirectory() as folder, PeakMemory() as memory:
-        workflow = start([config_file("train")], settings | {"output_dir": folder}, "train")
-        with errors_in_words():
+        workflow = build_workflow([config_file("train")], settings | {"output_dir": folder}, "train")
+        with plain_errors():
             content = workflow.parser.get_parsed_content
             clock.attach(content("train#trainer"))
             pairs = sum(len(content(f"{part}#dataset")) for part in ("train", "validate"))

@@ -6,20 +6,20 @@
 >>> lungs.labels  # (H, W) uint8: 0 background, 1 right lung, 2 left lung
 """
 
-__version__ = "0.3.0"
+from lungseg.version import __version__ as __version__
 
 
 def load(weights=None, device: str = "auto", **options):
-    """Return a :class:`lungseg.inference.predictor.Predictor` with the shipped weights, or those of a file or a run's folder.
+    """Return a :class:`lungseg.inference.Predictor` with the shipped weights, or those of a file or a run's folder.
 
     Args:
         weights, device: see there.
         options: `engine`, `precision` and `keep_probabilities`, see there.
     """
-    from lungseg.utils.imports import hushed_libraries, import_monai_alone
+    from lungseg.utils.imports import import_monai_without_deploy, silenced_libraries
 
-    with hushed_libraries():
-        import_monai_alone()
+    with silenced_libraries():
+        import_monai_without_deploy()
         from lungseg.inference.predictor import Predictor
 
         return Predictor(weights=weights, device=device, **options)

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
-import warnings
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from command_support import TINY, Outcome, restored_process
 
 from lungseg.utils.errors import UsageError
 from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
@@ -25,41 +23,6 @@ with suppress(UsageError):
     os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(
         filter(None, (str(prepare_runtime()), os.environ.get("LD_LIBRARY_PATH")))
     )
-
-# Overrides that train a network in a second or two.
-TINY = (
-    "network_def#channels=[4,8]",
-    "network_def#strides=[2]",
-    "image_size=48",
-    "batch_size=4",
-    "num_workers=0",
-    "progress=false",
-)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left: its exit status and what it printed."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def failures(self) -> list[str]:
-        """The lines about inputs that failed."""
-        assert "Traceback" not in self.out + self.err, self.out + self.err
-        return [line for line in self.err.splitlines() if line.startswith("lungseg: failed: ")]
-
-    @property
-    def sentence(self) -> str:
-        """The one line on stderr; a test that asks for it also proves that there is no other, and no traceback."""
-        assert "Traceback" not in self.out + self.err, self.out + self.err
-        lines = self.err.strip().splitlines()
-        assert len(lines) == 1, self.err
-        assert lines[0].startswith("lungseg: "), lines[0]
-        assert lines[0].endswith("."), lines[0]
-        return lines[0]
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +41,7 @@ def run_folder(dataset, tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     settings = {"dataset_dir": str(dataset), "epochs": 2, **parse_overrides(TINY)}
-    with _restored_process():
+    with restored_process():
         train(folder, settings, say=lambda line: None)
     return folder
 
@@ -90,7 +53,7 @@ def command(capsys):
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()
-        with _restored_process():
+        with restored_process():
             try:
                 status = main([str(argument) for argument in arguments])
             except SystemExit as stop:  # argparse's way to refuse
@@ -114,20 +77,6 @@ def process():
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return call
-
-
-@contextmanager
-def _restored_process():
-    """Undo what a command does to its process: silenced warnings and logs, and seeds."""
-    from monai.utils import set_determinism
-
-    disabled = logging.root.manager.disable
-    try:
-        with warnings.catch_warnings():
-            yield
-    finally:
-        set_determinism(None)
-        logging.disable(disabled)
 
 
 @pytest.fixture(scope="session")

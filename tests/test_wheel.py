@@ -74,7 +74,8 @@ def test_the_installed_wheel_segments_from_any_folder(site, tmp_path):
     image, _ = phantom(3, (120, 90))
     write_png(elsewhere / "x.png", image)
     code = (
-        "import sys, lungseg, lungseg.cli.main, lungseg.model.paths; print(lungseg.__file__, lungseg.model.paths.bundle_root()); "
+        "import sys, lungseg, lungseg.cli.main, lungseg.model.paths; "
+        "print(lungseg.__file__, lungseg.model.paths.bundle_root()); "
         "sys.exit(lungseg.cli.main.main(['predict', 'x.png', '-o', 'out']))"
     )
     printed = call("-P", "-c", code, cwd=elsewhere, env=os.environ | {"PYTHONPATH": str(site)})

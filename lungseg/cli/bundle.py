@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import argparse
 
-from lungseg.cli.options import _add_weights
+from lungseg.cli.options import add_weights
 from lungseg.model.backends import EXPORT_FORMATS
 
 
-def _add_export(export: argparse.ArgumentParser) -> None:
+def add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("-o", "--output", required=True, help="folder for model.onnx, model.xml and model.bin")
-    _add_weights(export)
+    add_weights(export)
     export.add_argument(
         "--format", nargs="+", dest="formats", default=EXPORT_FORMATS, choices=EXPORT_FORMATS, help="(default: both)"
     )
@@ -25,7 +25,7 @@ def _add_export(export: argparse.ArgumentParser) -> None:
     export.set_defaults(run=_export)
 
 
-def _demo(options: argparse.Namespace) -> int:
+def run_demo(options: argparse.Namespace) -> int:
     from lungseg.cli.demo import demo
 
     demo(options.output)
@@ -45,7 +45,7 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _pack(options: argparse.Namespace) -> int:
+def run_pack(options: argparse.Namespace) -> int:
     from lungseg.model.pack import pack
 
     print(pack(options.output))

@@ -12,25 +12,25 @@ import signal
 import sys
 import threading
 
-from lungseg import __version__
-from lungseg.cli.bundle import _add_export, _demo, _pack
-from lungseg.cli.data import _LAYOUTS, _add_check
-from lungseg.cli.predict import _add_predict
-from lungseg.cli.train import _add_evaluate, _add_train
-from lungseg.cli.workflows import _add_deploy, _add_label, _deploy_run, _deploy_watch
+from lungseg.cli.bundle import add_export, run_demo, run_pack
+from lungseg.cli.data import LAYOUTS, add_check
+from lungseg.cli.predict import add_predict
+from lungseg.cli.train import add_evaluate, add_train
+from lungseg.cli.workflows import add_deploy, add_label, deploy_run, deploy_watch
 from lungseg.utils.errors import LungsegError, UsageError, first_line
-from lungseg.utils.imports import hush_libraries, leave_out_monai_deploy
+from lungseg.utils.imports import block_monai_deploy, silence_libraries
+from lungseg.version import __version__
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     options.own_process = arguments is None
-    _settle()
+    _configure_terminal()
     if options.own_process:
         sys.unraisablehook = _repeat_ctrl_c
-        if options.run not in (_deploy_run, _deploy_watch):
-            leave_out_monai_deploy()
+        if options.run not in (deploy_run, deploy_watch):
+            block_monai_deploy()
     try:
         return options.run(options)
     except UsageError as error:
@@ -61,12 +61,12 @@ def _repeat_ctrl_c(ignored: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(ignored)
 
 
-def _settle() -> None:
+def _configure_terminal() -> None:
     """Keep the libraries' notices from the terminal, and let it show names that it has no characters for."""
     # There is none where the shell closed it.
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors="backslashreplace")
-    hush_libraries()
+    silence_libraries()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,24 +76,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lungseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_predict(commands.add_parser("predict", help="segment radiographs"))
-    _add_train(commands.add_parser("train", help="train on a folder of radiographs and masks"))
-    _add_evaluate(commands.add_parser("evaluate", help="measure weights on radiographs with masks"))
+    add_predict(commands.add_parser("predict", help="segment radiographs"))
+    add_train(commands.add_parser("train", help="train on a folder of radiographs and masks"))
+    add_evaluate(commands.add_parser("evaluate", help="measure weights on radiographs with masks"))
     what = "pair images with masks and say what is wrong"
-    _add_check(commands.add_parser("check-data", help=what, description=f"{what.capitalize()}. {_LAYOUTS}"))
+    add_check(commands.add_parser("check-data", help=what, description=f"{what.capitalize()}. {LAYOUTS}"))
     what = "segment, train and evaluate in about two minutes, with nothing to download"
     demo = commands.add_parser("demo", help=what)
     demo.add_argument("--output", default="lungseg-demo", help="folder for the results (default: lungseg-demo)")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=run_demo)
     what = "write the network as ONNX and OpenVINO files, compared with PyTorch"
-    _add_export(commands.add_parser("export", help=what))
+    add_export(commands.add_parser("export", help=what))
     deploy = commands.add_parser("deploy", help="DICOM studies in, DICOM results out: the MONAI Deploy application")
-    _add_deploy(deploy.add_subparsers(required=True, metavar="run|watch"))
+    add_deploy(deploy.add_subparsers(required=True, metavar="run|watch"))
     label = commands.add_parser("label", help="annotate in the browser, and train on it: the MONAI Label app")
-    _add_label(label.add_subparsers(required=True, metavar="start|check"))
+    add_label(label.add_subparsers(required=True, metavar="start|check"))
     pack = commands.add_parser("pack", help="zip the bundle with its code")
     pack.add_argument(
         "--output", default="lung_cxr_segmentation.zip", help="file to write (default: lung_cxr_segmentation.zip)"
     )
-    pack.set_defaults(run=_pack)
+    pack.set_defaults(run=run_pack)
     return parser

@@ -8,13 +8,13 @@ import argparse
 from lungseg.utils.errors import UsageError
 
 
-def _at_least_one(text: str) -> int:
+def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
     return int(text)
 
 
-def _add_weights(parser: argparse.ArgumentParser) -> None:
+def add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="WEIGHTS",
@@ -23,7 +23,7 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_data(parser: argparse.ArgumentParser, positional: bool = False) -> None:
+def add_data(parser: argparse.ArgumentParser, positional: bool = False) -> None:
     name = {"dest": "data", "metavar": "DIR", "help": "folder of the data set"}
     if positional:
         parser.add_argument("data", nargs="?", metavar="DIR", help=name["help"])
@@ -43,8 +43,8 @@ def _add_data(parser: argparse.ArgumentParser, positional: bool = False) -> None
         parser.add_argument("--patients", help="regular expression or CSV file that tells an image's patient")
 
 
-def _data_overrides(options: argparse.Namespace) -> dict:
-    """Turn the options of `_add_data` into overrides of the config's data source."""
+def data_overrides(options: argparse.Namespace) -> dict:
+    """Turn the options of `add_data` into overrides of the config's data source."""
     if options.data is None and options.images is None:
         raise UsageError("no data set was named", remedy="give --data DIR, or --images DIR and --masks DIR")
     overrides = {"dataset_dir": options.data}

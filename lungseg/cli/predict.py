@@ -7,18 +7,18 @@ import argparse
 import os
 import sys
 
-from lungseg.cli.options import _add_weights, _at_least_one
+from lungseg.cli.options import add_weights, at_least_one
 from lungseg.inference.outputs import DEFAULT_KINDS, KINDS
 from lungseg.model.backends import ENGINES, PRECISIONS
-from lungseg.utils.text import printable
+from lungseg.utils.text import escape_control
 
 
-def _add_predict(predict: argparse.ArgumentParser) -> None:
+def add_predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders: PNG, JPEG, TIFF, DICOM, NIfTI")
     predict.add_argument(
         "-o", "--output", required=True, help="folder for the reports, and for a folder of each kind of output"
     )
-    _add_weights(predict)
+    add_weights(predict)
     predict.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto)")
     predict.add_argument("--engine", default="torch", choices=ENGINES, help="what computes (default: torch)")
     predict.add_argument(
@@ -28,11 +28,11 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         help="of the networks (default: fp32); bf16 is faster, and may move a border by a pixel",
     )
     predict.add_argument(
-        "--batch-size", type=_at_least_one, metavar="N", help="files per worker and turn (default: 1, on a GPU 8)"
+        "--batch-size", type=at_least_one, metavar="N", help="files per worker and turn (default: 1, on a GPU 8)"
     )
     predict.add_argument(
         "--workers",
-        type=_at_least_one,
+        type=at_least_one,
         metavar="N",
         help="files at the same time (default: one more than cores, up to 8)",
     )
@@ -55,11 +55,9 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
 
 def _predict(options: argparse.Namespace) -> int:
     if options.own_process:
-        from lungseg.allocator import keep_freed_memory
         from lungseg.utils.imports import import_monai_quickly
 
         import_monai_quickly()
-        keep_freed_memory()
 
     from tqdm import tqdm
 
@@ -77,7 +75,7 @@ def _predict(options: argparse.Namespace) -> int:
         bar.update()
         if row.reason:
             hint = f"; {look}" if row.status == "flagged" else ""
-            text = row.reason if row.status == "failed" else f"{printable(row.file)}: {row.reason}{hint}."
+            text = row.reason if row.status == "failed" else f"{escape_control(row.file)}: {row.reason}{hint}."
             tqdm.write(f"lungseg: {row.status}: {text}", file=sys.stderr)
 
     with bar:

@@ -9,20 +9,20 @@ import os
 import shlex
 import sys
 
-from lungseg.cli.options import _add_data, _add_weights, _at_least_one, _data_overrides
+from lungseg.cli.options import add_data, add_weights, at_least_one, data_overrides
 from lungseg.utils.errors import UsageError
 
 
-def _hush_worker(kind: type[BaseException], error: BaseException, trace) -> None:
+def _silence_worker(kind: type[BaseException], error: BaseException, trace) -> None:
     """Report an exception that nobody caught, unless it is a worker's, which was left while it handed over a batch."""
     if multiprocessing.parent_process() is None or not isinstance(error, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, trace)
 
 
-def _add_train(train: argparse.ArgumentParser) -> None:
-    _add_data(train)
+def add_train(train: argparse.ArgumentParser) -> None:
+    add_data(train)
     train.add_argument("--output", default="runs/lungs", help="folder of the run (default: runs/lungs)")
-    train.add_argument("--epochs", type=_at_least_one, help="at most so many epochs (default: 60)")
+    train.add_argument("--epochs", type=at_least_one, help="at most so many epochs (default: 60)")
     train.add_argument(
         "--init", metavar="WEIGHTS", help="start from these weights: shipped, montgomery, a file or a run"
     )
@@ -38,15 +38,15 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     train.set_defaults(run=_train)
 
 
-def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
-    _add_data(evaluate)
+def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
+    add_data(evaluate)
     evaluate.add_argument(
         "--split",
         default="test",
         choices=["train", "validation", "test", "all"],
         help="list to measure (default: test)",
     )
-    _add_weights(evaluate)
+    add_weights(evaluate)
     evaluate.add_argument("--output", default="evaluation", help="folder for the figures (default: evaluation)")
     evaluate.add_argument(
         "--config",
@@ -67,13 +67,13 @@ def _train(options: argparse.Namespace) -> int:
     given += [options.sets, options.splits, options.patients]
     if options.resume and any(given):
         raise UsageError("a resumed run keeps its settings", options.output, "give --resume and --output alone")
-    overrides = {} if options.resume else _data_overrides(options)
+    overrides = {} if options.resume else data_overrides(options)
     if options.epochs is not None:
         overrides["epochs"] = options.epochs
     own = {"output_dir": "--output", "init": "--init", "resume": "--resume"}
     overrides |= parse_overrides(options.config, own | ({} if options.epochs is None else {"epochs": "--epochs"}))
     if options.own_process:
-        sys.excepthook = _hush_worker
+        sys.excepthook = _silence_worker
     try:
         train(options.output, overrides, options.init, options.resume)
     except KeyboardInterrupt:
@@ -89,7 +89,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from lungseg.report.text import format_summary
 
     own = {"output_dir": "--output", "split": "--split", "weights": "--weights"}
-    overrides = _data_overrides(options) | parse_overrides(options.config, own)
+    overrides = data_overrides(options) | parse_overrides(options.config, own)
     summary = evaluate(options.output, options.split, options.weights, overrides)
     print(format_summary(summary))
     print(f"Cases, pictures and the page to look at: {os.path.join(options.output, 'index.html')}")

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import argparse
 
-from lungseg.cli.options import _add_weights, _at_least_one
+from lungseg.cli.options import add_weights, at_least_one
 
 
-def _add_deploy(commands) -> None:
+def add_deploy(commands) -> None:
     run = commands.add_parser("run", help="process a folder of DICOM studies once")
     run.add_argument("-i", "--input", required=True, help="folder with DICOM studies")
     run.add_argument("-o", "--output", required=True, help="folder for the results")
     _add_application(run)
-    run.set_defaults(run=_deploy_run)
+    run.set_defaults(run=deploy_run)
 
     watch = commands.add_parser("watch", help="process each study that arrives in an Orthanc, and put results back")
     watch.add_argument("--orthanc", required=True, metavar="URL", help="such as http://127.0.0.1:8042")
@@ -28,7 +28,7 @@ def _add_deploy(commands) -> None:
     watch.add_argument("--dry-run", action="store_true", help="only say what would be done")
     watch.add_argument("--once", action="store_true", help="stop when nothing is left to do")
     _add_application(watch)
-    watch.set_defaults(run=_deploy_watch)
+    watch.set_defaults(run=deploy_watch)
 
 
 def _add_application(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def _add_application(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="settings instead of those in workflows/deploy/app.yaml")
 
 
-def _add_label(commands) -> None:
+def add_label(commands) -> None:
     start = commands.add_parser("start", help="start the server; builds its environment once")
     check = commands.add_parser("check", help="say what is wrong with the set-up")
     for parser in (start, check):
@@ -45,24 +45,24 @@ def _add_label(commands) -> None:
         parser.add_argument(
             "--studies", required=required, metavar="DIR_OR_URL", help="radiographs, or DICOMweb service"
         )
-        parser.add_argument("--port", type=_at_least_one, default=8000, help="(default: 8000)")
+        parser.add_argument("--port", type=at_least_one, default=8000, help="(default: 8000)")
         parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
         parser.add_argument(
             "--work", metavar="DIR", help="folder for weights and logs (default: in the studies' folder)"
         )
-        _add_weights(parser)
-        parser.add_argument("--original-data", metavar="DIR", help="data set that the weights saw, to train on too")
+        add_weights(parser)
+        parser.add_argument("--replay-data", metavar="DIR", help="data set that the weights saw, to train on too")
     start.set_defaults(run=_label_start)
     check.set_defaults(run=_label_check)
 
 
-def _deploy_run(options: argparse.Namespace) -> int:
+def deploy_run(options: argparse.Namespace) -> int:
     from lungseg.workflows.deploy.run import run
 
     return run(options.input, options.output, options.model, options.device, options.config)
 
 
-def _deploy_watch(options: argparse.Namespace) -> int:
+def deploy_watch(options: argparse.Namespace) -> int:
     from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
 
     prepare_runtime()
@@ -89,12 +89,12 @@ def _deploy_watch(options: argparse.Namespace) -> int:
 def _label_start(options: argparse.Namespace) -> int:
     from lungseg.workflows.label.setup.start import start
 
-    start(options.studies, options.port, options.host, options.work, options.weights, options.original_data)
+    start(options.studies, options.port, options.host, options.work, options.weights, options.replay_data)
     return 0
 
 
 def _label_check(options: argparse.Namespace) -> int:
     from lungseg.workflows.label.setup.check import check
 
-    faults = check(options.studies, options.port, options.host, options.work, options.weights, options.original_data)
+    faults = check(options.studies, options.port, options.host, options.work, options.weights, options.replay_data)
     return 1 if faults else 0

@@ -12,15 +12,14 @@ from pathlib import Path
 
 from monai.bundle import ConfigParser
 
-from lungseg.data import unfit_cases
 from lungseg.data.datalist import datalist
 from lungseg.data.labels import MaskError, read_label
 from lungseg.data.layouts import Layout, find_data
 from lungseg.data.pairing import Case, case_name, suffix_option
 from lungseg.data.problems import (
     DUPLICATE_IMAGE,
+    LATERALITY_IMPLAUSIBLE,
     MASK_WITHOUT_IMAGE,
-    SIDE_NOT_BELIEVED,
     SIZE_MISMATCH,
     UNREADABLE,
     Problem,
@@ -28,7 +27,7 @@ from lungseg.data.problems import (
 from lungseg.data.splits import set_of
 from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.utils.text import printable, some
+from lungseg.utils.text import escape_control, shorten_list
 
 _NAMES_SHOWN = 3
 _THREADS = 4
@@ -59,16 +58,16 @@ class CheckResult:
     problems: list[Problem]
 
     @property
-    def left_out(self) -> list[str]:
+    def excluded_cases(self) -> list[str]:
         """The names of the cases that cannot be used."""
         return sorted({problem.name for problem in self.problems if problem.left_out})
 
     @property
     def union_only(self) -> list[str]:
         """The names of the cases whose sides are not believed."""
-        return [problem.name for problem in self.problems if problem.kind == SIDE_NOT_BELIEVED]
+        return [problem.name for problem in self.problems if problem.kind == LATERALITY_IMPLAUSIBLE]
 
-    def refuse_unusable(self) -> None:
+    def check_usable(self) -> None:
         """Raise LungsegError when no pair can be used."""
         if not self.pairs:
             option = suffix_option(self.images_without_mask, self.masks_without_image)
@@ -91,7 +90,9 @@ class CheckResult:
         ]
         for problem in self.problems:
             consequence = " [unusable]" if problem.left_out else ""
-            lines.append(f"  {printable(problem.file)}: {problem.kind}: {printable(problem.sentence)}{consequence}")
+            lines.append(
+                f"  {escape_control(problem.file)}: {problem.kind}: {escape_control(problem.sentence)}{consequence}"
+            )
         return "\n".join(lines)
 
 
@@ -151,7 +152,7 @@ def _check_label(case: Case, shape: tuple[int, int]) -> list[Problem]:
         return [Problem(file, SIZE_MISMATCH, f"{sentence}; {remedy}", True, case.name)]
     if label.union_reason:
         sentence = f"{label.union_reason}; only the union of the lungs is used"
-        return [Problem(file, SIDE_NOT_BELIEVED, sentence, False, case.name)]
+        return [Problem(file, LATERALITY_IMPLAUSIBLE, sentence, False, case.name)]
     return []
 
 
@@ -167,13 +168,13 @@ def _same_pixels(first: Path, path: Path, name: str) -> list[Problem]:
 
 
 def _some(paths: list[Path]) -> str:
-    return f": {some([path.name for path in paths], _NAMES_SHOWN)}" if paths else ""
+    return f": {shorten_list([path.name for path in paths], _NAMES_SHOWN)}" if paths else ""
 
 
 _SHOWN = 10
 
 
-def unfit_cases(sections: Sequence[str], say: Callable[[str], None] = print, **source) -> list[str]:
+def unusable_cases(sections: Sequence[str], say: Callable[[str], None] = print, **source) -> list[str]:
     """Read the images and references of some sections, and return the names of the cases that cannot be used.
 
     The files are read once more than training or evaluating alone would: a second for 75 radiographs of 512 x 512.
@@ -197,20 +198,20 @@ def unfit_cases(sections: Sequence[str], say: Callable[[str], None] = print, **s
 
     unused = [problem for problem in result.problems if problem.left_out]
     for problem in unused[:_SHOWN]:
-        say(f"Not used: {printable(problem.file)}: {problem.kind}: {printable(problem.sentence)}")
+        say(f"Not used: {escape_control(problem.file)}: {problem.kind}: {escape_control(problem.sentence)}")
     if len(unused) > _SHOWN:
         say(f"Not used: {len(unused) - _SHOWN} more files; lungseg check-data names them")
     for problem in [problem for problem in result.problems if problem.kind == DUPLICATE_IMAGE][:_SHOWN]:
-        say(f"Used all the same: {printable(problem.file)}: {problem.kind}: {printable(problem.sentence)}")
+        say(f"Used all the same: {escape_control(problem.file)}: {problem.kind}: {escape_control(problem.sentence)}")
     without = [path.name for path in pairing.images_without_mask if not sets or set_of(path.stem) in sets]
     if without:
-        say(f"Not used: images without a mask: {some(without, _SHOWN)}")
+        say(f"Not used: images without a mask: {shorten_list(without, _SHOWN)}")
     if result.union_only:
-        say(f"Left and right are not believed, the union of the lungs is used: {some(result.union_only, _SHOWN)}")
+        say(f"Left and right are implausible, the lungs' union is used: {shorten_list(result.union_only, _SHOWN)}")
     return sorted({problem.name for problem in unused if problem.kind != MASK_WITHOUT_IMAGE} & names)
 
 
-def refuse_sideless(cases: Sequence[dict]) -> None:
+def check_has_lateral_labels(cases: Sequence[dict]) -> None:
     """Refuse references of which none tells right from left: figures per lung, by which weights are chosen, need one.
 
     Args:
@@ -229,7 +230,7 @@ def refuse_sideless(cases: Sequence[dict]) -> None:
     )
 
 
-def left_out(config: dict, sections: Sequence[str], say: Callable[[str], None]) -> list[str]:
+def excluded_cases(config: dict, sections: Sequence[str], say: Callable[[str], None]) -> list[str]:
     """Return the names of the cases that a config should leave out of some sections, and tell why.
 
     Those that its `data_source` leaves out already are among them.
@@ -238,4 +239,4 @@ def left_out(config: dict, sections: Sequence[str], say: Callable[[str], None]) 
         LungsegError: there is no data set, or a section is empty.
     """
     source = ConfigParser(config).get_parsed_content("data_source")
-    return sorted({*source["exclude"], *unfit_cases(sections, say, **source)})
+    return sorted({*source["exclude"], *unusable_cases(sections, say, **source)})

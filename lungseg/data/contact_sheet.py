@@ -24,7 +24,7 @@ _COLUMNS = 10
 _INK, _ALARM = (230, 230, 230), (255, 120, 90)
 
 
-def contact_sheet(result: CheckResult, path: str | PathLike, count: int = 100, seed: int = 0) -> int | None:
+def draw_contact_sheet(result: CheckResult, path: str | PathLike, count: int = 100, seed: int = 0) -> int | None:
     """Write a PNG with at most `count` cases: those with a problem, then a seeded sample of the others.
 
     Right lungs are blue, left lungs orange, lungs of unknown side purple.

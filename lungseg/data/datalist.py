@@ -14,9 +14,9 @@ from lungseg.data.splits import (
     SECTIONS,
     SETS,
     Split,
+    check_patients_together,
     is_frozen,
     read_split,
-    refuse_scattered,
     set_of,
     split,
     write_split,
@@ -47,7 +47,7 @@ def datalist(
         seed: of the split of cases that the frozen lists do not name.
         patients: what tells a case's patient, a regular expression or a CSV file; see `splits.patient_rule`.
         images, masks, mask_suffix: two folders instead of `dataset_dir` (None); see `layouts.find_data`.
-        exclude: names of cases to leave out, such as those that `unfit_cases` returns; no other case changes its
+        exclude: names of cases to leave out, such as those that `unusable_cases` returns; no other case changes its
             section for it.
         run_splits: the lists of a run, where no `splits_file` is given: its cases keep their section, and the data set
             may have others.
@@ -116,7 +116,7 @@ def _sections(names: set[str], wanted: set[str], splits_file, run_splits, seed: 
         return sections
     sections = read_split(splits_file)
     if patients is not None:
-        refuse_scattered(sections, patients)
+        check_patients_together(sections, patients)
     known = set(chain(*sections.values()))
     if strangers := sorted(wanted - known):
         raise LungsegError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lungseg.data.pairing import Label
-from lungseg.data.problems import EMPTY_MASK, NOT_A_MASK, ONE_LUNG, SIDE_UNKNOWN, UNREADABLE
+from lungseg.data.problems import EMPTY_MASK, LATERALITY_UNKNOWN, NOT_A_MASK, ONE_LUNG, UNREADABLE
 from lungseg.io import read_radiograph
 from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.io.limits import check_size
@@ -22,7 +22,7 @@ from lungseg.utils.errors import LungsegError
 if TYPE_CHECKING:
     from PIL import Image
 
-RIGHT, LEFT, UNION_ONLY = 1, 2, 3
+RIGHT, LEFT, SIDE_UNKNOWN = 1, 2, 3
 
 # Of the lungs' area. In 704 radiographs of two hospitals a lung has 29 to 69 % where the border is right.
 MAX_SHARE = 0.7
@@ -154,12 +154,12 @@ def from_values(values: np.ndarray) -> LabelMap:
         raise MaskError("the mask is empty", kind=EMPTY_MASK)
     if present in ({1}, {255}, {65535}):
         return _from_binary(values != 0)
-    if present == {UNION_ONLY}:
+    if present == {SIDE_UNKNOWN}:
         return LabelMap(values.astype(np.uint8), TOUCHING)
     if present <= {RIGHT, LEFT}:
         return _judged(values.astype(np.uint8))
     # Small numbers beside 255 could be labels.
-    if not present <= {RIGHT, LEFT, UNION_ONLY, 255} and _is_shaded(values):
+    if not present <= {RIGHT, LEFT, SIDE_UNKNOWN, 255} and _is_shaded(values):
         return _from_binary(_lung(values))
     shown = ", ".join(f"{value:g}" for value in sorted(present)[:4]) + (", ..." if len(present) > 4 else "")
     raise MaskError(f"it has the values (0, {shown})", remedy=_KINDS)
@@ -175,7 +175,7 @@ def from_lungs(right: np.ndarray, left: np.ndarray) -> LabelMap:
         raise MaskError("the masks of the right and the left lung differ in size", remedy="draw them again")
     right, left = _lung(right), _lung(left)
     for lung in (right, left):
-        _refuse_inverted(lung)
+        _check_not_inverted(lung)
     if np.count_nonzero(right & left) > MAX_OVERLAP * np.count_nonzero(right | left):
         raise MaskError("the masks of the right and the left lung overlap", remedy="draw them again")
     return _judged(np.where(right, RIGHT, np.where(left, LEFT, 0)).astype(np.uint8))
@@ -197,7 +197,7 @@ def _from_binary(lungs: np.ndarray) -> LabelMap:
     """Name the two big components by their order along x; a speck goes with the nearer one."""
     from scipy import ndimage
 
-    _refuse_inverted(lungs)
+    _check_not_inverted(lungs)
     components, count = ndimage.label(lungs, np.ones((3, 3)))
     areas = ndimage.sum_labels(lungs, components, range(1, count + 1))
     order = np.argsort(areas)[::-1] + 1
@@ -214,7 +214,7 @@ def _from_binary(lungs: np.ndarray) -> LabelMap:
     return _judged(table[components])
 
 
-def _refuse_inverted(lungs: np.ndarray) -> None:
+def _check_not_inverted(lungs: np.ndarray) -> None:
     frame = np.concatenate([lungs[0], lungs[-1], lungs[1:-1, 0], lungs[1:-1, -1]])
     if frame.mean() > MAX_FRAME:
         raise MaskError("what is white in the mask reaches around the picture", remedy="invert it: the lungs are white")
@@ -243,7 +243,7 @@ def _judged(labels: np.ndarray) -> LabelMap:
         raise MaskError(
             "its two parts do not lie side by side, so that left and right cannot be told",
             remedy="give a label map 0/1/2",
-            kind=SIDE_UNKNOWN,
+            kind=LATERALITY_UNKNOWN,
         )
     if apart < 0:
         return _union(lungs, SWAPPED)
@@ -253,7 +253,7 @@ def _judged(labels: np.ndarray) -> LabelMap:
 
 
 def _union(lungs: np.ndarray, reason: str) -> LabelMap:
-    return LabelMap(lungs.astype(np.uint8) * UNION_ONLY, reason)
+    return LabelMap(lungs.astype(np.uint8) * SIDE_UNKNOWN, reason)
 
 
 def _centre_x(mask: np.ndarray) -> float:

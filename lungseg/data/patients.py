@@ -53,12 +53,12 @@ class _PatientTable:
             what = "this is not a readable CSV file with the columns file and patient"
             raise LungsegError(what, path, "correct it") from error
         for file, patient in rows:
-            if self._files[_stem(file)].setdefault(file, patient) != patient:
+            if self._files[file_stem(file)].setdefault(file, patient) != patient:
                 raise LungsegError(f"{file} has two patients in it", path, "correct it")
 
     def patient(self, name: str) -> str | None:
         """Return the patient of a case: of its path, else of the paths that end in it, else of those of its stem."""
-        files = self._files.get(_stem(name), {})
+        files = self._files.get(file_stem(name), {})
         if name in files:
             return files[name]
         patients = {found for file, found in files.items() if file.endswith(f"/{name}")} or set(files.values())
@@ -80,5 +80,5 @@ def _patient(found: str | None, name: str, rule: object) -> str:
     return found
 
 
-def _stem(name: str) -> str:
+def file_stem(name: str) -> str:
     return name.rsplit("/", 1)[-1]

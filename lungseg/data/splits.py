@@ -15,7 +15,7 @@ from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 
-from lungseg.data.patients import _stem, patient_rule
+from lungseg.data.patients import file_stem, patient_rule
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path
 
@@ -41,7 +41,7 @@ def frozen_splits() -> dict[str, Split]:
 
 def set_of(name: str) -> str:
     """Return the data set that a case's name tells: "montgomery", "shenzhen" or "other"."""
-    return next((found for prefix, found in _PREFIXES.items() if _stem(name).startswith(prefix)), "other")
+    return next((found for prefix, found in _PREFIXES.items() if file_stem(name).startswith(prefix)), "other")
 
 
 def split(
@@ -67,7 +67,7 @@ def split(
     frozen = _frozen_sections()
     free = []
     for patient, members in _by_patient(names, patients).items():
-        taken = {kept.get(name) or frozen.get(_stem(name)) for name in members} - {None}
+        taken = {kept.get(name) or frozen.get(file_stem(name)) for name in members} - {None}
         if len(taken) > 1:
             lists = f"{'' if earlier else 'frozen '}lists {' and '.join(sorted(taken))}"
             raise LungsegError(
@@ -115,10 +115,10 @@ def kfold(names: Iterable[str], k: int, seed: int = 0, patients: str | PathLike 
 
 def is_frozen(name: str) -> bool:
     """Whether the frozen lists tell the section of a case."""
-    return _stem(name) in _frozen_sections()
+    return file_stem(name) in _frozen_sections()
 
 
-def refuse_scattered(sections: Split, patients: str | PathLike) -> None:
+def check_patients_together(sections: Split, patients: str | PathLike) -> None:
     """Refuse a split that has images of one patient in several sections.
 
     Raises:
@@ -185,7 +185,7 @@ def _shuffled(groups: list[tuple[str, list[str]]], seed: int) -> list[tuple[str,
 
     def key(group: tuple[str, list[str]]) -> tuple[str, str, bytes]:
         patient, members = group
-        stem = _stem(members[0])
+        stem = file_stem(members[0])
         kind = stem[-2:] if stem.endswith(("_0", "_1")) else ""
         return set_of(stem), kind, hashlib.sha256(f"{seed}:{patient}".encode(errors="surrogateescape")).digest()
 

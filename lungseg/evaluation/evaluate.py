@@ -9,9 +9,9 @@ from os import PathLike
 from pathlib import Path
 
 from lungseg.data import datalist
-from lungseg.data.check import left_out
+from lungseg.data.check import excluded_cases
 from lungseg.data.splits import RUN_SPLITS, read_split
-from lungseg.model.config import errors_in_words, read_config, start
+from lungseg.model.config import build_workflow, plain_errors, read_config
 from lungseg.model.paths import config_file, weights_file
 from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights
@@ -56,10 +56,10 @@ def evaluate(
         settings["data_source#run_splits"] = str(lists)
         settings.setdefault("data_source#patients", _patients(file.parent / "config.json"))
     files = [config_file("train"), config_file("evaluate")]
-    settings["data_source#exclude"] = left_out(read_config(files, settings), [split], say)
+    settings["data_source#exclude"] = excluded_cases(read_config(files, settings), [split], say)
     usable_folder(output)
-    workflow = start(files, settings, "validate#evaluator")
-    with errors_in_words():
+    workflow = build_workflow(files, settings, "validate#evaluator")
+    with plain_errors():
         cases = workflow.parser.get_parsed_content("validate#dataset#data")
         say(_what_it_measures(split, len(cases), workflow.parser.get_parsed_content("data_source")))
         workflow.run()

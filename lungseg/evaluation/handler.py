@@ -16,12 +16,16 @@ from lungseg.data.splits import set_of
 from lungseg.io import read_radiograph
 from lungseg.metrics.agreement import case_metrics
 from lungseg.report.evaluation import write_evaluation
+from lungseg.training.provenance import trained_on
 from lungseg.utils.errors import LungsegError
+from lungseg.utils.text import shorten_list
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
 
 _REFERENCE_BITS = 2
+
+_NAMES_SHOWN = 3
 
 
 class EvaluationHandler:
@@ -93,7 +97,7 @@ class EvaluationHandler:
             return read_radiograph(row["file"]).pixels, both - (reference << _REFERENCE_BITS), reference
 
         rows = [row for row, *_ in cases.values()]
-        facts = (self.title, self.weights, self.data, self.left_out)
+        facts = (self.title, self.weights, self.data, self.left_out, _warning(rows, self.weights))
         self.summary = write_evaluation(rows, self.output_dir, load_case, *facts)
         logging.getLogger(__name__).info("evaluation of %d images: %s", len(rows), self.output_dir / "index.html")
 
@@ -116,3 +120,13 @@ def _height_first(label_map) -> np.ndarray:
 def _spacing(meta: dict) -> tuple[float, float] | None:
     spacing = np.asarray(meta.get("spacing", np.nan), dtype=np.float64).ravel()
     return (float(spacing[0]), float(spacing[1])) if spacing.size == 2 and np.isfinite(spacing).all() else None
+
+
+def _warning(rows: list[dict], weights: str | PathLike | None) -> str | None:
+    names = trained_on(weights, (row["name"] for row in rows)) if weights is not None else []
+    if not names:
+        return None
+    return (
+        f"{len(names)} of the {len(rows)} cases have the names of cases that the weights were trained on "
+        f"({shorten_list(names, _NAMES_SHOWN)}): unless they are other radiographs, their figures are too good."
+    )

@@ -8,7 +8,7 @@ import numpy as np
 _LUNGS = {"right": 1, "left": 2}
 
 
-def measures(labels: np.ndarray, spacing: tuple[float, float] | None) -> dict[str, int | float]:
+def measurements(labels: np.ndarray, spacing: tuple[float, float] | None) -> dict[str, int | float]:
     """Measure a label map.
 
     Args:

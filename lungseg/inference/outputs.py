@@ -71,10 +71,10 @@ def _dicom_seg(prediction: Prediction, source: Path) -> bytes:
 
 @lru_cache(maxsize=1)
 def _algorithm(weights: Path) -> Algorithm:
-    from lungseg import __version__
     from lungseg.io.dicom.segmentation import Algorithm
     from lungseg.model.paths import BUNDLE_NAME, config_file
     from lungseg.model.weights import weights_hash
+    from lungseg.version import __version__
 
     version = json.loads(config_file("metadata").read_text(encoding="utf-8"))["version"]
     return Algorithm(BUNDLE_NAME, version, weights_hash(weights), software=__version__)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from lungseg.inference.measurements import measures
+from lungseg.inference.measurements import measurements
 from lungseg.inference.outputs import KINDS, Outputs
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
-from lungseg.inference.records import Ledger, content_hash
+from lungseg.inference.records import ResultRecords, content_hash
 from lungseg.report.table import Row
-from lungseg.utils.errors import LungsegError, in_a_sentence
+from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import disk_is_to_blame
-from lungseg.utils.text import printable
+from lungseg.utils.text import escape_control
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Task:
     path: Path
     stem: Path
     content: str | None = None
-    # What an earlier run wrote, see `Ledger.kinds`, and of this what is not written anew but still holds.
+    # What an earlier run wrote, see `ResultRecords.kinds`, and of this what is not written anew but still holds.
     kinds: Sequence[str] | None = ()
     kept: Sequence[str] = ()
     prepared: Prepared | None = None
@@ -50,7 +50,7 @@ class _Task:
     outcome: Outcome | None = None
 
 
-class BatchSegmenter:
+class Pipeline:
     """Segments files and writes their results; one bad file does not stop the others. May be called from threads.
 
     Args:
@@ -65,7 +65,7 @@ class BatchSegmenter:
         self,
         predictor: Predictor,
         outputs: Outputs,
-        ledger: Ledger,
+        ledger: ResultRecords,
         overwrite: bool = False,
         strict: bool = False,
     ) -> None:
@@ -178,7 +178,7 @@ def _row(task: _Task, prediction: Prediction, left_out: str, seconds: float) -> 
         status="flagged" if prediction.flags else "ok",
         reason="; ".join(filter(None, (*prediction.flags.values(), left_out))),
         name=str(task.stem),
-        **measures(prediction.labels, prediction.radiograph.spacing),
+        **measurements(prediction.labels, prediction.radiograph.spacing),
         spacing_kind=prediction.radiograph.spacing_kind,
         quality=prediction.quality,
         flags=" ".join(prediction.flags),
@@ -187,7 +187,7 @@ def _row(task: _Task, prediction: Prediction, left_out: str, seconds: float) -> 
 
 
 def _failed(path: Path, error: Exception) -> Row:
-    told = in_a_sentence(error, "it could not be segmented", path)
+    told = as_lungseg_error(error, "it could not be segmented", path)
     # What is told of a result's file says which input it is of.
-    reason = str(told) if str(told.where) == str(path) else f"{printable(path)}: {told}"
+    reason = str(told) if str(told.where) == str(path) else f"{escape_control(path)}: {told}"
     return Row(file=str(path), status="failed", reason=reason)

@@ -26,7 +26,7 @@ from lungseg.utils.distributed import Processes, launched_processes, merged
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import remove_abandoned, usable_folder
 from lungseg.utils.parallel import core_count, default_workers, work_in_order
-from lungseg.utils.text import some
+from lungseg.utils.text import shorten_list
 
 _NAMES_SHOWN = 3
 # A GPU wants many windows at a time; on a CPU they would only wait for each other.
@@ -67,7 +67,7 @@ def predict(
         done: called after each file with its index from 1, the number of files, and its row; of this process's part.
         say: takes lines on what was passed over or done before.
         kinds: what to write of each radiograph, see :data:`lungseg.inference.outputs.KINDS`.
-        engine, precision: what computes the network, see :func:`lungseg.model.backends.make_engine`.
+        engine, precision: what computes the network, see :func:`lungseg.model.backends.make_backend`.
         batch_size: how many files each worker takes at a time; the network gets those of one size together. The
             default is 1 on a CPU, 8 on a GPU.
         workers: how many work at the same time; the default is one more than there are cores, up to eight.
@@ -198,7 +198,7 @@ def _passed_over(found: Inputs) -> Iterator[str]:
         (found.companions, "DICOM reports, presentation states, segmentations and the like"),
     ):
         if paths:
-            yield f"Passed over, as {what}: {some([path.name for path in paths], _NAMES_SHOWN)}"
+            yield f"Passed over, as {what}: {shorten_list([path.name for path in paths], _NAMES_SHOWN)}"
 
 
 @contextmanager

@@ -16,15 +16,15 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
-from lungseg import __version__
 from lungseg.inference.devices import choose_device
 from lungseg.io import Radiograph
-from lungseg.model.backends import make_engine
+from lungseg.model.backends import make_backend
 from lungseg.model.bundle import Bundle
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import weights_hash
-from lungseg.utils.errors import LungsegError, in_words
+from lungseg.utils.errors import LungsegError, find_lungseg_error
+from lungseg.version import __version__
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Predictor:
     Args:
         weights: see :func:`lungseg.model.paths.weights_file`.
         device: see :func:`choose_device`.
-        engine, precision: what computes the networks, see :func:`lungseg.model.backends.make_engine`.
+        engine, precision: what computes the networks, see :func:`lungseg.model.backends.make_backend`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory.
-        bundle: what to run instead of this package's bundle and `weights`, see :func:`lungseg.model.bundle.open_bundle`.
+        bundle: what to run instead of this package's bundle and `weights`, see :func:`lungseg.model.open_bundle`.
 
     Raises:
         UsageError: there is no such device or engine.
@@ -112,15 +112,15 @@ class Predictor:
         try:
             self.network = parser.get_parsed_content("network").eval()
         except RuntimeError as error:
-            raise in_words(error) or error from None
-        self.engine = make_engine(self.network, self.device, engine, precision)
+            raise find_lungseg_error(error) or error from None
+        self.engine = make_backend(self.network, self.device, engine, precision)
         self.computed = {"engine": engine, "precision": precision}
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.inferer = parser.get_parsed_content("inferer")
         self.keep_probabilities = keep_probabilities
-        self.second = parser.get_parsed_content("second_opinion", default=None)
+        self.second = parser.get_parsed_content("second_model", default=None)
         if self.second and self.device.type == "cpu":
-            self.second.network = make_engine(self.second.network, self.device, engine, precision)
+            self.second.network = make_backend(self.second.network, self.device, engine, precision)
         self.postprocessing = parser.get_parsed_content("postprocessing")
 
     def identity(self) -> dict:
@@ -158,7 +158,7 @@ class Predictor:
         try:
             data = self.preprocessing({"image": os.fspath(path)}, end=1)
         except RuntimeError as error:
-            raise in_words(error) or LungsegError("the file cannot be read", path, "check it") from error
+            raise find_lungseg_error(error) or LungsegError("the file cannot be read", path, "check it") from error
         stored = data["image"]
         clock.append(time.perf_counter())
         image = self.preprocessing(data, start=1)["image"]

@@ -48,7 +48,7 @@ def sources(folder: Path) -> dict[str, tuple[str, str]]:
     }
 
 
-class Ledger:
+class ResultRecords:
     """`done.jsonl`: a line for each finished file, with its content's hash, what it was done with, and its row.
 
     A line also tells where the file lies and of which kinds its results are. Lines are only appended, and a damaged

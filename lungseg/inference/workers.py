@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lungseg.allocator import keep_freed_memory
 from lungseg.inference.outputs import Outputs
-from lungseg.inference.pipeline import BatchSegmenter, Outcome
+from lungseg.inference.pipeline import Outcome, Pipeline
 from lungseg.inference.predictor import Predictor
-from lungseg.inference.records import Ledger
+from lungseg.inference.records import ResultRecords
 from lungseg.utils.errors import LungsegError
-from lungseg.utils.imports import hush_libraries
+from lungseg.utils.imports import silence_libraries
 from lungseg.utils.parallel import core_count
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class Job:
     Attributes:
         output, kinds: see :class:`lungseg.inference.outputs.Outputs`.
         weights, device, engine, precision: see :class:`lungseg.inference.predictor.Predictor`.
-        overwrite, strict: see :class:`lungseg.inference.pipeline.BatchSegmenter`.
+        overwrite, strict: see :class:`lungseg.inference.pipeline.Pipeline`.
     """
 
     output: Path
@@ -54,10 +53,10 @@ class Job:
         keep = "probabilities" in self.kinds
         return Predictor(self.weights, self.device, self.engine, self.precision, keep_probabilities=keep)
 
-    def segmenter(self, predictor: Predictor, part: int) -> BatchSegmenter:
+    def segmenter(self, predictor: Predictor, part: int) -> Pipeline:
         """Return what segments files and writes their results, as number `part` of those that share the folder."""
-        ledger = Ledger(self.output, predictor.identity() | {"kinds": sorted(self.kinds)}, part)
-        return BatchSegmenter(predictor, Outputs(self.output, self.kinds), ledger, self.overwrite, self.strict)
+        ledger = ResultRecords(self.output, predictor.identity() | {"kinds": sorted(self.kinds)}, part)
+        return Pipeline(predictor, Outputs(self.output, self.kinds), ledger, self.overwrite, self.strict)
 
 
 @contextmanager
@@ -119,8 +118,7 @@ def _begin(job: Job, numbers: SimpleQueue, count: int) -> None:
     # For systems without such masks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    hush_libraries()
-    keep_freed_memory()
+    silence_libraries()
     # As under torchrun, whose variable tells how many share the machine's cores.
     os.environ["LOCAL_WORLD_SIZE"] = str(count * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(min(torch.get_num_threads(), core_count()))

@@ -10,7 +10,6 @@ from lungseg.io.reading import read_radiograph
 __all__ = [
     "Inputs",
     "Radiograph",
-    "RadiographReader",
     "draw_overlay",
     "encode_png",
     "find_radiographs",
@@ -18,12 +17,3 @@ __all__ = [
     "read_radiograph",
     "write_png",
 ]
-
-
-def __getattr__(name: str):
-    # MONAI and torch take seconds to import; only their reader needs them.
-    if name == "RadiographReader":
-        from lungseg.data.image_reader import RadiographReader
-
-        return RadiographReader
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

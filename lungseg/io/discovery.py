@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-from lungseg.io.dicom.sop_classes import is_companion
+from lungseg.io.dicom.sop_classes import is_non_image
 from lungseg.io.formats import ENDINGS, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
 
@@ -80,7 +80,7 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
             continue
         inside = []
         for file in _walk(path, exclude, skipped):
-            kept = skipped if _NO_PICTURES.search(file.name) else companions if is_companion(file) else inside
+            kept = skipped if _NO_PICTURES.search(file.name) else companions if is_non_image(file) else inside
             kept.append(file)
         if not inside:
             remedy = "name a folder with PNG, JPEG, TIFF, DICOM or NIfTI files"

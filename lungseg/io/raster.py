@@ -41,7 +41,7 @@ def read_raster(path: Path) -> Radiograph:
         # Given a name, Pillow maps the file into memory: it then turns uncompressed TIFFs the wrong way, and a
         # file that shrinks meanwhile ends the process.
         with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
-            page = _refuse_by_header(image, path)
+            page = _check_header(image, path)
             if image.format == "PNG":
                 # Loading alone ignores the check sums of the pixel data.
                 image.verify()
@@ -69,7 +69,7 @@ def read_raster(path: Path) -> Radiograph:
     return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32))
 
 
-def _refuse_by_header(image: Image.Image, path: Path) -> int:
+def _check_header(image: Image.Image, path: Path) -> int:
     """Return the number of the page that holds the picture."""
     # A camera's JPEG may carry a preview as a second picture.
     pages = [0] if image.format in _JPEG else list(range(getattr(image, "n_frames", 1)))

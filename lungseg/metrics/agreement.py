@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 
-from lungseg.data.labels import LEFT, RIGHT, UNION_ONLY
+from lungseg.data.labels import LEFT, RIGHT, SIDE_UNKNOWN
 from lungseg.utils.errors import LungsegError
 
 DEFINITIONS = (
@@ -70,12 +70,12 @@ def case_metrics(pred: np.ndarray, reference: np.ndarray, spacing: tuple[float, 
     if pred.shape != reference.shape:
         sizes = " and ".join(f"{array.shape[-1]} x {array.shape[0]}" for array in (pred, reference))
         raise LungsegError(f"prediction and reference differ in size ({sizes} pixels)", remedy="check the mask's size")
-    for array, what, highest in ((pred, "prediction", LEFT), (reference, "reference", UNION_ONLY)):
+    for array, what, highest in ((pred, "prediction", LEFT), (reference, "reference", SIDE_UNKNOWN)):
         if array.size and array.max() > highest:
             raise LungsegError(f"the {what} holds the value {array.max()}", remedy=f"give a label map 0 to {highest}")
     regions = {"": (pred > 0, reference > 0)}
     notes = []
-    if (reference == UNION_ONLY).any():
+    if (reference == SIDE_UNKNOWN).any():
         notes.append("sides of the reference not believed")
         regions |= {"right": None, "left": None}
     else:

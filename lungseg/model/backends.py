@@ -29,7 +29,9 @@ PRECISIONS = ("fp32", "bf16")
 EXPORT_FORMATS = ("onnx", "openvino")
 
 
-def make_engine(network: torch.nn.Module, device: torch.device, name: str = "torch", precision: str = "fp32") -> Engine:
+def make_backend(
+    network: torch.nn.Module, device: torch.device, name: str = "torch", precision: str = "fp32"
+) -> Engine:
     """Return what computes `network`, a 2-D network of one input channel with its weights, in evaluation mode.
 
     Args:

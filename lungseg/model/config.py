@@ -15,7 +15,7 @@ from pathlib import Path
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from lungseg.model.paths import bundle_root, config_file
-from lungseg.utils.errors import LungsegError, UsageError, first_line, in_words
+from lungseg.utils.errors import LungsegError, UsageError, find_lungseg_error, first_line
 
 
 def read_config(files: Sequence[Path], overrides: dict) -> dict:
@@ -98,7 +98,7 @@ def parse_overrides(texts: Iterable[str], options: Mapping[str, str] | None = No
 
 
 @contextmanager
-def errors_in_words() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """Let only that error through which MONAI's and Ignite's nested ones were raised from, our sentence first."""
     ignite = logging.getLogger("ignite")
     level = ignite.level
@@ -108,7 +108,7 @@ def errors_in_words() -> Iterator[None]:
     except LungsegError:
         raise
     except Exception as error:
-        raise in_words(error) or _from_worker(error) or _root(error) from None
+        raise find_lungseg_error(error) or _from_worker(error) or _root(error) from None
     finally:
         ignite.setLevel(level)
 
@@ -126,7 +126,7 @@ def _from_worker(error: BaseException) -> LungsegError | None:
     return LungsegError(found[-1]) if found else None
 
 
-def start(files: Sequence[Path], overrides: dict, engine: str) -> ConfigWorkflow:
+def build_workflow(files: Sequence[Path], overrides: dict, engine: str) -> ConfigWorkflow:
     """Build and initialize a workflow from the bundle's configs, up to its engine.
 
     Args:
@@ -139,7 +139,7 @@ def start(files: Sequence[Path], overrides: dict, engine: str) -> ConfigWorkflow
     """
     read_config(files, overrides)
     try:
-        with errors_in_words():
+        with plain_errors():
             workflow = ConfigWorkflow(
                 config_file=[str(file) for file in files],
                 meta_file=str(config_file("metadata")),

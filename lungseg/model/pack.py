@@ -19,7 +19,7 @@ def pack(output: str | PathLike) -> Path:
     Unzipped it is a folder `lung_cxr_segmentation` from which `python -m monai.bundle run` works without lungseg
     being installed, for Python finds the package in the folder that it is started from.
     """
-    output, root, package = Path(output), bundle_root(), Path(__file__).resolve().parent
+    output, root, package = Path(output), bundle_root(), Path(__file__).resolve().parents[1]
     files = {file: file.relative_to(root) for part in _PARTS for file in sorted(root.glob(part)) if file.is_file()}
     for file in sorted(package.rglob("*")):
         relative = file.relative_to(package)

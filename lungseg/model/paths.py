@@ -18,7 +18,7 @@ def bundle_root() -> Path:
     Raises:
         LungsegError: the package was installed without its bundle.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "bundle", package.parent / "bundle", package.parent):
         if (folder / "configs" / "inference.json").is_file():
             return folder

@@ -50,7 +50,7 @@ def save_checkpoint(content: object, path: str | PathLike) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def start_from(network: torch.nn.Module, path: str | PathLike | None) -> torch.nn.Module:
+def load_weights_into(network: torch.nn.Module, path: str | PathLike | None) -> torch.nn.Module:
     """Load the weights at `path` into `network` (nothing if None) and return the network.
 
     Raises:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be seen of a segmentation without its reference: the measures that :mod:`lungseg.quality.transform` judges by.
+"""What can be seen of a segmentation without its reference: the features that quality is estimated from.
 
 They are taken at the network's resolution, where they cost a few milliseconds.
 """
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from lungseg.transforms.components import holes, pieces
+from lungseg.transforms.components import find_holes, label_components
 
 SHAPE_SIZE = 32
 NAMES = (
@@ -52,8 +52,8 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Ten
     Args:
         image: (1, w, h) float in [0, 1], as the network saw it.
         probabilities: (3, w, h), channels background, right and left lung.
-        second: the same from :class:`lungseg.quality.second_model.SecondOpinion`.
-        meta: `frontal` and `upright`, probabilities as :class:`lungseg.transforms.orientation.SetUpright` tells them.
+        second: the same from :class:`lungseg.quality.second_model.SecondModel`.
+        meta: `frontal` and `upright`, probabilities of :class:`lungseg.transforms.CorrectOrientation`.
 
     Returns:
         Name -> value for each of `NAMES`; zeros for what is not defined where no lung was found.
@@ -84,8 +84,8 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Ten
         "confusion": float(np.minimum(right, left).sum() / area),
         "area": area / lungs.size,
         "right_share": float(sides["right"].sum() / area),
-        "islands": float(1 - sum(pieces(mask)[1].max(initial=0) for mask in sides.values()) / area),
-        "holes": float(sum(holes(mask).sum() for mask in sides.values()) / area),
+        "islands": float(1 - sum(label_components(mask)[1].max(initial=0) for mask in sides.values()) / area),
+        "holes": float(sum(find_holes(mask).sum() for mask in sides.values()) / area),
     }
     return found
 

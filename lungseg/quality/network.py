@@ -44,7 +44,7 @@ class QualityNetwork(nn.Module):
         self.register_buffer("feature_deviation", torch.ones(len(NAMES) + 2))
         self.members = nn.ModuleList(_Member(len(NAMES) + 2) for _ in range(_MEMBERS))
 
-    def strangeness(self, shapes: torch.Tensor) -> torch.Tensor:
+    def shape_distance(self, shapes: torch.Tensor) -> torch.Tensor:
         """Return (B, 2): the mean squared deviation along the shapes' main axes (1 is usual), and what these leave.
 
         Args:
@@ -55,7 +55,7 @@ class QualityNetwork(nn.Module):
         rest = centred - along @ self.shape_axes
         return torch.stack([(along / self.shape_deviation).square().mean(1), rest.square().mean(1).sqrt()], 1)
 
-    def handedness(self, shapes: torch.Tensor) -> torch.Tensor:
+    def laterality_logit(self, shapes: torch.Tensor) -> torch.Tensor:
         """Return (B,) the logit that lungs are not mirrored: the heart takes more of the left one."""
         return antisymmetric(shapes) @ self.handed
 
@@ -65,11 +65,11 @@ class QualityNetwork(nn.Module):
         return torch.stack([torch.sigmoid(estimate) for estimate in logits]).mean(0)
 
     def seen(self, measured: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
-        """Return what the estimate is made from, (B, features and strangeness), on scales without long tails."""
+        """Return what the estimate is made from, (B, features and shape_distance), on scales without long tails."""
         told = dict(zip(NAMES, measured.unbind(1), strict=True))
         told |= {name: -(1 - told[name]).clamp(min=_LEAST).log() for name in SHARES}
         told |= {name: told[name].clamp(min=_LEAST).log() for name in SKEWED}
-        return torch.cat([torch.stack(list(told.values()), 1), self.strangeness(shapes).clamp(min=_LEAST).log()], 1)
+        return torch.cat([torch.stack(list(told.values()), 1), self.shape_distance(shapes).clamp(min=_LEAST).log()], 1)
 
     def logits(self, seen: torch.Tensor) -> list[torch.Tensor]:
         """Return each member's estimate, (B,), before the sigmoid, of what :meth:`seen` returns."""

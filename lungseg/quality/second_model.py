@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second opinion on a radiograph's lungs, for :mod:`lungseg.quality.transform`: where two networks disagree, one is wrong.
+"""A second network's lungs, for the estimate of quality: where two networks disagree, one is wrong.
 
 Disagreement within an ensemble tells what a network alone does not know (Lakshminarayanan et al., 2017). The second
 network is smaller, sees less detail and was trained from other random weights: `benchmarks/train_second.py`.
@@ -13,14 +13,14 @@ import torch
 from monai.utils import convert_to_tensor
 from torch.nn.functional import interpolate
 
-from lungseg.model.weights import start_from
+from lungseg.model.weights import load_weights_into
 
 SIZE = 192
 # Of both sides: what the network's strides divide.
 _STEP = 8
 
 
-class SecondOpinion:
+class SecondModel:
     """Segments an image in one pass, squeezed a little where its sides do not fit the network.
 
     Args:
@@ -32,7 +32,7 @@ class SecondOpinion:
     """
 
     def __init__(self, network: torch.nn.Module, weights: str | PathLike) -> None:
-        self.network = start_from(network, weights).eval().to(memory_format=torch.channels_last)
+        self.network = load_weights_into(network, weights).eval().to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def __call__(self, image: torch.Tensor) -> torch.Tensor:

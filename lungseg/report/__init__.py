@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people read: the pages, pictures and tables about segmentations and runs."""
 
-from lungseg.evaluation.handler import EvaluationHandler
-from lungseg.report.curves import learning_curves
-from lungseg.report.evaluation import write_evaluation
-from lungseg.report.text import format_summary
+from lungseg.utils.imports import lazy_exports
 
-__all__ = ["EvaluationHandler", "format_summary", "learning_curves", "write_evaluation"]
+__all__ = ["format_summary", "learning_curves", "write_evaluation"]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {"learning_curves": "curves", "write_evaluation": "evaluation", "format_summary": "text"},
+)

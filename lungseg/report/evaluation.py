@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lungseg import __version__
 from lungseg.io import draw_overlay, write_png
 from lungseg.metrics.agreement import DEFINITIONS, METRICS, POLICY
 from lungseg.metrics.summary import summarise
@@ -22,10 +21,10 @@ from lungseg.model.weights import weights_hash
 from lungseg.report.distribution import plot_distribution
 from lungseg.report.page import document, embed_photo, embed_png, table
 from lungseg.report.text import SUMMARY_HEADER, format_value, summary_cells, summary_groups
-from lungseg.training.provenance import trained_on
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
-from lungseg.utils.text import some
+from lungseg.utils.text import shorten_list
+from lungseg.version import __version__
 
 # Cases are ranked by this metric.
 RANKED_BY = "dice"
@@ -34,7 +33,7 @@ _LEGEND = (
     "Blue: predicted right lung (R), orange: predicted left lung (L), as the patient's sides; black and white dashes: "
     "reference."
 )
-_NAMES_SHOWN, _LEFT_OUT_SHOWN = 3, 10
+_LEFT_OUT_SHOWN = 10
 _FIRST_COLUMNS = ("name", "set", "file")
 
 LoadCase = Callable[[dict], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -48,6 +47,7 @@ def write_evaluation(
     weights: str | PathLike | None = None,
     data: str | None = None,
     left_out: Sequence[str] = (),
+    warning: str | None = None,
 ) -> dict:
     """Write `cases.csv`, `summary.json`, `distribution.png`, `pictures/*.png` and `index.html`.
 
@@ -59,10 +59,10 @@ def write_evaluation(
         output_dir: folder to write to; earlier pictures in it are replaced.
         load_case: returns the (image, prediction, reference) of a row, each (H, W); called for the pictured ones.
         title: the page's title.
-        weights: file of the weights that were evaluated; named with its SHA-256. Of cases that it was trained on,
-            as far as it is known, the page and the summary warn.
+        weights: file of the weights that were evaluated; named with its SHA-256.
         data: the data set's folder, which is named.
         left_out: names of cases that could not be used, which are named.
+        warning: a sentence that leads the page, such as the one about cases that the weights were trained on.
 
     Returns:
         The summary (see `lungseg.metrics.summary.summarise`), with `title`, `data`, `weights`, `warning` (a sentence or
@@ -76,7 +76,7 @@ def write_evaluation(
         raise LungsegError("there is no case to report", output_dir, "evaluate at least one pair of image and mask")
     rows = sorted(rows, key=_worst_first)
     summary = {"title": title, "data": data, "lungseg": __version__, "weights": _weights(weights)}
-    summary |= {"warning": _warning(rows, weights), "left_out": list(left_out)} | summarise(rows)
+    summary |= {"warning": warning, "left_out": list(left_out)} | summarise(rows)
     _write_csv(rows, output_dir / "cases.csv")
     with atomic_path(output_dir / "summary.json") as path:
         path.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -122,16 +122,6 @@ def _weights(path: str | PathLike | None) -> dict | None:
     return {"file": Path(path).name, "sha256": digest}
 
 
-def _warning(rows: list[dict], weights: str | PathLike | None) -> str | None:
-    names = trained_on(weights, (row["name"] for row in rows)) if weights is not None else []
-    if not names:
-        return None
-    return (
-        f"{len(names)} of the {len(rows)} cases have the names of cases that the weights were trained on "
-        f"({some(names, _NAMES_SHOWN)}): unless they are other radiographs, their figures are too good."
-    )
-
-
 def _write_csv(rows: list[dict], path: Path) -> None:
     keys = [key for key in METRICS if any(key in row for row in rows)]
     columns = [*_FIRST_COLUMNS, *keys, "note"]
@@ -173,7 +163,7 @@ def _page(rows: list[dict], summary: dict, plot: bytes, pictures: list[str]) -> 
     facts = [f"lungseg {summary['lungseg']}", f"{len(rows)} image{'s' * (len(rows) != 1)}"]
     facts += [summary["data"]] if summary["data"] else []
     facts += [f"weights {weights['file']} (SHA-256 {weights['sha256'][:12]}…)"] if weights else []
-    unused = f"Left out, as they cannot be used: {some(summary['left_out'], _LEFT_OUT_SHOWN)}."
+    unused = f"Left out, as they cannot be used: {shorten_list(summary['left_out'], _LEFT_OUT_SHOWN)}."
     items = "".join(f"<li>{escape(text)}</li>" for text in (DEFINITIONS, *POLICY))
     how = summary["bootstrap"]
     interval = (

@@ -14,12 +14,12 @@ from os import PathLike
 from pathlib import Path
 from urllib.parse import quote
 
-from lungseg import __version__
 from lungseg.report.histogram import histogram
 from lungseg.report.manifest import STATUSES
 from lungseg.report.page import document_parts
 from lungseg.report.table import Row
 from lungseg.utils.files import atomic_path
+from lungseg.version import __version__
 
 _ORDERS = {
     "worst": "worst first",

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 
-from lungseg import __version__
 from lungseg.report.table import Row
 from lungseg.utils.files import atomic_path
+from lungseg.version import __version__
 
 # What the results may depend on.
 _PACKAGES = ("torch", "monai", "numpy", "scipy", "pillow", "pydicom", "python-gdcm", "highdicom", "openvino")

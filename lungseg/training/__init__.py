@@ -1,2 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the bundle's network."""
+"""Train the bundle"s network."""
+
+from lungseg.utils.imports import lazy_exports
+
+__all__ = [
+    "EarlyStop",
+    "EpochSeeder",
+    "LungDiceCELoss",
+    "ProgressBar",
+    "ResumableEMA",
+    "RunCheckpoint",
+    "TrainingInferer",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "LungDiceCELoss": "losses",
+        "TrainingInferer": "inferers",
+        "EarlyStop": "handlers",
+        "EpochSeeder": "handlers",
+        "ProgressBar": "handlers",
+        "ResumableEMA": "handlers",
+        "RunCheckpoint": "handlers",
+    },
+)

@@ -63,7 +63,7 @@ class EpochSeeder:
         set_rnd(engine.data_loader.dataset, seed)
 
 
-class WeightAverage(EMAHandler):
+class ResumableEMA(EMAHandler):
     """Ignite's exponential moving average of the weights, with the state that a resumed run needs.
 
     Takes the arguments of EMAHandler; `ema_model` has the average.

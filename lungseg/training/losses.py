@@ -8,7 +8,7 @@ from monai.losses import DiceLoss
 from torch import nn
 from torch.nn import functional as F
 
-from lungseg.data.labels import UNION_ONLY
+from lungseg.data.labels import SIDE_UNKNOWN
 
 
 class LungDiceCELoss(nn.Module):
@@ -35,7 +35,7 @@ class LungDiceCELoss(nn.Module):
             target: (B, 1, W, H), values 0, 1, 2, or 0 and 3 where the side is unknown; any real dtype.
         """
         logits, target = torch.Tensor(logits.float()), torch.Tensor(target).long()
-        unknown = (target == UNION_ONLY).flatten(1).any(1)
+        unknown = (target == SIDE_UNKNOWN).flatten(1).any(1)
         log_p = logits.log_softmax(1)
         log_union = torch.logsumexp(log_p[:, 1:], 1, keepdim=True)
         cross_entropy = -torch.cat([log_p, log_union], 1).gather(1, target).mean()

@@ -13,17 +13,17 @@ from pathlib import Path
 from monai.bundle import ConfigParser
 
 from lungseg.data import datalist
-from lungseg.data.patients import _stem
+from lungseg.data.patients import file_stem
 from lungseg.data.splits import RUN_SPLITS, SECTIONS, TRAINED_BEFORE, frozen_splits, is_frozen, read_split, write_split
 from lungseg.model.config import is_computed
 from lungseg.model.paths import weights_file
 from lungseg.utils.errors import LungsegError
-from lungseg.utils.text import some
+from lungseg.utils.text import shorten_list
 
 _SHOWN = 3
 
 
-def keep_lists(config: dict, say: Callable[[str], None]) -> None:
+def inherit_split(config: dict, say: Callable[[str], None]) -> None:
     """Leave the cases of the run that the first weights come from in its lists: none that it saw becomes unseen."""
     init, source = config["init"], config["data_source"]
     if init is None or is_computed(init) or source["splits_file"] is not None or source["run_splits"] is not None:
@@ -34,12 +34,12 @@ def keep_lists(config: dict, say: Callable[[str], None]) -> None:
         say(f"Cases of {lists.parent} stay in its lists.")
 
 
-def seen_by(init: str | None) -> list[str]:
+def training_names(init: str | None) -> list[str]:
     """Return the names of the cases that the first weights were trained on."""
     return [] if init is None else sorted(training_cases(init))
 
 
-def with_lists(config: dict, lists: Path, say: Callable[[str], None]) -> dict:
+def freeze_split(config: dict, lists: Path, say: Callable[[str], None]) -> dict:
     """Return the data source of a run that goes on: its cases stay in its lists, and no others come along."""
     # Earlier versions' configs have no such item.
     source = config["data_source"] | {"run_splits": str(lists)}
@@ -48,12 +48,12 @@ def with_lists(config: dict, lists: Path, say: Callable[[str], None]) -> dict:
     used = set(chain(*(sections[section] for section in SECTIONS)))
     others = _names(datalist(section="all", **parsed | {"sets": None, "exclude": []})) - used
     if added := sorted(others.difference(sections.get("left_out", ()))):
-        told = some(added, _SHOWN)
+        told = shorten_list(added, _SHOWN)
         say(f"Not used, as they were added since the run began: {told}; a new run with --init trains on them")
     return source | {"exclude": sorted(others.union(source["exclude"]))}
 
 
-def refuse_missing(lists: Path, data: dict[str, list[dict]]) -> None:
+def check_no_missing_cases(lists: Path, data: dict[str, list[dict]]) -> None:
     """Refuse to go on without cases that the run has seen: they would be taken for unseen ones later."""
     seen = read_split(lists)
     missing = sorted(set(seen["train"]) - _names(data["train"]) | set(seen["validation"]) - _names(data["validate"]))
@@ -62,7 +62,7 @@ def refuse_missing(lists: Path, data: dict[str, list[dict]]) -> None:
         raise LungsegError(what, lists, "restore them, or start a new run with --init")
 
 
-def write_lists(path: Path, data: dict[str, list[dict]], source: dict, before: list[str]) -> None:
+def write_training_split(path: Path, data: dict[str, list[dict]], source: dict, before: list[str]) -> None:
     """Write the names of the cases that the run uses, of those that it does not, and what its first weights saw."""
     lists = {"train": _names(data["train"])}
     lists["validation"] = _names(data["validate"]) - lists["train"]
@@ -103,4 +103,4 @@ def trained_before(lists: str | PathLike) -> list[str]:
 def trained_on(weights: str | PathLike, names: Iterable[str]) -> list[str]:
     """Return those of the cases `names` that weights were trained on, sorted; see `training_cases`."""
     seen = training_cases(weights)
-    return sorted(name for name in set(names) if name in seen or (is_frozen(name) and _stem(name) in seen))
+    return sorted(name for name in set(names) if name in seen or (is_frozen(name) and file_stem(name) in seen))

@@ -17,14 +17,21 @@ from pathlib import Path
 
 import torch
 
-from lungseg.data import refuse_sideless
-from lungseg.data.check import left_out
+from lungseg.data import check_has_lateral_labels
+from lungseg.data.check import excluded_cases
 from lungseg.data.splits import RUN_SPLITS
-from lungseg.model.config import errors_in_words, is_computed, read_config, start
+from lungseg.model.config import build_workflow, is_computed, plain_errors, read_config
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.weights import load_weights
 from lungseg.report.curves import learning_curves
-from lungseg.training.provenance import keep_lists, refuse_missing, seen_by, trained_before, with_lists, write_lists
+from lungseg.training.provenance import (
+    check_no_missing_cases,
+    freeze_split,
+    inherit_split,
+    trained_before,
+    training_names,
+    write_training_split,
+)
 from lungseg.utils.errors import UsageError
 from lungseg.utils.files import atomic_path, usable_folder
 
@@ -79,11 +86,11 @@ def train(
     settings, lists = {"output_dir": str(output)}, output / RUN_SPLITS
     has_lists = resume and lists.is_file()
     if has_lists:
-        settings["data_source"] = with_lists(read_config([stored], {}), lists, say)
+        settings["data_source"] = freeze_split(read_config([stored], {}), lists, say)
     if resume and (output / "last.pt").is_file():
         settings |= {"resume": True, "init": None}
-    workflow = start([stored], settings, "train#trainer")
-    with errors_in_words():
+    workflow = build_workflow([stored], settings, "train#trainer")
+    with plain_errors():
         trainer = workflow.parser.get_parsed_content("train#trainer")
         data = {name: workflow.parser.get_parsed_content(f"{name}#dataset#data") for name in ("train", "validate")}
         evaluator = workflow.parser.get_parsed_content("validate#evaluator")
@@ -91,11 +98,11 @@ def train(
         if interval > trainer.state.max_epochs:
             what = f"val_interval={interval} is more than epochs={trainer.state.max_epochs}: none would be validated"
             raise UsageError(what, remedy="lower val_interval, or give more epochs")
-        refuse_sideless(data["validate"])
+        check_has_lateral_labels(data["validate"])
         if has_lists:
-            refuse_missing(lists, data)
-        before = trained_before(lists) if has_lists else seen_by(workflow.parser.get_parsed_content("init"))
-        write_lists(lists, data, workflow.parser.get_parsed_content("data_source"), before)
+            check_no_missing_cases(lists, data)
+        before = trained_before(lists) if has_lists else training_names(workflow.parser.get_parsed_content("init"))
+        write_training_split(lists, data, workflow.parser.get_parsed_content("data_source"), before)
         say(_what_it_trains_on(data, trainer))
         workflow.run()
     workflow.finalize()
@@ -119,9 +126,9 @@ def _new_config(output: Path, overrides: dict, init: str | PathLike | None, say:
         settings["init"] = str(weights_file(init))
         load_weights(settings["init"])
     config = read_config([config_file("train")], settings)
-    _refuse_size(config["image_size"], config["network_def"])
-    keep_lists(config, say)
-    config["data_source"]["exclude"] = left_out(config, ("train", "validation"), say)
+    _check_size(config["image_size"], config["network_def"])
+    inherit_split(config, say)
+    config["data_source"]["exclude"] = excluded_cases(config, ("train", "validation"), say)
     _make_absolute(config)
     return config
 
@@ -140,7 +147,7 @@ def _record(config: dict, data: dict[str, list[dict]], state, best: dict | None)
     }
 
 
-def _refuse_size(size: object, network: object) -> None:
+def _check_size(size: object, network: object) -> None:
     """Refuse, in words, a size that the network's strides do not divide; what an expression gives is not known."""
     strides = network.get("strides") if isinstance(network, dict) else None
     if isinstance(size, str) or not isinstance(strides, list) or not all(isinstance(one, int) for one in strides):

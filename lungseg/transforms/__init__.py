@@ -1,2 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dictionary transforms that MONAI lacks."""
+"""The dictionary transforms that MONAI lacks; arrays are (C, W, H), axis 1 is x."""
+
+from lungseg.utils.imports import lazy_exports
+
+__all__ = [
+    "AsLungLabelsd",
+    "CLAHEd",
+    "CleanComponents",
+    "CleanComponentsd",
+    "CorrectOrientation",
+    "CorrectOrientationd",
+    "DropBackgroundd",
+    "RandCLAHEd",
+    "RandMirrord",
+    "RandSimulateDevicesd",
+    "RandSimulateOpacityd",
+    "RandWindowd",
+    "ResizeLabelsd",
+    "ResizeShorterSide",
+    "ResizeShorterSided",
+    "ScaleIntensityRangePercentilesFastd",
+    "clahe",
+    "foreground_mask",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "ResizeLabelsd": "spatial",
+        "ResizeShorterSide": "spatial",
+        "ResizeShorterSided": "spatial",
+        "foreground_mask": "spatial",
+        "CLAHEd": "intensity",
+        "ScaleIntensityRangePercentilesFastd": "intensity",
+        "clahe": "intensity",
+        "CorrectOrientation": "orientation",
+        "CorrectOrientationd": "orientation",
+        "AsLungLabelsd": "post",
+        "CleanComponents": "post",
+        "CleanComponentsd": "post",
+        "DropBackgroundd": "post",
+        "RandCLAHEd": "augmentation",
+        "RandMirrord": "augmentation",
+        "RandSimulateDevicesd": "augmentation",
+        "RandSimulateOpacityd": "augmentation",
+        "RandWindowd": "augmentation",
+    },
+)

@@ -106,7 +106,7 @@ class RandCLAHEd(RandomizableTransform, MapTransform):
 _Shadow = tuple[np.ndarray, float, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]
 
 
-class RandOpacityd(RandomizableTransform, MapTransform):
+class RandSimulateOpacityd(RandomizableTransform, MapTransform):
     """Smooth shadows where plain networks fail: consolidations and effusions in the lungs, gas beneath the diaphragm.
 
     Consolidations and gas are rotated, softly bounded ellipses that draw the image towards bright (centred in a lung)
@@ -196,7 +196,7 @@ def _smooth_step(x: np.ndarray) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-class RandDevicesd(RandomizableTransform, MapTransform):
+class RandSimulateDevicesd(RandomizableTransform, MapTransform):
     """What lies on patients and on pictures: pacemakers, cables, tubes, buttons, side markers, burnt-in boxes.
 
     Each is a bright shape drawn at a random place and strength. The label map does not change.

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 
-def pieces(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def label_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Tell the connected components of a mask apart.
 
     Args:
@@ -20,9 +20,9 @@ def pieces(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return numbers, np.bincount(numbers.ravel())[1:]
 
 
-def holes(mask: np.ndarray) -> np.ndarray:
+def find_holes(mask: np.ndarray) -> np.ndarray:
     """Return (W, H) bool: what the mask, (W, H) bool, encloses; `binary_fill_holes` finds it in ten times the time."""
-    outside, sizes = pieces(~mask)
+    outside, sizes = label_components(~mask)
     enclosed = np.ones(len(sizes) + 1, dtype=bool)
     # A hole is a part of the outside that does not reach the edge.
     for edge in (outside[0], outside[-1], outside[:, 0], outside[:, -1]):

@@ -13,7 +13,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
 
 
-class ScalePercentilesd(MapTransform):
+class ScaleIntensityRangePercentilesFastd(MapTransform):
     """Scale the grey values between two percentiles to [0, 1] and clip: exposure and bit depth no longer matter.
 
     The same as MONAI's ScaleIntensityRangePercentilesd with clipping, which sorts the pixels once per percentile and

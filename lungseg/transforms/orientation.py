@@ -19,7 +19,7 @@ from monai.networks.nets import Classifier
 from monai.transforms import InvertibleTransform, MapTransform, Rotate90
 from monai.utils import convert_to_tensor
 
-from lungseg.model.weights import start_from
+from lungseg.model.weights import load_weights_into
 
 SIZE = 64
 # The network's outputs: logits of the four turns (softmax), of an inverted picture, of a mirrored one, and of a
@@ -27,7 +27,7 @@ SIZE = 64
 TURNS, INVERTED, MIRRORED, FRONTAL = slice(0, 4), 4, 5, 6
 
 
-def recognizer() -> Classifier:
+def orientation_classifier() -> Classifier:
     """Return the network, with random weights: (B, 1, 64, 64) thumbnails to (B, 7) logits."""
     return Classifier(
         in_shape=(1, SIZE, SIZE),
@@ -49,7 +49,7 @@ def thumbnail(image: torch.Tensor) -> torch.Tensor:
     return ((small - float(low)) / max(float(high - low), 1e-6)).clamp(0, 1)
 
 
-class SetUpright(InvertibleTransform):
+class CorrectOrientation(InvertibleTransform):
     """Undo quarter turns and inversion of a radiograph, where they are recognised without doubt.
 
     The result's metadata gain `quarter_turns` (how many, counter-clockwise as seen on a screen, the picture was
@@ -57,7 +57,7 @@ class SetUpright(InvertibleTransform):
     recognised turn).
 
     Args:
-        weights: state dict of :func:`recognizer`.
+        weights: state dict of :func:`orientation_classifier`.
         confidence: a turn or an inversion that is less probable is not undone.
 
     Raises:
@@ -65,7 +65,7 @@ class SetUpright(InvertibleTransform):
     """
 
     def __init__(self, weights: str | PathLike, confidence: float = 0.9) -> None:
-        self.network = start_from(recognizer(), weights).eval()
+        self.network = load_weights_into(orientation_classifier(), weights).eval()
         self.confidence = confidence
 
     @torch.no_grad()
@@ -100,8 +100,8 @@ class SetUpright(InvertibleTransform):
             return rotate(image)
 
 
-class SetUprightd(MapTransform, InvertibleTransform):
-    """Dictionary version of :class:`SetUpright`.
+class CorrectOrientationd(MapTransform, InvertibleTransform):
+    """Dictionary version of :class:`CorrectOrientation`.
 
     Args:
         keys: images to set upright.
@@ -110,7 +110,7 @@ class SetUprightd(MapTransform, InvertibleTransform):
 
     def __init__(self, keys: KeysCollection, weights: str | PathLike, confidence: float = 0.9) -> None:
         super().__init__(keys)
-        self.upright = SetUpright(weights, confidence)
+        self.upright = CorrectOrientation(weights, confidence)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         out = dict(data)

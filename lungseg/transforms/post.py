@@ -15,17 +15,18 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 
 
-class TidyLungs(Transform):
+class CleanComponents(Transform):
     """Give islands back to the background and fill holes, before probabilities are enlarged.
 
-    A lung is one piece without holes, but for what crosses it. The connected components of each lung, as `LungLabelsd`
-    will draw it, are found at the network's resolution, where this is cheap: one smaller than `fraction` of that lung's
+    A lung is one piece without holes, but for what crosses it. The connected components of each lung, as
+    `AsLungLabelsd` will draw it, are found at the network's resolution, where this is cheap: one
+    smaller than `fraction` of that lung's
     largest loses its lung probability, and what a lung encloses loses its background probability. A lung that something
     crosses may be two pieces of some size; smaller ones are air beside the body, stomach or bowel more often than lung.
 
     Args:
         fraction: smallest kept area relative to the lung's largest component.
-        threshold: that of `LungLabelsd`.
+        threshold: that of `AsLungLabelsd`.
     """
 
     def __init__(self, fraction: float = 0.5, threshold: float = 0.5) -> None:
@@ -47,20 +48,20 @@ class TidyLungs(Transform):
     def _faults(self, lung: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Find islands and holes of the mask `lung` (W, H), as masks of that shape."""
         # Imported late: the command line must not wait for SciPy.
-        from lungseg.transforms.components import holes, pieces
+        from lungseg.transforms.components import find_holes, label_components
 
-        numbers, sizes = pieces(lung)
+        numbers, sizes = label_components(lung)
         small = np.array([False, *(sizes < self.fraction * sizes.max(initial=0))])
         islands = small[numbers]
-        return torch.from_numpy(islands), torch.from_numpy(holes(lung & ~islands))
+        return torch.from_numpy(islands), torch.from_numpy(find_holes(lung & ~islands))
 
 
-class TidyLungsd(MapTransform):
-    """Dictionary version of :class:`TidyLungs`."""
+class CleanComponentsd(MapTransform):
+    """Dictionary version of :class:`CleanComponents`."""
 
     def __init__(self, keys: KeysCollection, fraction: float = 0.5, threshold: float = 0.5) -> None:
         super().__init__(keys)
-        self.tidy = TidyLungs(fraction, threshold)
+        self.tidy = CleanComponents(fraction, threshold)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         out = dict(data)
@@ -69,7 +70,7 @@ class TidyLungsd(MapTransform):
         return out
 
 
-class LungProbabilitiesd(MapTransform):
+class DropBackgroundd(MapTransform):
     """Leave the background out of the probabilities: (3, W, H) becomes (2, W, H), right and left lung.
 
     The three add up to one, also after linear interpolation, so a third of the work of enlarging them is spared.
@@ -82,7 +83,7 @@ class LungProbabilitiesd(MapTransform):
         return out
 
 
-class LungLabelsd(MapTransform):
+class AsLungLabelsd(MapTransform):
     """Labels from the two lungs' probabilities: (2, W, H) becomes (1, W, H) uint8.
 
     A pixel is lung where both together are more probable than `threshold`, and belongs to the likelier side. At one

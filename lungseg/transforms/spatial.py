@@ -97,7 +97,7 @@ class ResizeLabelsd(MapTransform):
         return out
 
 
-def inside_borders(image: torch.Tensor, tolerance: float = 0.04, share: float = 0.05) -> torch.Tensor:
+def foreground_mask(image: torch.Tensor, tolerance: float = 0.04, share: float = 0.05) -> torch.Tensor:
     """Find what lies inside uniform borders: letterboxing, collimator bars, unexposed film.
 
     A border's lines (rows or columns) have one grey value, that of the outermost line, but for a `share` of their

@@ -3,38 +3,42 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import traceback
 from os import PathLike
 
-from lungseg.utils.text import printable
+from lungseg.utils.text import escape_control
 
 
 class LungsegError(Exception):
-    """An expected failure, told in words.
+    """An expected failure, with a sentence for people and a code for programs.
 
     Args:
         what: what is wrong, as a clause without a full stop.
         where: the file or folder it is about, if any; it leads the sentence.
         remedy: what the user can do about it.
+        code: a stable, short name of the failure, such as "mask-inverted"; sentences may change, codes do not.
     """
 
-    def __init__(self, what: str, where: str | PathLike | None = None, remedy: str = "") -> None:
-        self.what, self.where, self.remedy = what, where, remedy
+    def __init__(
+        self, what: str, where: str | PathLike | None = None, remedy: str = "", *, code: str = "failed"
+    ) -> None:
+        self.what, self.where, self.remedy, self.code = what, where, remedy, code
         sentence = f"{where}: {what}" if where is not None else what
         sentence = f"{sentence}; {remedy}." if remedy else f"{sentence}."
-        super().__init__(printable(sentence))
+        super().__init__(escape_control(sentence))
 
     def __reduce__(self):
         # Data-loader workers pickle what they raise.
-        return type(self), (self.what, self.where, self.remedy)
+        return functools.partial(type(self), code=self.code), (self.what, self.where, self.remedy)
 
 
 class UsageError(LungsegError):
     """The command itself is wrong (exit status 2), not one of its inputs."""
 
 
-def in_words(error: BaseException) -> LungsegError | None:
+def find_lungseg_error(error: BaseException) -> LungsegError | None:
     """Find the LungsegError that MONAI's and PyTorch's own errors were raised from, if there is one."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
@@ -45,7 +49,7 @@ def in_words(error: BaseException) -> LungsegError | None:
     return None
 
 
-def in_a_sentence(error: Exception, what: str, where: str | PathLike | None = None) -> LungsegError:
+def as_lungseg_error(error: Exception, what: str, where: str | PathLike | None = None) -> LungsegError:
     """Return an expected error as it is, an unforeseen one in words; `LUNGSEG_TRACEBACK` shows where that is from.
 
     Args:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 # Imported by MONAI where it is installed, it takes seconds and wants a CUDA library even without a GPU.
 _DEPLOY = ("monai.deploy",)
@@ -35,29 +37,29 @@ def import_monai_quickly() -> None:
     _import_monai_without(_UNUSED)
 
 
-def import_monai_alone() -> None:
+def import_monai_without_deploy() -> None:
     """Import MONAI without MONAI Deploy, which can still be imported afterwards."""
     _import_monai_without(_DEPLOY)
 
 
-def leave_out_monai_deploy() -> None:
+def block_monai_deploy() -> None:
     """Let `import monai` pass over MONAI Deploy, whenever it comes: for processes that do not deploy."""
     sys.modules.setdefault("monai.deploy", None)
 
 
-def hush_libraries() -> None:
+def silence_libraries() -> None:
     """Keep the libraries' notices, about what is not installed for one, from the terminal."""
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
 
 
 @contextmanager
-def hushed_libraries() -> Iterator[None]:
+def silenced_libraries() -> Iterator[None]:
     """Keep the libraries' notices from the terminal for the block alone."""
     disabled = logging.root.manager.disable
     with warnings.catch_warnings():
         try:
-            hush_libraries()
+            silence_libraries()
             yield
         finally:
             logging.disable(disabled)
@@ -73,3 +75,21 @@ def _import_monai_without(names: tuple[str, ...]) -> None:
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a `__getattr__` (PEP 562) for a package whose names are imported when they are first used.
+
+    MONAI and PyTorch take seconds to import, and most commands need only a few of a package's names.
+
+    Args:
+        package: the package's `__name__`.
+        modules: exported name -> the module of the package that defines it.
+    """
+
+    def getattribute(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{modules[name]}"), name)
+
+    return getattribute

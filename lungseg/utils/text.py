@@ -10,12 +10,12 @@ from collections.abc import Sequence
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def printable(text: object) -> str:
+def escape_control(text: object) -> str:
     """Escape the line breaks and commands to the terminal that a file's name may hold."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], str(text))
 
 
-def some(names: Sequence[object], shown: int) -> str:
-    """Return the first `shown` names, printable, and how many there are besides."""
+def shorten_list(names: Sequence[object], shown: int) -> str:
+    """Return the first `shown` names, escape_control, and how many there are besides."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(printable(name) for name in names[:shown]) + more
+    return ", ".join(escape_control(name) for name in names[:shown]) + more

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from monai.deploy.core import Application
 
-from lungseg import __version__
 from lungseg.inference.predictor import Predictor
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.model.bundle import Bundle
@@ -19,6 +18,7 @@ from lungseg.model.paths import BUNDLE_NAME
 from lungseg.model.weights import weights_hash
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import usable_folder
+from lungseg.version import __version__
 from lungseg.workflows.deploy.operators.find import FindRadiographsOperator
 from lungseg.workflows.deploy.operators.segment import SegmentLungsOperator
 from lungseg.workflows.deploy.operators.summarize import SUMMARY, SummarizeOperator

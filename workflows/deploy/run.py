@@ -8,7 +8,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from lungseg.utils.imports import import_monai_quickly
-from lungseg.utils.text import printable
+from lungseg.utils.text import escape_control
 from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run(
         if entry["status"] == "failed":
             print(f"lungseg: failed: {entry['reason']}", file=sys.stderr)
         elif entry["status"] == "flagged":
-            print(f"lungseg: flagged: {printable(entry['file'])}: {entry['reason']}.", file=sys.stderr)
+            print(f"lungseg: flagged: {escape_control(entry['file'])}: {entry['reason']}.", file=sys.stderr)
     told = ", ".join(f"{number} {status}" for status, number in summary["counts"].items() if number)
     print(f"{told}: see {output}/summary.json")
     return 1 if summary["counts"]["failed"] else 0

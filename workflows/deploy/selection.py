@@ -19,7 +19,7 @@ from lungseg.io.dicom.header import view_of
 from lungseg.io.formats import format_of
 from lungseg.io.reading import read_head
 from lungseg.utils.errors import LungsegError, first_line
-from lungseg.workflows.deploy.study_file import Case
+from lungseg.workflows.deploy.study_file import StudyFile
 
 # The objects that may hold a radiograph.
 RADIOGRAPHS = frozenset(
@@ -32,9 +32,9 @@ _CAPTURED = ("CR", "DX", "RG")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
-def look_at(path: Path) -> Case:
+def look_at(path: Path) -> StudyFile:
     """Return the file as a case: selected, skipped with a reason, or failed where its header cannot be read."""
-    case = Case(path)
+    case = StudyFile(path)
     try:
         head, _ = read_head(path)
         if format_of(head) != "dicom":

@@ -17,7 +17,7 @@ Status = Literal["selected", "ok", "flagged", "skipped", "failed"]
 
 
 @dataclass
-class Case:
+class StudyFile:
     """One file of the input.
 
     Attributes:

@@ -10,15 +10,15 @@ from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 
-from lungseg import __version__
 from lungseg.model.paths import BUNDLE_NAME, weights_file
+from lungseg.version import __version__
 from lungseg.workflows.label.store.folder import StudyFolder
 from lungseg.workflows.label.store.model_versions import Versions
 from lungseg.workflows.label.store.workspace import is_url
 from lungseg.workflows.label.tasks.active_learning import strategies
-from lungseg.workflows.label.tasks.active_model import Segmenter
+from lungseg.workflows.label.tasks.active_model import ActiveModel
 from lungseg.workflows.label.tasks.infer import LungsInfer
-from lungseg.workflows.label.tasks.scoring import Survey
+from lungseg.workflows.label.tasks.scoring import Scoring
 from lungseg.workflows.label.tasks.train import LungsTrain
 
 
@@ -28,14 +28,14 @@ class LungsApp(MONAILabelApp):
     Args:
         app_dir: the work folder.
         studies: a folder of radiographs or the URL of a DICOMweb service.
-        conf: `weights` (those to begin with) and `original_data` (folder of the data set that these saw), both
+        conf: `weights` (those to begin with) and `replay_data` (folder of the data set that these saw), both
             optional.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.work = Path(app_dir)
         self.versions = Versions(self.work / "versions", weights_file(conf.get("weights")))
-        self.segmenter = Segmenter(self.versions)
+        self.segmenter = ActiveModel(self.versions)
         # The server shares the cores among requests, each computing with one.
         if self._is_server():
             torch.set_num_threads(1)
@@ -47,7 +47,7 @@ class LungsApp(MONAILabelApp):
             description="Lungs on chest radiographs: correct the model, and it learns from you. Not a medical device.",
             version=__version__,
         )
-        self.survey = Survey(self.work / "survey.json", self._datastore, self.segmenter)
+        self.survey = Scoring(self.work / "survey.json", self._datastore, self.segmenter)
 
     def init_datastore(self) -> Datastore:
         """Open the studies."""
@@ -64,7 +64,7 @@ class LungsApp(MONAILabelApp):
 
     def init_trainers(self) -> dict:
         """Return what trains it."""
-        return {BUNDLE_NAME: LungsTrain(self.versions, self.work, self.conf.get("original_data"))}
+        return {BUNDLE_NAME: LungsTrain(self.versions, self.work, self.conf.get("replay_data"))}
 
     def init_strategies(self) -> dict:
         """Return what chooses the next study to annotate."""

@@ -24,7 +24,7 @@ class CrashError(Exception):
     """The decoder ended its process, or did not come to an end."""
 
 
-def decode_apart(path: str | PathLike) -> np.ndarray:
+def decode_in_subprocess(path: str | PathLike) -> np.ndarray:
     """Return the `pixel_array` of a DICOM file, decoded in a child process that lives on for the next file.
 
     Raises:

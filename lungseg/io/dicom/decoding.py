@@ -27,7 +27,7 @@ from pydicom.uid import (
 )
 
 from lungseg.io.dicom.codecs import _justified
-from lungseg.io.dicom.decoder_process import CrashError, decode_apart
+from lungseg.io.dicom.decoder_process import CrashError, decode_in_subprocess
 from lungseg.io.jpeg import ends_well, is_filled_up
 from lungseg.utils.errors import LungsegError
 
@@ -64,7 +64,7 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
         _check_frame(dataset, path)
     try:
-        pixels = _justified(dataset) if _choose_safe_decoder(dataset, syntax) else decode_apart(path)
+        pixels = _justified(dataset) if _choose_safe_decoder(dataset, syntax) else decode_in_subprocess(path)
     except (CrashError, RuntimeError) as error:
         if any(words in str(error) for words in _NO_DECODER):
             what = f"no decoder for its pixel data ({syntax.name}) is installed"

@@ -22,7 +22,7 @@ from lungseg.utils.errors import LungsegError
 
 def open_dicom(path: Path, stop_before_pixels: bool = False) -> Dataset:
     """Read a file into a dataset that states its transfer syntax and bits in use, even where the file does not."""
-    _refuse_inflated(path)
+    _check_inflated_size(path)
     dataset = pydicom.dcmread(path, force=True, stop_before_pixels=stop_before_pixels)
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = getattr(dataset, "original_encoding", None) or (
@@ -37,7 +37,7 @@ def open_dicom(path: Path, stop_before_pixels: bool = False) -> Dataset:
     return dataset
 
 
-def _refuse_inflated(path: Path) -> None:
+def _check_inflated_size(path: Path) -> None:
     """pydicom inflates a deflated file whole, however large it becomes."""
     with open(path, "rb") as file:
         read_preamble(file, force=True)

@@ -37,7 +37,7 @@ def read_dicom(path: Path) -> Radiograph:
     """
     try:
         dataset = open_dicom(path)
-        _refuse_by_header(dataset, path)
+        _check_header(dataset, path)
         pixels = _to_grey(decode(dataset, path), dataset, path)
         spacing, kind = spacing_of(dataset)
         view, flipped = view_of(dataset), is_flipped(dataset)
@@ -67,7 +67,7 @@ def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKin
     return (detector, "detector") if detector else (None, "unknown")
 
 
-def _refuse_by_header(dataset: Dataset, path: Path) -> None:
+def _check_header(dataset: Dataset, path: Path) -> None:
     if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
         kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
         kind = f" ({kind.name})" if kind and kind.name != kind else ""

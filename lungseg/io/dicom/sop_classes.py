@@ -11,7 +11,7 @@ _GROUPS = ("9.", "11.", "66", "67", "68.", "88.", "104.")
 _PREFIXES = tuple(f"1.2.840.10008.5.1.4.1.1.{group}" for group in _GROUPS)
 
 
-def is_companion(path: Path) -> bool:
+def is_non_image(path: Path) -> bool:
     """Say whether a file is such an object, as far as its header can be read."""
     # A pipe would be waited for in vain.
     if not path.is_file():

@@ -10,7 +10,7 @@ from monai.deploy.core import Fragment, Operator, OperatorSpec
 
 from lungseg.io import find_radiographs
 from lungseg.workflows.deploy.selection import look_at
-from lungseg.workflows.deploy.study_file import END, Case
+from lungseg.workflows.deploy.study_file import END, StudyFile
 
 
 class FindRadiographsOperator(Operator):
@@ -38,8 +38,10 @@ class FindRadiographsOperator(Operator):
         if case is END:
             self._more.disable_tick()
 
-    def _find(self) -> Iterator[Case]:
+    def _find(self) -> Iterator[StudyFile]:
         found = find_radiographs([self.fragment.input], exclude=self.fragment.output)
         for path in found.skipped:
-            yield Case(path, status="skipped", reason="it is hidden, a link, earlier results or no picture by its name")
+            yield StudyFile(
+                path, status="skipped", reason="it is hidden, a link, earlier results or no picture by its name"
+            )
         yield from map(look_at, [*found.companions, *(path for path, _ in found.radiographs)])

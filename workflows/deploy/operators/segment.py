@@ -8,11 +8,11 @@ from monai.deploy.core import Fragment
 from monai.deploy.operators.inference_operator import InferenceOperator
 
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
-from lungseg.workflows.deploy.operators.case_operator import CaseOperator
-from lungseg.workflows.deploy.study_file import Case
+from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
+from lungseg.workflows.deploy.study_file import StudyFile
 
 
-class SegmentLungsOperator(CaseOperator, InferenceOperator):
+class SegmentLungsOperator(StudyFileOperator, InferenceOperator):
     """Finds the lungs as `lungseg predict` does, and judges them.
 
     The SDK's bundle operator would leave out the reader and the judgement that `inference.json` names, and takes no
@@ -24,10 +24,10 @@ class SegmentLungsOperator(CaseOperator, InferenceOperator):
         self._segmented: set[str] = set()
         super().__init__(fragment, *args, **kwargs)
 
-    def wants(self, case: Case) -> bool:
+    def wants(self, case: StudyFile) -> bool:
         return case.status == "selected"
 
-    def work(self, case: Case) -> None:
+    def work(self, case: StudyFile) -> None:
         # Told here, and not when it is found: of two copies the first may be damaged.
         if case.instance in self._segmented:
             return case.skip("the same object is in another file too")

@@ -12,7 +12,7 @@ from pydicom import dcmread
 from lungseg.inference.measurements import measures
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.utils.files import atomic_path
-from lungseg.workflows.deploy.study_file import Case
+from lungseg.workflows.deploy.study_file import StudyFile
 
 SUMMARY = "summary.json"
 
@@ -32,14 +32,14 @@ class SummarizeOperator(Operator):
 
     def compute(self, op_input, op_output, context) -> None:
         case = op_input.receive("case")
-        if isinstance(case, Case):
+        if isinstance(case, StudyFile):
             self.entries.append(self._entry(case))
             # The pixels are not needed any more.
             case.prediction = case.picture = None
         elif not self.fragment.stopped_by:
             self._write()
 
-    def _entry(self, case: Case) -> dict:
+    def _entry(self, case: StudyFile) -> dict:
         entry = {
             "file": str(case.path),
             "status": case.status,

@@ -11,8 +11,8 @@ from pydicom import Dataset, dcmread
 
 from lungseg.io.dicom.derived import read_reference
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.deploy.operators.case_operator import CaseOperator
-from lungseg.workflows.deploy.study_file import Case
+from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
+from lungseg.workflows.deploy.study_file import StudyFile
 
 # What a result has to say as its source does: otherwise it would be filed under somebody else.
 CARRIED_OVER = (
@@ -29,13 +29,13 @@ CARRIED_OVER = (
 )
 
 
-class VerifyOperator(CaseOperator):
+class VerifyOperator(StudyFileOperator):
     """Fails a case whose files do not hold its mask, its picture, or its source's patient and study."""
 
-    def wants(self, case: Case) -> bool:
+    def wants(self, case: StudyFile) -> bool:
         return bool(case.files)
 
-    def work(self, case: Case) -> None:
+    def work(self, case: StudyFile) -> None:
         source = read_reference(case.path, "result", "check the disk")
         for kind, file in case.files.items():
             fault = _fault(kind, file, case, source)
@@ -43,7 +43,7 @@ class VerifyOperator(CaseOperator):
                 raise LungsegError(f"the {kind} that was written {fault}", case.path, "check the disk and run again")
 
 
-def _fault(kind: str, file: Path, case: Case, source: Dataset) -> str | None:
+def _fault(kind: str, file: Path, case: StudyFile, source: Dataset) -> str | None:
     try:
         fault = _READERS[kind](file, case, source)
         written = dcmread(file, stop_before_pixels=True)
@@ -53,7 +53,7 @@ def _fault(kind: str, file: Path, case: Case, source: Dataset) -> str | None:
     return fault or (f"has another {wrong[0]} than its source" if wrong else None)
 
 
-def _segmentation(file: Path, case: Case, source: Dataset) -> str | None:
+def _segmentation(file: Path, case: StudyFile, source: Dataset) -> str | None:
     from highdicom.seg import segread
 
     read = segread(file)
@@ -61,7 +61,7 @@ def _segmentation(file: Path, case: Case, source: Dataset) -> str | None:
     return None if np.array_equal(labels, case.prediction.labels) else "holds another mask"
 
 
-def _overlay(file: Path, case: Case, source: Dataset) -> str | None:
+def _overlay(file: Path, case: StudyFile, source: Dataset) -> str | None:
     read = dcmread(file)
     shown = [item.ReferencedSOPInstanceUID for item in read.SourceImageSequence]
     if shown != [source.SOPInstanceUID]:
@@ -69,4 +69,7 @@ def _overlay(file: Path, case: Case, source: Dataset) -> str | None:
     return None if np.array_equal(read.pixel_array, case.picture) else "holds another picture"
 
 
-_READERS: dict[str, Callable[[Path, Case, Dataset], str | None]] = {"segmentation": _segmentation, "overlay": _overlay}
+_READERS: dict[str, Callable[[Path, StudyFile, Dataset], str | None]] = {
+    "segmentation": _segmentation,
+    "overlay": _overlay,
+}

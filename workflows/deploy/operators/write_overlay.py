@@ -9,18 +9,18 @@ from lungseg.io import draw_overlay
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.io.dicom.secondary_capture import encode_dicom_overlay
 from lungseg.utils.files import atomic_path
-from lungseg.workflows.deploy.operators.case_operator import CaseOperator
-from lungseg.workflows.deploy.study_file import Case
+from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
+from lungseg.workflows.deploy.study_file import StudyFile
 
 
-class WriteOverlayOperator(CaseOperator):
+class WriteOverlayOperator(StudyFileOperator):
     """Writes `STUDY/INSTANCE.overlay.dcm`; its UIDs depend on source and weights."""
 
     def __init__(self, fragment: Fragment, *args, algorithm: Algorithm, **kwargs) -> None:
         self.algorithm = algorithm
         super().__init__(fragment, *args, **kwargs)
 
-    def work(self, case: Case) -> None:
+    def work(self, case: StudyFile) -> None:
         case.picture = draw_overlay(case.prediction.radiograph.pixels, case.prediction.labels)
         content = encode_dicom_overlay(case.picture, case.path, self.algorithm)
         target = self.fragment.output / case.study / f"{case.instance}.overlay.dcm"

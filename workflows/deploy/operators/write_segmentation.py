@@ -9,11 +9,11 @@ from lungseg.io.dicom.derived import Algorithm
 from lungseg.io.dicom.segmentation import MirroredError, encode_dicom_seg
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
-from lungseg.workflows.deploy.operators.case_operator import CaseOperator
-from lungseg.workflows.deploy.study_file import Case
+from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
+from lungseg.workflows.deploy.study_file import StudyFile
 
 
-class WriteSegmentationOperator(CaseOperator):
+class WriteSegmentationOperator(StudyFileOperator):
     """Writes `STUDY/INSTANCE.seg.dcm`, by the writer of `lungseg predict`; its UIDs depend on source and weights.
 
     A mirrored radiograph, which is flagged, gets none, and its overlay all the same.
@@ -23,7 +23,7 @@ class WriteSegmentationOperator(CaseOperator):
         self.algorithm = algorithm
         super().__init__(fragment, *args, **kwargs)
 
-    def work(self, case: Case) -> None:
+    def work(self, case: StudyFile) -> None:
         try:
             content = encode_dicom_seg(case.prediction.labels, case.path, self.algorithm, one_per_source=True)
         except MirroredError as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
-from lungseg.utils.errors import LungsegError, UsageError, in_a_sentence
+from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error
 from lungseg.utils.files import writing_failed
 from lungseg.workflows.deploy.orthanc.backlog import Backlog
 from lungseg.workflows.deploy.orthanc.client import GoneError, Orthanc, UnavailableError
@@ -229,7 +229,7 @@ class _Worker:
         except Exception as error:  # one study that cannot be done now must not hold up the others
             if isinstance(error, OSError):
                 error = writing_failed(error, self.processor.folder / "in")
-            self.say(f"study {study}: postponed: {in_a_sentence(error, 'it could not be processed')}")
+            self.say(f"study {study}: postponed: {as_lungseg_error(error, 'it could not be processed')}")
             self.postponed.add(study)
             self.backlog.postpone(study)
             return False

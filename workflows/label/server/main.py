@@ -57,7 +57,7 @@ def refuse(request: Request, error: LungsegError) -> JSONResponse:
 
 
 @app.exception_handler(MONAILabelException)
-def refuse_theirs(request: Request, error: MONAILabelException) -> JSONResponse:
+def check_not_foreign(request: Request, error: MONAILabelException) -> JSONResponse:
     """Say what is wrong with a request to one of MONAI Label's own parts."""
     status = 400 if error.error in (MONAILabelError.INVALID_INPUT, MONAILabelError.APP_INIT_ERROR) else 500
     return JSONResponse({"detail": error.msg}, status_code=status)

@@ -34,13 +34,13 @@ def check(
     host: str = "127.0.0.1",
     work: str | None = None,
     weights: str | None = None,
-    original_data: str | None = None,
+    replay_data: str | None = None,
     say: Callable[[str], None] = print,
 ) -> int:
     """Look at all that `start` would need, and say of each whether it is well.
 
     Args:
-        studies, port, host, work, weights, original_data: see :func:`start.start`; without studies, what they need is
+        studies, port, host, work, weights, replay_data: see :func:`start.start`; without studies, what they need is
             not looked at.
         say: takes each line.
 
@@ -63,8 +63,8 @@ def check(
     looked_at("environment", _environment(say))
     looked_at("port", _port(host, port))
     looked_at("weights", _weights(weights))
-    if original_data:
-        looked_at("original data", _original(Path(original_data), say))
+    if replay_data:
+        looked_at("original data", _original(Path(replay_data), say))
     if studies:
         looked_at("studies", _service(studies) if is_url(studies) else _studies(Path(studies), say))
         folder = Path(work) if work else default_work_folder(studies)
@@ -122,9 +122,9 @@ def _weights(weights: str | None) -> Iterator[str]:
 
 
 def _original(folder: Path, say: Callable[[str], None]) -> Iterator[str]:
-    from lungseg.workflows.label.tasks.training_snapshot import original_cases
+    from lungseg.workflows.label.tasks.training_snapshot import replay_cases
 
-    original_cases({"dataset_dir": folder}, lambda line: say(f"       original data: {line}"))
+    replay_cases({"dataset_dir": folder}, lambda line: say(f"       original data: {line}"))
     yield from ()
 
 

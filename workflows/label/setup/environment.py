@@ -13,8 +13,8 @@ from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 
-from lungseg import __version__
 from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.version import __version__
 
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 VARIABLE = "LUNGSEG_LABEL_ENVIRONMENT"
@@ -97,7 +97,7 @@ def build(folder: Path, say: Callable[[str], None]) -> None:
 
 def _source_tree() -> Path | None:
     """Return the folder that this package runs from as source, if it does."""
-    tree = Path(__file__).resolve().parents[2]
+    tree = Path(__file__).resolve().parents[3]
     return tree if (tree / "setup.cfg").is_file() and (tree / "lungseg").is_dir() else None
 
 

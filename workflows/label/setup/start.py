@@ -26,7 +26,7 @@ def start(
     host: str = "127.0.0.1",
     work: str | None = None,
     weights: str | None = None,
-    original_data: str | None = None,
+    replay_data: str | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Start the server in place of this process; it ends with Ctrl-C.
@@ -36,7 +36,7 @@ def start(
         port, host: where it listens; by default this machine alone can reach it.
         work: folder for the versions of the weights, caches and logs; see `work.default_work_folder`.
         weights: those to begin with; see :func:`lungseg.model.paths.weights_file`.
-        original_data: folder of the data set that these were trained on, for training and comparing.
+        replay_data: folder of the data set that these were trained on, for training and comparing.
         say: takes each line that is told to the user.
 
     Raises:
@@ -45,8 +45,8 @@ def start(
     """
     if not is_url(studies):
         studies = str(_checked_studies(Path(studies), say))
-    if original_data and not Path(original_data).is_dir():
-        raise UsageError("there is no such folder", original_data, "check the path of the original data")
+    if replay_data and not Path(replay_data).is_dir():
+        raise UsageError("there is no such folder", replay_data, "check the path of the original data")
     first = weights_file(weights)
     load_weights(first)
     check_port(host, port)
@@ -60,8 +60,8 @@ def start(
     say(f"Annotate at http://{shown}:{port}/lungseg/ once it says so below")
     command = [str(python), "-m", "lungseg.workflows.label.setup.serve", "--studies", studies, "--work", str(folder)]
     command += ["--host", host, "--port", str(port), "--conf", "weights", str(first.absolute())]
-    if original_data:
-        command += ["--conf", "original_data", str(Path(original_data).absolute())]
+    if replay_data:
+        command += ["--conf", "replay_data", str(Path(replay_data).absolute())]
     sys.stdout.flush()
     os.execv(command[0], command)
 

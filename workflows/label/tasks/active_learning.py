@@ -21,10 +21,10 @@ _RESERVED = 600
 
 def strategies(app: LungsApp) -> dict[str, Strategy]:
     """Return the strategies by name; the first one is what clients offer first."""
-    return {"unsure": Unsure(app), "different": Different(app), "random": Random()}
+    return {"unsure": LowestQuality(app), "different": Different(app), "random": Random()}
 
 
-class Unsure(Strategy):
+class LowestQuality(Strategy):
     """The study whose estimated quality is lowest, of those that are looked at; before that, any.
 
     Args:

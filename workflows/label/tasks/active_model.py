@@ -11,7 +11,7 @@ from lungseg.model.weights import weights_hash
 from lungseg.workflows.label.store.model_versions import Version, Versions
 
 
-class Segmenter:
+class ActiveModel:
     """Segments with the active version; another one that is made active meanwhile is taken from the next image on.
 
     May be called from several threads.

@@ -17,7 +17,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.store.label_maps import ENDINGS, LUNGS, encode, natural_ending
-from lungseg.workflows.label.tasks.active_model import Segmenter
+from lungseg.workflows.label.tasks.active_model import ActiveModel
 
 logger = logging.getLogger(__name__)
 # What a client chooses with `result_extension`, the first being the default: PNG, or NIfTI for NIfTI.
@@ -31,7 +31,7 @@ class LungsInfer(InferTask):
         segmenter: does it.
     """
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    def __init__(self, segmenter: ActiveModel) -> None:
         super().__init__(
             type=InferType.SEGMENTATION,
             labels=dict(LUNGS),

@@ -15,7 +15,7 @@ import torch
 from lungseg.transforms.orientation import thumbnail
 from lungseg.utils.errors import LungsegError, first_line
 from lungseg.workflows.label.store.workspace import read_json, write_json
-from lungseg.workflows.label.tasks.active_model import Segmenter
+from lungseg.workflows.label.tasks.active_model import ActiveModel
 
 logger = logging.getLogger(__name__)
 # New studies are looked for so often, in seconds.
@@ -26,7 +26,7 @@ _SAVE_EVERY = 20
 _NICENESS = 10
 
 
-class Survey:
+class Scoring:
     """Findings per study: `quality` and `flags` as `lungseg predict` gives them, or `error`, the reason for none.
 
     Args:
@@ -35,7 +35,7 @@ class Survey:
         segmenter: segments.
     """
 
-    def __init__(self, file: Path, studies, segmenter: Segmenter) -> None:
+    def __init__(self, file: Path, studies, segmenter: ActiveModel) -> None:
         self.file, self.studies, self.segmenter = Path(file), studies, segmenter
         self._findings: dict[str, dict] = read_json(self.file, {})
         # What a service did not give is asked for again, in each round.

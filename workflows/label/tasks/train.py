@@ -22,13 +22,13 @@ from lungseg.training.train import train
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.store.model_versions import Version, Versions
 from lungseg.workflows.label.store.workspace import read_json, write_json
-from lungseg.workflows.label.tasks.training_snapshot import freeze, original_source
+from lungseg.workflows.label.tasks.training_snapshot import freeze, replay_source
 
 DEFAULTS = {
     "epochs": 20,
     "patience": 8,
     "learning_rate": 0.0001,
-    "original_share": 1.0,
+    "replay_ratio": 1.0,
     "tolerance": 0.001,
     "resume": False,
 }
@@ -62,7 +62,7 @@ class LungsTrain(TrainTask):
 
         Args:
             request: see `DEFAULTS`: `epochs` at most, ended early by `patience` epochs without a better one;
-                `learning_rate`; `original_share`, so many original cases to each label; `tolerance`, the drop of the
+                `learning_rate`; `replay_ratio`, so many original cases to each label; `tolerance`, the drop of the
                 mean Dice on the original list that still counts as not worse; `resume`, to go on with a training that
                 was stopped.
             datastore: has the labels.
@@ -86,7 +86,7 @@ class LungsTrain(TrainTask):
             for case in datastore.datalist()
         ]
         run = self.versions.new_run()
-        share, number = float(settings["original_share"]), int(run.name)
+        share, number = float(settings["replay_ratio"]), int(run.name)
         sections = self.work / "sections.json"
         try:
             counts = freeze(labels, run / "data", sections, self._original(run), share, seed=number)
@@ -137,7 +137,7 @@ class LungsTrain(TrainTask):
     def _original(self, run: Path) -> dict | None:
         if self.original is None:
             return None
-        return original_source(self.original, self.versions.get(0).weights, run / "original.json")
+        return replay_source(self.original, self.versions.get(0).weights, run / "original.json")
 
     def _on_original(self, run: Path, old: Version) -> dict | None:
         source = self._original(run)

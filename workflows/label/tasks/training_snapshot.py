@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lungseg.data import datalist, read_label, refuse_sideless, unfit_cases
+from lungseg.data import check_has_lateral_labels, datalist, read_label, unusable_cases
 from lungseg.data.labels import MaskError
 from lungseg.data.splits import RUN_SPLITS, SECTIONS, read_split, split, write_split
 from lungseg.io import write_png
@@ -42,7 +42,7 @@ def assign(names: list[str], known: dict[str, list[str]]) -> dict[str, list[str]
     return {section: sorted(members) for section, members in sections.items()}
 
 
-def original_source(folder: Path, first: Path, file: Path) -> dict:
+def replay_source(folder: Path, first: Path, file: Path) -> dict:
     """Return what names a data set and its lists to `datalist`: those of the first weights' run, where they have one.
 
     Args:
@@ -71,7 +71,7 @@ def freeze(
         labels: {"image": path, "label": path, "name": study} of each final label.
         folder: of the data set; it must not be there.
         sections_file: remembers the sections of the studies.
-        original: what names the first weights' data set, as :func:`original_source` returns it, or None.
+        original: what names the first weights' data set, as :func:`replay_source` returns it, or None.
         share: so many original cases to each labelled study, in training and validation.
         seed: of the choice of original cases.
 
@@ -85,7 +85,7 @@ def freeze(
     if len(labels) < FEWEST:
         remedy = f"annotate at least {FEWEST} studies first"
         raise LungsegError(f"there are {len(labels)} final labels, too few to train and to judge by", remedy=remedy)
-    originals = original_cases(original) if original is not None else {}
+    originals = replay_cases(original) if original is not None else {}
     known = read_split(sections_file) if sections_file.is_file() else {}
     assigned = assign([case["name"] for case in labels], known)
     write_split(sections_file, assigned, seed)
@@ -106,11 +106,11 @@ def freeze(
             except MaskError as error:
                 print(f"Not used: {error}", flush=True)
     write_split(folder / "splits.json", splits, seed)
-    _refuse_unfit(folder, splits)
+    _check_fit(folder, splits)
     return counts
 
 
-def original_cases(source: dict, say: Callable[[str], None] = print) -> dict[str, list[dict]]:
+def replay_cases(source: dict, say: Callable[[str], None] = print) -> dict[str, list[dict]]:
     """Return the cases of a data set that a training may take: those of "train" and "validation", as `datalist` does.
 
     Args:
@@ -121,21 +121,21 @@ def original_cases(source: dict, say: Callable[[str], None] = print) -> dict[str
         LungsegError: there is no data set, or a section is empty, or nothing of "validation", which versions are
             compared on, can be used.
     """
-    unfit = unfit_cases(["validation"], say, **source)
+    unfit = unusable_cases(["validation"], say, **source)
     return {section: datalist(section=section, exclude=unfit, **source) for section in ("train", "validation")}
 
 
-def _refuse_unfit(folder: Path, splits: dict[str, list[str]]) -> None:
+def _check_fit(folder: Path, splits: dict[str, list[str]]) -> None:
     """Refuse a section in which nothing can be used now, for the last one is not read before all epochs are over."""
     filled = [section for section in SECTIONS if splits[section]]
     lists = folder / "splits.json"
-    unfit = set(unfit_cases(filled, dataset_dir=folder, splits_file=lists))
+    unfit = set(unusable_cases(filled, dataset_dir=folder, splits_file=lists))
     for section, names in splits.items():
         if unfit.issuperset(names):
             told = ", ".join(names[:_SHOWN]) or "it is empty"
             remedy = "correct the labels and save them again, or annotate more studies"
             raise LungsegError(f"nothing of the section {section} can be used ({told})", remedy=remedy)
-    refuse_sideless(datalist(folder, "validation", splits_file=lists, exclude=sorted(unfit)))
+    check_has_lateral_labels(datalist(folder, "validation", splits_file=lists, exclude=sorted(unfit)))
 
 
 def _place(folder: Path, group: str, case: dict) -> str:

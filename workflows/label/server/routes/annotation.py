@@ -14,7 +14,7 @@ from lungseg.workflows.label.server.dependencies import AsUser, known_study, pla
 from lungseg.workflows.label.store.label_maps import decode, picture
 
 router = APIRouter(tags=["Annotation page"])
-_PAGE = Path(__file__).resolve().parents[1] / "page"
+_PAGE = Path(__file__).resolve().parents[2] / "page"
 
 
 def files() -> StaticFiles:

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmarks' tables, log and numbers; that they measure what they say is shown by running them."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser_support import needs_browser
+from PIL import Image
+
+from benchmarks import accuracy, annotation, choices, deploy, pictures, predict, record, robustness, training, windows
+from benchmarks.accuracy_tables import PUBLISHED, tables
+from benchmarks.shapes import original_sizes, shapes
+from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
+from lungseg.model.paths import config_file
+from lungseg.utils.errors import LungsegError
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = """# Title
+What is between `<!-- table: … -->` and `<!-- end -->` is not written by hand.
+<!-- table: one -->
+old, by hand
+<!-- end -->
+Between | pipes.
+<!-- table: two -->
+<!-- end -->
+After.
+"""
+METRIC_VALUES = {"mean": 0.98, "ci_low": 0.97, "ci_high": 0.99, "median": 0.985, "worst": 0.7, "worst_case": "x"}
+
+
+def entry(section: str = "test", trained_on: str = "both", name: str = "montgomery", **more) -> dict:
+    overlap = METRIC_VALUES | {"n": 28, "p5": 0.9}
+    distance = METRIC_VALUES | {"n": 28, "p95": 9.0}
+    metrics = dict.fromkeys(("dice", "iou", "dice_right", "dice_left"), overlap)
+    metrics |= dict.fromkeys(("hd95_px", "assd_px"), distance)
+    return {
+        "section": section,
+        "trained_on": trained_on,
+        "set": name,
+        "date": "2025-01-31",
+        "weights_sha256": "ab" * 32,
+        "n": 28,
+        "metrics": metrics,
+        "low": [],
+    } | more
+
+
+def test_a_table_replaces_what_is_between_its_markers_and_nothing_else():
+    once = rewrite_tables(DOCUMENT, {"one": "| a |\n| --- |", "unknown": "x"})
+    assert once == DOCUMENT.replace("\nold, by hand\n", "\n\n| a |\n| --- |\n\n")
+    assert rewrite_tables(once, {"one": "| a |\n| --- |"}) == once
+    assert rewrite_tables(once, {"one": r"\1 \g<0>"}).count(r"\1 \g<0>") == 1
+
+
+def test_rewriting_nothing_changes_nothing():
+    assert rewrite_tables(DOCUMENT, {}) == DOCUMENT
+    assert table_names(DOCUMENT) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!-- table: one -->\n",
+        "<!-- end -->\n",
+        "<!-- table: one -->\n<!-- table: two -->\n<!-- end -->\n<!-- end -->\n",
+    ],
+)
+def test_markers_without_partner_are_refused(text):
+    with pytest.raises(LungsegError, match="do not come in pairs"):
+        rewrite_tables(text, {"one": "x"})
+
+
+def test_numbers_are_aligned_to_the_right():
+    assert markdown_table(["name", "n"], [["a", "1"]]) == "| name | n |\n| --- | ---: |\n| a | 1 |"
+
+
+def test_variants_leave_out_what_their_names_say():
+    told = {name: json.dumps(overrides) for name, overrides in choices.variants().items()}
+    shipped = config_file("train").read_text("utf-8")
+    for name, transform in (("no mirroring", "RandMirrord"), ("no opacities and gas", "RandSimulateOpacityd")):
+        assert transform in shipped
+        assert transform not in told[name]
+        assert "RandBiasFieldd" in told[name]
+    assert "RandAdjustContrastd" in told["plain augmentation"]
+    assert "RandBiasFieldd" not in told["plain augmentation"]
+
+
+def test_every_marked_table_has_a_script():
+    modules = (choices, windows, training, predict, robustness, annotation, deploy)
+    known = set(tables([], {})) | {name for module in modules for name in module.tables(None)}
+    for document in (ROOT / name for name in record.DOCUMENTS):
+        if document.is_file():
+            assert set(table_names(document.read_text("utf-8"))) <= known, document
+    assert set(table_names((ROOT / "benchmarks/README.md").read_text("utf-8"))) == known
+
+
+@pytest.mark.parametrize("name", ["accuracy", "windows", "training", "predict", "deploy"])
+def test_every_script_tells_its_options(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        import_module(f"benchmarks.{name}").main(["--help"])
+    assert stop.value.code == 0
+    assert f"python -m benchmarks.{name}" in capsys.readouterr().out
+
+
+def test_the_log_gets_a_line_each_time(tmp_path):
+    log = tmp_path / "docs" / "log.md"
+    accuracy.append_to_log(log, entry())
+    accuracy.append_to_log(log, entry(name="shenzhen"))
+    head, lines = log.read_text()[: len(accuracy.LOG_HEAD)], log.read_text()[len(accuracy.LOG_HEAD) :].splitlines()
+    assert head == accuracy.LOG_HEAD
+    assert lines == [
+        "- 2025-01-31: weights abababababab (trained on both), test list of montgomery, 28 images: mean Dice 0.9800",
+        "- 2025-01-31: weights abababababab (trained on both), test list of shenzhen, 28 images: mean Dice 0.9800",
+    ]
+
+
+def test_a_later_evaluation_replaces_an_earlier_one_in_the_numbers_kept():
+    entries = accuracy.with_entry([entry(), entry(name="shenzhen")], entry(n=27))
+    assert [(one["set"], one["n"]) for one in entries] == [("montgomery", 27), ("shenzhen", 28)]
+
+
+def test_tables_show_what_is_known_and_leave_the_rest_empty():
+    low = [{"name": "MCUCXR_0001_0", "dice": 0.71}, {"name": "MCUCXR_0002_0", "dice": 0.79}]
+    found = tables([entry(low=low), entry(trained_on="montgomery", name="shenzhen")], {"MCUCXR_0002_0": "why"})
+    assert "| Montgomery | Dice, both lungs | 28 | 0.9800 | 0.9700 to 0.9900 | 0.9850 | 0.9000 | 0.7000 |" in (
+        found["accuracy"].splitlines()
+    )
+    assert found["accuracy-validation"] == NOT_MEASURED
+    cross = found["cross-hospital"].splitlines()[2:]
+    assert len(cross) == len(PUBLISHED)
+    assert cross[0] == "| Montgomery | Shenzhen | 28 | 0.9800 | 0.9700 to 0.9900 | 0.9800 | 0.98 | 0.942 |"
+    assert cross[1] == "| Shenzhen | Montgomery |  |  |  |  |  | 0.963 |"
+    assert found["low-dice"].splitlines()[2:] == ["| MCUCXR_0001_0 | 0.7100 |  |", "| MCUCXR_0002_0 | 0.7900 | why |"]
+    assert tables([entry()], {})["low-dice"] == "No test image is under Dice 0.80."
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch) -> Path:
+    """A repository with documents, metadata and nothing measured."""
+    for name in ("README.md", "bundle/configs/metadata.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "README.md").write_text("<!-- table: low-dice -->\n<!-- end -->\n")
+    (tmp_path / "bundle/configs/metadata.json").write_text((ROOT / "bundle/configs/metadata.json").read_text())
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_accuracy_measures_logs_and_publishes(tree, dataset, run_folder, monkeypatch):
+    # The phantoms belong to no public set, so that no table shows them.
+    settings = ["--data", str(dataset), "--sets", "other", "--trained-on", f"both={run_folder}", "--date", "2025-01-31"]
+    settings += ["--output", str(tree / "pages")]
+    accuracy.main([*settings, "--split", "validation"])
+    assert not (tree / accuracy.LOG).exists()
+    accuracy.main(settings)
+    accuracy.main(settings)
+    assert (tree / accuracy.LOG).read_text().count("\n- 2025-01-31: weights ") == 2
+    kept = json.loads((tree / "benchmarks/results/accuracy.json").read_text())
+    assert [(one["section"], one["set"], one["n"]) for one in kept] == [
+        ("test", "other", 2),
+        ("validation", "other", 1),
+    ]
+    assert (tree / "pages/both-test-other/index.html").is_file()
+    assert NOT_MEASURED in (tree / "README.md").read_text()
+    metadata = json.loads((tree / "bundle/configs/metadata.json").read_text())
+    assert metadata["eval_metrics"] == {
+        f"mean_{key}_other": round(kept[0]["metrics"][key]["mean"], 4) for key in ("dice", "iou")
+    }
+
+    def refuse(*arguments):
+        raise AssertionError("--tables-only must not measure")
+
+    monkeypatch.setattr(accuracy, "measure", refuse)
+    before = (tree / "bundle/configs/metadata.json").read_text()
+    accuracy.main(["--tables-only"])
+    assert (tree / "bundle/configs/metadata.json").read_text() == before
+
+
+def test_metadata_changes_in_its_figures_alone(tree):
+    file = tree / "bundle/configs/metadata.json"
+    before = json.loads(file.read_text())
+    lines = set(file.read_text().splitlines())
+    accuracy.write_eval_metrics([entry(), entry(section="validation", name="shenzhen")])
+    after = json.loads(file.read_text())
+    assert after.pop("eval_metrics") == {"mean_dice_montgomery": 0.98, "mean_iou_montgomery": 0.98}
+    figures = before.pop("eval_metrics")
+    assert after == before
+    assert len(lines - set(file.read_text().splitlines())) <= 1 + len(figures)
+
+
+def test_shapes_keep_image_and_reference_together():
+    image, labels = np.zeros((512, 512), np.uint8), np.zeros((512, 512), np.uint8)
+    image[100:200, 50:150], labels[100:200, 50:150] = 255, 2
+    varied = {title: vary("x", image, labels) for title, vary in shapes({"x": (4892, 4020)}).items()}
+    sizes = [(512, 512), (2048, 2048), (512, 623), (512, 1024), (256, 512)]
+    assert [picture.shape for picture, _ in varied.values()] == sizes
+    for picture, reference in varied.values():
+        assert picture.shape == reference.shape
+        assert set(np.unique(reference)) == {0, 2}
+        assert np.mean((picture > 127) != (reference > 0)) < 0.001
+
+
+def test_sizes_are_found_beside_the_folder_of_the_data(tmp_path):
+    (tmp_path / "original_sizes.csv").write_text("file,width,height\na.png,30,20\n")
+    (tmp_path / "data").mkdir()
+    assert original_sizes(str(tmp_path / "data")) == original_sizes(str(tmp_path)) == {"a": (30, 20)}
+    (tmp_path / "original_sizes.csv").unlink()
+    with pytest.raises(LungsegError, match="original_sizes"):
+        original_sizes(str(tmp_path))
+
+
+def test_one_resized_pass_takes_one_window_and_gives_the_native_size(run_folder, tmp_path):
+    import lungseg
+    from benchmarks.squeeze import squeeze
+    from lungseg.io import write_png
+
+    write_png(tmp_path / "wide.png", np.tile(np.arange(96, dtype=np.uint8), (48, 1)))
+    counted = windows._Counted(squeeze(lungseg.load(run_folder)))
+    labels, passes = counted.segment(tmp_path / "wide.png")
+    assert (labels.shape, passes) == ((48, 96), 1)
+    assert windows._Counted(lungseg.load(run_folder)).segment(tmp_path / "wide.png")[1] == 2
+
+
+def test_prediction_is_measured_one_by_one_and_overlapped(run_folder, tmp_path):
+    predict.write_inputs(tmp_path / "in", 64, 7)
+    plain = predict.one_by_one(str(tmp_path / "in"), str(tmp_path / "plain"), str(run_folder))
+    whole = predict.overlapped(str(tmp_path / "in"), str(tmp_path / "whole"), str(run_folder))
+    whole |= predict.watched(str(tmp_path / "in"), str(tmp_path / "again"), str(run_folder))
+    for folder in ("plain", "whole"):
+        assert len(list((tmp_path / folder / "overlays").iterdir())) == 7
+    assert set(plain["stages"]) == set(predict.STAGES)
+    assert min(plain["seconds"], whole["seconds"], *plain["stages"].values()) > 0
+    assert whole["peak_bytes"] > 2**26
+    speed = [
+        {"side": 64, "way": name, "seconds": seconds} for name, seconds in zip(predict.WAYS, (0.2, 0.1), strict=False)
+    ]
+    numbers = {
+        "machine": "a machine",
+        "speed": speed,
+        "stages": [{"side": 64, "stages": plain["stages"]}],
+        "memory": [],
+    }
+    many = {"side": 64, "files": 7, "peak_bytes": whole["peak_bytes"]}
+    shown = predict.tables(numbers | {"many": many})
+    assert "| PyTorch, fp32 (default) | 10.0 | 2.00 |" in shown["predict-speed"]
+    assert "| 7 | 64 x 64 | " in shown["predict-memory"]
+    assert predict.tables(None).keys() == shown.keys()
+
+
+def test_the_ends_are_left_out_of_the_speed():
+    """While the workers begin, and when some have no work left, images come at another pace."""
+    slow = [0, 5, 7, 8]
+    steady = [9 + 0.5 * number for number in range(20)]
+    assert predict.per_image([*slow, *steady, 30, 40, 50, 60]) == 0.5
+    assert predict.per_image([1, 2]) == 1
+
+
+def test_training_is_measured_by_epoch(dataset):
+    from command_support import TINY
+
+    from lungseg.model.config import parse_overrides
+
+    numbers = training.measure(str(dataset), parse_overrides(TINY))
+    assert len(numbers["epochs"]) == training.EPOCHS
+    assert all(0 <= epoch["waiting"] <= epoch["seconds"] for epoch in numbers["epochs"])
+    assert [epoch["images"] for epoch in numbers["epochs"]] == [8] * training.EPOCHS
+    assert numbers["pairs"] == 10
+    assert numbers["peak_bytes"] > 2**26
+    assert "waiting for data" in training.tables(numbers)["training"]
+
+
+def test_the_loop_is_measured_and_nothing_is_lost():
+    log = (
+        "following http://127.0.0.1:1 from change 0 on\n"
+        "study a: 1 ok (fetch 0.25 s, run 2.00 s, store 0.25 s)\n"
+        "study b: 1 skipped, 1 ok (fetch 0.50 s, run 1.00 s, store 1.00 s)\n"
+        "study c: postponed: Orthanc does not answer (ConnectTimeout); it took (5 s)\n"
+    )
+    stages = deploy.stages_of(log.replace("; it took (5 s)", "."))
+    assert stages == {"fetch": 0.75, "run": 3.0, "store": 1.25}
+    speed = {"studies": 2, "side": 512, "sending": 1.0, "seconds": 6.0, "stages": stages}
+    disturbed = [{"name": "flood", "studies": 2, "lost": 0, "doubled": 0, "wrong": 0}]
+    shown = deploy.tables({"machine": "a machine", "speed": speed, "disturbances": disturbed})
+    assert "| Studies per minute | 20 |" in shown["deploy"]
+    assert "| Share spent fetching and storing | 40% |" in shown["deploy"]
+    assert "| flood | 2 | 0 | 0 | 0 |" in shown["deploy-disturbed"]
+
+
+@needs_browser
+def test_the_pictures_of_the_readme_can_be_drawn_anew(tmp_path):
+    pictures.main(["--output", str(tmp_path)])
+    for name in ("rg1.jpg", "report.jpg"):
+        with Image.open(tmp_path / name) as drawn, Image.open(ROOT / "docs" / "images" / name) as shown:
+            assert drawn.size == shown.size

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What predict leaves to look at: `report.json`, and `report.html` as a parser and as a browser see it."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import subprocess
+import tracemalloc
+from concurrent.futures import ProcessPoolExecutor
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, unquote_to_bytes
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lungseg
+from lungseg.inference.predict import predict
+from lungseg.io.overlay import encode_thumbnail
+from lungseg.report.histogram import histogram
+from lungseg.report.predictions import reporting, write_reports
+from lungseg.report.table import Row
+from lungseg.utils.errors import LungsegError
+
+RUN = {"weights": {"file": "some/where/model.pt", "sha256": "5" * 64}}
+HOSTILE = "</script><script>document.title = 'run'\n\"&é胸\udcff"
+
+
+class Page(HTMLParser):
+    """The page taken apart: the elements with their attributes, and the rows that the script makes cards of."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.text = path.read_text(encoding="utf-8")
+        self.elements: list[tuple[str, dict]] = []
+        self.open: list[str] = []
+        self.feed(self.text)
+        assert not self.open
+        self.rows = json.loads(re.search(r'id="rows">(.*?)</script>', self.text, re.DOTALL)[1])
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "input"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def attributes(self, tag: str) -> list[dict]:
+        return [attrs for kind, attrs in self.elements if kind == tag]
+
+    @property
+    def bars(self) -> list[dict]:
+        return [attrs for attrs in self.attributes("g") if attrs.get("class") == "bar"]
+
+
+def row(number: int, **changes) -> Row:
+    """The row of a radiograph of 100 x 80 pixels with lungs that are the larger the higher its number."""
+    areas = {"right_px": 1000 + number, "left_px": 900, "lungs_px": 1900 + number, "left_right_ratio": 0.9}
+    name = f"film {number:03d}"
+    size = {"image_width": 100, "image_height": 80}
+    return Row(**{"file": f"in/{name}.png", "status": "ok", "name": name, **size, **areas} | changes)
+
+
+def failure(number: int) -> Row:
+    file = f"in/film {number:03d}.png"
+    return Row(file=file, status="failed", reason=f"{file}: the file is empty; copy or export it again.")
+
+
+def thumbnail(folder: Path, name: str, size: tuple[int, int] = (80, 100)) -> None:
+    labels = np.zeros(size, np.uint8)
+    labels[20:60, 20:40], labels[20:60, 60:80] = 1, 2
+    path = folder / "thumbnails" / f"{name}.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_thumbnail(np.arange(size[0] * size[1]).reshape(size), labels))
+
+
+@pytest.fixture(scope="module")
+def results(dataset, run_folder, tmp_path_factory) -> Path:
+    """What predict wrote of twelve phantoms and an empty file."""
+    folder = tmp_path_factory.mktemp("report")
+    shutil.copytree(dataset / "CXR_png", folder / "in")
+    (folder / "in" / "empty.png").touch()
+    predict([folder / "in"], folder / "out", run_folder, "cpu")
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def csv_rows(results) -> list[dict]:
+    with (results / "report.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_manifest_tells_with_what_the_results_were_made(results, run_folder):
+    manifest = json.loads((results / "report.json").read_text())
+    assert manifest["lungseg"] == lungseg.__version__
+    weights = run_folder / "model.pt"
+    assert manifest["weights"] == {"file": str(weights), "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    assert manifest["device"] == "cpu"
+    assert manifest["command"]
+    assert manifest["versions"]["numpy"] == np.__version__
+    assert {"python", "torch", "monai", "pydicom"} <= set(manifest["versions"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", manifest["started"])
+    assert manifest["seconds"] > 0
+    assert "stopped" not in manifest
+
+
+def test_the_manifest_has_each_file_of_the_table(results, csv_rows):
+    manifest = json.loads((results / "report.json").read_text())
+    assert len(manifest["files"]) == len(csv_rows) == manifest["count"]["files"] == 13
+    assert manifest["count"]["failed"] == 1
+    for line, entry in zip(csv_rows, manifest["files"], strict=True):
+        assert list(line) == list(entry)
+        entry["flags"] = " ".join(entry["flags"])
+        assert line == {key: "" if value is None else str(value) for key, value in entry.items()}
+        assert entry["status"] == "failed" or entry["seconds"] > 0
+
+
+def test_the_table_measures_the_label_maps(results, csv_rows):
+    for line in csv_rows:
+        if line["status"] != "failed":
+            with Image.open(results / "labels" / f"{line['name']}.png") as picture:
+                labels = np.asarray(picture)
+            assert (int(line["image_height"]), int(line["image_width"])) == labels.shape
+            assert int(line["right_px"]) == np.count_nonzero(labels == 1)
+            rows, columns = np.nonzero(labels == 1)
+            box = [int(line[f"right_{key}"]) for key in "xywh"] if rows.size else []
+            assert box == ([columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1] if rows.size else [])
+
+
+def test_every_column_is_documented(csv_rows):
+    told = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    assert [column for column in csv_rows[0] if f"| `{column}`" not in told and f", `{column}`" not in told] == []
+
+
+def test_the_page_shows_each_file_with_its_picture(results, csv_rows):
+    page = Page(results / "report.html")
+    assert {card["name"]: card["status"] for card in page.rows} == {
+        Path(line["file"]).name: line["status"] for line in csv_rows
+    }
+    for card in page.rows:
+        if card["status"] == "failed":
+            assert card["reason"] == "the file is empty; copy or export it again."
+            assert "picture" not in card
+            continue
+        with Image.open(io.BytesIO(base64.b64decode(card["picture"]))) as picture:
+            assert (picture.format, picture.size) == ("JPEG", (96, 72))
+        assert (results / os.fsdecode(unquote_to_bytes(card["overlay"]))).is_file()
+
+
+def test_the_page_needs_no_other_file(results):
+    page = Page(results / "report.html")
+    links = [attrs[key] for _, attrs in page.elements for key in ("src", "href") if key in attrs]
+    assert links == ["#controls"]
+    assert "http" not in page.text
+    assert page.text.count("Not a medical device") == 1
+
+
+def test_a_second_run_that_skips_everything_leaves_the_same_page(results, run_folder):
+    before = Page(results / "report.html").rows
+    rows = predict([results.parent / "in"], results, run_folder, "cpu")
+    assert len(rows) == 13
+    assert Page(results / "report.html").rows == before
+
+
+def test_a_run_that_is_interrupted_reports_what_it_did(dataset, run_folder, tmp_path):
+    def done(index, total, row):
+        if index == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict([dataset / "CXR_png"], tmp_path, run_folder, "cpu", done, workers=1)
+    manifest = json.loads((tmp_path / "report.json").read_text())
+    assert manifest["stopped"] == "interrupted"
+    with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as file:
+        names = [line["name"] for line in csv.DictReader(file)]
+    assert 3 <= len(names) < 12
+    assert [entry["name"] for entry in manifest["files"]] == names
+    page = Page(tmp_path / "report.html")
+    assert len(page.rows) == len(names)
+    assert "not finished: interrupted" in page.text
+
+
+def test_an_error_is_recorded_and_goes_on(tmp_path):
+    rows = [row(1)]
+
+    def work():
+        with reporting(tmp_path, rows, RUN):
+            rows.append(row(2))
+            raise LungsegError("there is no room left", tmp_path, "free some")
+
+    with pytest.raises(LungsegError, match="no room left"):
+        work()
+    manifest = json.loads((tmp_path / "report.json").read_text())
+    assert manifest["stopped"] == f"{tmp_path}: there is no room left; free some."
+    assert len(manifest["files"]) == 2
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_why_the_run_stopped(tmp_path):
+    (tmp_path / "report.json").mkdir()
+    with pytest.raises(KeyboardInterrupt), reporting(tmp_path, [], RUN):
+        raise KeyboardInterrupt
+    with pytest.raises(LungsegError, match=r"the file report.json cannot be written"), reporting(tmp_path, [], RUN):
+        pass
+
+
+def test_worst_quality_comes_first_and_failures_last(tmp_path):
+    rows = [
+        failure(0),
+        row(1, quality=0.97),
+        row(2, quality=0.41, status="flagged", flags="rotated"),
+        row(3),
+        row(4, status="flagged", flags="one-lung"),
+        row(5, quality=0.88),
+        row(6, status="flagged", flags="lateral inverted"),
+    ]
+    write_reports(tmp_path, rows, RUN)
+    order = [int(card["name"][5:8]) for card in Page(tmp_path / "report.html").rows]
+    assert order == [6, 4, 2, 5, 1, 3, 0]
+
+
+def test_hostile_names_are_shown_and_not_obeyed(tmp_path):
+    rows = [row(1, file=f"in/{HOSTILE}.png", name=HOSTILE, status="flagged", flags="one-lung", reason="<b>no"), row(2)]
+    for folder in ("thumbnails", "overlays"):
+        (tmp_path / folder / HOSTILE).parent.mkdir(parents=True)
+    thumbnail(tmp_path, HOSTILE)
+    (tmp_path / "overlays" / f"{HOSTILE}.png").touch()
+    run = {**RUN, "stopped": HOSTILE}
+    write_reports(tmp_path, rows, run)
+    page = Page(tmp_path / "report.html")
+    assert page.rows[0]["name"] == f"{HOSTILE}.png"
+    assert os.fsdecode(unquote_to_bytes(page.rows[0]["overlay"])) == f"overlays/{HOSTILE}.png"
+    assert page.rows[0]["picture"]
+    assert len(page.attributes("script")) == 2
+    assert "<b>" not in page.text
+    assert json.loads((tmp_path / "report.json").read_text())["files"][0]["name"] == HOSTILE
+
+
+@pytest.mark.parametrize("rows", [[], [failure(1)], [row(1)]], ids=["none", "failed", "one"])
+def test_pages_of_few_files(rows, tmp_path):
+    write_reports(tmp_path, rows, RUN)
+    page = Page(tmp_path / "report.html")
+    assert len(page.rows) == len(rows)
+    assert len(page.bars) == (2 if rows and rows[0].status == "ok" else 0)
+    assert "weights model.pt (SHA-256 555555555555…)" in page.text
+
+
+def test_areas_are_compared_in_one_unit(tmp_path):
+    metric = {"right_mm2": 12000.0, "left_mm2": 10000.0, "lungs_mm2": 22000.0}
+    write_reports(tmp_path, [row(1, **metric, spacing_kind="patient"), row(2)], RUN)
+    page = Page(tmp_path / "report.html")
+    assert "Area of both lungs, % of the picture" in page.text
+    assert [card["area"] for card in page.rows] == [23.762, 23.775]
+    assert [card["sizes"][0] for card in page.rows] == ["R 120 · L 100 cm²", "R 12.5 · L 11.2 %"]
+    write_reports(tmp_path, [row(1, **metric, spacing_kind="detector")], RUN)
+    page = Page(tmp_path / "report.html")
+    assert "Area of both lungs, cm² at the detector" in page.text
+    assert page.rows[0]["area"] == 220
+    assert page.rows[0]["sizes"] == ["R 120 · L 100 cm²", "at the detector", "L/R 0.90"]
+
+
+def _peak_of_writing(folder: Path, rows: list) -> int:
+    write_reports(folder, rows[:3], RUN)
+    tracemalloc.start()
+    write_reports(folder, rows, RUN)
+    return tracemalloc.get_traced_memory()[1]
+
+
+def test_pages_are_written_piece_by_piece(tmp_path):
+    """Ten thousand radiographs have eighty megabytes of pictures."""
+    rows = [row(number) for number in range(300)]
+    (tmp_path / "thumbnails").mkdir()
+    for each in rows:
+        (tmp_path / "thumbnails" / f"{each.name}.jpg").write_bytes(bytes(30_000))
+    # In a process of its own: what other tests' threads allocate counts, too.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        peak = pool.submit(_peak_of_writing, tmp_path, rows).result()
+    assert (tmp_path / "report.html").stat().st_size > 12_000_000
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.95],
+        [0.9] * 7,
+        [0.0, 0.0],
+        [0.1 * number for number in range(40)],
+        [0.93, 0.94, 0.95, 0.96, 0.97, 0.1, 0.98, 0.92],
+        np.random.default_rng(0).normal(0.9, 0.1, 500).round(3).tolist(),
+        np.random.default_rng(0).lognormal(6, 2, 500).round(1).tolist(),
+    ],
+)
+def test_bars_count_what_a_click_on_them_shows(values, tmp_path):
+    chart = histogram("Value <1>", "value", {"ok": values[1:], "flagged": values[:1]})
+    (tmp_path / "chart.html").write_text(chart + '<script id="rows">[]</script>', encoding="utf-8")
+    bars = Page(tmp_path / "chart.html").bars
+    assert len(bars) <= 2 * 24
+    told = [sum(int(count) for count in re.findall(r"(\d+) (?:ok|flagged)", bar["aria-label"])) for bar in bars]
+    shown = [sum(float(bar["data-low"]) <= value < float(bar["data-high"]) for value in values) for bar in bars]
+    assert told == shown
+    assert sum(told) == len(values)
+
+
+def test_an_axis_tells_how_far_its_outer_bars_reach():
+    usual = [0.96, 0.97, 0.975, 0.98, 0.97, 0.96, 0.98]
+    assert "…" not in histogram("Value", "value", {"ok": usual})
+    chart = histogram("Value", "value", {"ok": usual, "flagged": [0.0]})
+    assert re.search(r'text-anchor="start">0\.0+ …</text>', chart)
+    assert 'text-anchor="end">… ' not in chart
+
+
+# -- in a browser ------------------------------------------------------------------------------------------------------
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+
+def seen(page: Path, steps: str, folder: Path) -> dict:
+    """Open a copy of the page in a browser, take steps in JavaScript that fill `seen`, and return `seen`."""
+    tell = 'document.body.replaceChildren("SEEN" + encodeURIComponent(JSON.stringify(seen)) + "SEEN");'
+    probe = (
+        "const cards = () => [...list.children].map(card => card.querySelector('.name').textContent);"
+        "const tick = box => { document.querySelector(box).click(); };"
+        f"const seen = {{}}; {steps}; setTimeout(() => {{ seen.end = cards().length; {tell} }}, 0)"
+    )
+    copy = page.with_name("probed.html")
+    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", f"<script>{probe}</script></body>"), "utf-8")
+    arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}", "--dump-dom"]
+    done = subprocess.run([CHROMIUM, *arguments, copy.as_uri()], capture_output=True, text=True, timeout=120)
+    return json.loads(unquote(re.search("SEEN(%.*?)SEEN", done.stdout)[1], errors="replace"))
+
+
+@needs_browser
+def test_a_browser_shows_cards_and_filters_and_sorts_them(tmp_path):
+    rows = [row(number, quality=1 - number / 1000) for number in range(100)]
+    rows += [row(100, quality=0.5, status="flagged", flags="rotated one-lung"), failure(101)]
+    rows += [row(102, quality=0.6, status="flagged", flags="one-lung", file=f"in/{HOSTILE}.png", name=HOSTILE)]
+    for each in rows:
+        if each.name:
+            thumbnail(tmp_path, each.name)
+    write_reports(tmp_path, rows, RUN)
+    steps = """
+      seen.first = cards().slice(0, 3); seen.made = cards().length; seen.told = form.shown.value;
+      seen.pictures = [...list.querySelectorAll("img")].length; seen.title = document.title;
+      tick("[value=flagged]"); seen.flagged = cards();
+      tick("[value=rotated]"); seen.rotated = cards();
+      form.reset(); show();
+      tick("[value=failed]"); seen.failed = list.textContent;
+      form.reset(); show();
+      form.search.value = "FILM 04"; show(); seen.search = cards();
+      form.reset(); form.order.value = "large"; show(); seen.large = cards()[0];
+      const bar = bars.find(bar => bar.dataset.key === "quality");
+      bar.dispatchEvent(new Event("click")); seen.bar = [form.shown.value, bar.getAttribute("aria-label")];
+    """
+    found = seen(tmp_path / "report.html", steps, tmp_path / "browser")
+    assert found["first"] == ["film 100.png", f"{HOSTILE}.png", "film 099.png"]
+    assert 60 <= found["made"] <= 103
+    assert found["pictures"] == found["made"]
+    assert found["told"] == "103 of 103 shown"
+    assert found["title"] == "Lungs of 103 radiographs"
+    assert found["flagged"] == found["first"][:2]
+    assert found["rotated"] == ["film 100.png"]
+    assert "the file is empty" in found["failed"]
+    assert "film 101.png" in found["failed"]
+    assert found["search"] == [f"film {number:03d}.png" for number in range(49, 39, -1)]
+    assert found["large"] == f"{HOSTILE}.png"
+    assert found["bar"][0] == "2 of 103 shown"
+    assert "2 flagged" in found["bar"][1]
