@@ -16,10 +16,9 @@ def load(weights=None, device: str = "auto", **options):
         weights, device: see there.
         options: `engine`, `precision` and `keep_probabilities`, see there.
     """
-    from lungseg.utils.imports import import_monai_without_deploy, silenced_libraries
+    from lungseg.utils.imports import import_monai_without_deploy
 
-    with silenced_libraries():
-        import_monai_without_deploy()
-        from lungseg.inference.predictor import Predictor
+    import_monai_without_deploy()
+    from lungseg.inference.predictor import Predictor
 
-        return Predictor(weights=weights, device=device, **options)
+    return Predictor(weights=weights, device=device, **options)

@@ -13,12 +13,13 @@ import sys
 import threading
 
 from lungseg.cli.bundle import add_export, run_demo, run_pack
+from lungseg.cli.console import configure_console
 from lungseg.cli.data import LAYOUTS, add_check
 from lungseg.cli.predict import add_predict
 from lungseg.cli.train import add_evaluate, add_train
 from lungseg.cli.workflows import add_deploy, add_label, deploy_run, deploy_watch
 from lungseg.utils.errors import LungsegError, UsageError, first_line
-from lungseg.utils.imports import block_monai_deploy, silence_libraries
+from lungseg.utils.imports import block_monai_deploy
 from lungseg.version import __version__
 
 
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     options.own_process = arguments is None
-    _configure_terminal()
+    configure_console()
     if options.own_process:
         sys.unraisablehook = _repeat_ctrl_c
         if options.run not in (deploy_run, deploy_watch):
@@ -59,14 +60,6 @@ def _repeat_ctrl_c(ignored: sys.UnraisableHookArgs) -> None:
         threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
     else:
         sys.__unraisablehook__(ignored)
-
-
-def _configure_terminal() -> None:
-    """Keep the libraries' notices from the terminal, and let it show names that it has no characters for."""
-    # There is none where the shell closed it.
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        stream.reconfigure(errors="backslashreplace")
-    silence_libraries()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,8 +6,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -48,21 +47,12 @@ def block_monai_deploy() -> None:
 
 
 def silence_libraries() -> None:
-    """Keep the libraries' notices, about what is not installed for one, from the terminal."""
+    """Keep other libraries' notices from the terminal: for processes of the command alone.
+
+    Only the handler of last resort is silenced, so that logging that a user configures still works.
+    """
     warnings.filterwarnings("ignore")
-    logging.disable(logging.WARNING)
-
-
-@contextmanager
-def silenced_libraries() -> Iterator[None]:
-    """Keep the libraries' notices from the terminal for the block alone."""
-    disabled = logging.root.manager.disable
-    with warnings.catch_warnings():
-        try:
-            silence_libraries()
-            yield
-        finally:
-            logging.disable(disabled)
+    logging.lastResort = None
 
 
 def _import_monai_without(names: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ import sys
 
 CODE = """
 import sys
-from lungseg.startup import import_monai_quickly
+from lungseg.utils.imports import import_monai_quickly
 import_monai_quickly()
 loaded = {"ignite", "matplotlib", "skimage", "scipy.stats", "tensorboard"} & sys.modules.keys()
 assert not loaded, loaded

@@ -49,10 +49,13 @@ def restored_process():
     """Undo what a command does to its process: silenced warnings and logs, and seeds."""
     from monai.utils import set_determinism
 
-    disabled = logging.root.manager.disable
+    logger, last_resort = logging.getLogger("lungseg"), logging.lastResort
+    state = logger.level, logger.propagate, list(logger.handlers)
     try:
         with warnings.catch_warnings():
             yield
     finally:
         set_determinism(None)
-        logging.disable(disabled)
+        level, logger.propagate, logger.handlers[:] = state
+        logger.setLevel(level)
+        logging.lastResort = last_resort
