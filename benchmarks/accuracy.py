@@ -17,9 +17,9 @@ from pathlib import Path
 
 from benchmarks import record
 from benchmarks.accuracy_tables import LOW_DICE, TRAINED_ON, tables
-from benchmarks.command import data_folder, parser, run
 from lungseg.data.splits import SETS
 from lungseg.utils.files import atomic_path
+from recipes.command import data_folder, parser, run
 
 SHIPPED = {"both": "shipped", "montgomery": "montgomery"}
 LOG = "bundle/docs/test_log.md"
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser():
-    options = parser("accuracy", "Evaluate weights on the sets and rewrite the tables of the documents.")
+    options = parser("benchmarks.accuracy", "Evaluate weights on the sets and rewrite the tables of the documents.")
     options.add_argument(
         "--trained-on",
         action="append",

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import record
-from benchmarks.command import add_trial, parser, run
 from benchmarks.machine import describe
 from benchmarks.orthanc_node import Node, Worker, program, wait_until
 from benchmarks.tables import NOT_MEASURED, markdown_table
+from recipes.command import add_trial, parser, run
 
 SPEED_SIDE, SIDE = 1024, 512
 SPEED_COUNT, COUNT = 200, 30
@@ -36,7 +36,7 @@ _SMALL, _LARGE = "2m", "2g"
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure unless told not to; rewrite the tables."""
-    options = parser("deploy", "Send studies to an Orthanc beside which `lungseg deploy watch` runs.")
+    options = parser("benchmarks.deploy", "Send studies to an Orthanc beside which `lungseg deploy watch` runs.")
     add_trial(options)
     options = options.parse_args(arguments)
     if options.trial:

@@ -16,13 +16,13 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.command import run
 from lungseg.cli.demo import real_radiograph
 from lungseg.data.phantoms import phantom
 from lungseg.inference.predict import predict
 from lungseg.io import read_radiograph, write_png
 from lungseg.model.paths import bundle_root
 from lungseg.utils.errors import UsageError
+from recipes.command import run
 
 _WIDTH, _PAGE = 678, (1180, 1480)
 

@@ -27,7 +27,7 @@ _DICOM_HELD_OUT = (
 )
 
 
-def wrong_images(held_out: bool) -> Iterator[tuple[str, str, np.ndarray]]:
+def other_images(held_out: bool) -> Iterator[tuple[str, str, np.ndarray]]:
     """Yield (source, name, pixels), pixels being (H, W) float32 in any units.
 
     Args:

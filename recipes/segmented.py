@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.damage import Pair, damaged
 from lungseg.data import LungLabelReader
 from lungseg.inference.predictor import Predictor
 from lungseg.io import read_radiograph, write_png
+from recipes.corruptions import Pair, damaged
 
 # Two label maps in one: both are below it.
 _SHIFT = 4
@@ -55,7 +55,7 @@ def cases(listed: list[dict], kinds: list[str], copies: int) -> Cases:
 
     Args:
         listed: as `lungseg.data.datalist` returns them.
-        kinds: of `benchmarks.damage`.
+        kinds: of `recipes.corruptions`.
         copies: how often each kind, in different strengths.
     """
     for case in listed:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.train_further`: go on from `train_shipped`'s joint weights, for long, on a GPU, four times.
+"""`python -m recipes.model`: go on from `recipes.model_start`'s joint weights, for long, on a GPU, four times.
 
 `pack` prepares the pictures as `train.json` does and keeps them as 8-bit arrays, for a machine that has no data;
 a letter is one of `RUNS`; `mean` averages their weights and those they began with, and puts the mean into the bundle.
@@ -21,10 +21,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.command import add_trial, data_folder, parser, run
-from benchmarks.train_shipped import RECIPES, log_training, save_mean
-from benchmarks.wrong_references import TRAIN
 from lungseg.model.paths import bundle_root, config_file
+from recipes.command import add_trial, data_folder, parser, run
+from recipes.excluded_references import TRAIN
+from recipes.model_start import RECIPES, log_training, save_mean
 
 BATCH, STEPS = 32, 6800
 START = "runs/both/mean.pt"
@@ -44,7 +44,7 @@ RUNS = {"a": Run(1, 0.001, 0.5), "b": Run(2, 0.002, 0.5), "c": Run(3, 0.001, 0.2
 
 def main(arguments: list[str] | None = None) -> None:
     """Pack, train or average."""
-    options = parser("train_further", "Train on from the joint weights of train_shipped, on a GPU.")
+    options = parser("recipes.model", "Train on from the joint weights of recipes.model_start, on a GPU.")
     add_trial(options)
     options.add_argument("what", choices=["pack", *RUNS, "mean"], help="what to do; a letter is a run")
     options.add_argument("--output", default="runs/further", help="folder of the pictures and of the weights")
@@ -148,7 +148,7 @@ def _augmented(pictures, labels, changed: float) -> Iterator[tuple]:
     """Yield batches of pictures and label maps without end, each case once in an epoch but for a rest."""
     import torch
 
-    from benchmarks.batch_augmentation import change_looks, scale_percentiles, warp
+    from recipes.gpu_augmentation import change_looks, scale_percentiles, warp
 
     order = torch.empty(0, dtype=torch.long)
     while True:

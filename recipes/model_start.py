@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.train_shipped`: train the weights of the bundle, or of one hospital alone, by `train.json`.
+"""`python -m recipes.model_start`: train the weights of the bundle, or of one hospital alone, by `train.json`.
 
 What differs from its defaults is here: how long, which references are not learned from, and that the best and the last
 weights are averaged.
@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.command import add_trial, data_folder, parser, run
-from benchmarks.wrong_references import TRAIN
 from lungseg.model.paths import bundle_root
 from lungseg.model.weights import load_weights, save_checkpoint
 from lungseg.utils.files import atomic_path
+from recipes.command import add_trial, data_folder, parser, run
+from recipes.excluded_references import TRAIN
 
 
 class Recipe(NamedTuple):
@@ -41,7 +41,7 @@ _TOLD = ("batch_size", "learning_rate", "image_size", "clahe", "amp", "num_worke
 
 def main(arguments: list[str] | None = None) -> None:
     """Train, or go on, and put the weights and the log into the bundle."""
-    options = parser("train_shipped", "Train the weights that are shipped.")
+    options = parser("recipes.model_start", "Train the weights that are shipped.")
     add_trial(options)
     options.add_argument("name", choices=list(RECIPES), help="what to train on")
     options.add_argument("--output", help="folder of the run (default: runs/NAME)")
