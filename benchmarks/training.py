@@ -18,9 +18,7 @@ _TRIAL = {"image_size": 64, "data_source#sets": ["montgomery"]}
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure unless told not to; rewrite the table."""
-    options = parser(
-        "benchmarks.training", "Train a few epochs by train.json and throw the weights away."
-    )
+    options = parser("benchmarks.training", "Train a few epochs by train.json and throw the weights away.")
     add_trial(options)
     options = options.parse_args(arguments)
     if options.tables_only:

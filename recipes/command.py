@@ -26,14 +26,15 @@ def add_trial(options: argparse.ArgumentParser) -> None:
 
 
 def data_folder(options: argparse.Namespace) -> str:
-    """Return the folder of the data set.
+    """Return the folder of the data set: the public collection, if the folder holds several sets.
 
     Raises:
         UsageError: none was named.
     """
     if not options.data:
         raise UsageError("no data set was named", remedy="give --data DIR or set LUNGSEG_DATA", code="data-not-named")
-    return options.data
+    collection = os.path.join(options.data, "Lung Segmentation")
+    return collection if os.path.isdir(collection) else options.data
 
 
 def run(main: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
