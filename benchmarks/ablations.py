@@ -2,7 +2,7 @@
 """`python -m benchmarks.ablations`: what CLAHE, augmentation and weight averaging are worth, on the validation lists.
 
 Each variant of `train.json` is trained on one hospital and measured on the validation lists of both: at home, and where
-it never was. Small images and few epochs keep it to minutes; what counts are the differences.
+it never was. Small images and few epochs keep it to minutes; only the differences count.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PLAIN = ("RandSpatialCropd", "Rand2DElasticd", "RandAdjustContrastd", "RandGaus
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the table."""
+    """Measure, unless only tables are wanted; rewrite the table."""
     options = parser("benchmarks.ablations", "Train variants on one hospital and validate them on both.")
     add_trial(options)
     options.add_argument("--variants", nargs="+", choices=list(variants()), default=list(variants()))

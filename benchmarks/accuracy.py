@@ -33,7 +33,7 @@ METADATA = "bundle/configs/metadata.json"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the tables, and the bundle's metadata."""
+    """Measure, unless only tables are wanted; rewrite the tables, and the bundle's metadata."""
     options = _parser().parse_args(arguments)
     entries = record.load("accuracy", [])
     if not options.tables_only:

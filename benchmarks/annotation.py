@@ -29,7 +29,7 @@ PLOT = record.ROOT / "docs" / "images" / "annotation.png"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the table and the plot."""
+    """Measure, unless only tables are wanted; rewrite the table and the plot."""
     options = parser("benchmarks.annotation", "Simulate annotation with each strategy.")
     add_trial(options)
     options.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))

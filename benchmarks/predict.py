@@ -61,7 +61,7 @@ _LEFT_OUT = 4
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the tables."""
+    """Measure, unless only tables are wanted; rewrite the tables."""
     options = parser("benchmarks.predict", "Segment folders of phantoms as lungseg predict does.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.robustness`: damaged radiographs and wrong images, and whether the quality tells of them.
+"""`python -m benchmarks.robustness`: damaged radiographs and wrong images, and whether the quality shows them.
 
 Measured on the test lists; everything was fitted and chosen on the validation lists.
 """
@@ -23,7 +23,7 @@ _ORACLES = {"change": ", change known", "undamaged": ", undamaged known"}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the tables."""
+    """Measure, unless only tables are wanted; rewrite the tables."""
     options = parser("benchmarks.robustness", "Measure damage, wrong images, and the estimate of quality.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
@@ -183,7 +183,7 @@ def _limits_table(radiographs: list[dict]) -> str:
             orders = [row, *(row["oracles"][name] for name in _ORACLES)]
             rows.append([row["kind"], *(text for order in orders for text in _cells(order))])
     note = (
-        "Upper bounds: what an estimate would reach that knew what no picture tells. Change known: the quality of the "
+        "Upper bounds: what an estimate would reach that knew more than a picture shows. Change known: the quality of the "
         "undamaged picture times the Dice of both results. Undamaged known: the true Dice of the undamaged picture "
         "times the share of its quality that is left."
     )

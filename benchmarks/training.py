@@ -17,7 +17,7 @@ _TRIAL = {"image_size": 64, "data_source#sets": ["montgomery"]}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the table."""
+    """Measure, unless only tables are wanted; rewrite the table."""
     options = parser("benchmarks.training", "Train a few epochs by train.json and throw the weights away.")
     add_trial(options)
     options = options.parse_args(arguments)

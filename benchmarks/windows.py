@@ -22,7 +22,7 @@ _IN_A_TRIAL = 2
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the table."""
+    """Measure, unless only tables are wanted; rewrite the table."""
     options = parser("benchmarks.windows", "Compare sliding windows with one resized pass, on the validation lists.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
@@ -100,7 +100,7 @@ def measure(data: str, cases: Sequence[dict], weights: str) -> dict:
 
 
 class _Counted:
-    """A predictor that tells how many windows it gave to the network."""
+    """A predictor that counts the windows that it gives to the network."""
 
     def __init__(self, predictor) -> None:
         self.predictor, self._passes = predictor, 0

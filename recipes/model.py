@@ -32,7 +32,7 @@ _PICTURES, _VALIDATIONS = "pictures.npz", 10
 
 
 class Run(NamedTuple):
-    """One way to go on: what differs between the runs."""
+    """The settings that differ between the runs."""
 
     seed: int
     learning_rate: float
@@ -139,8 +139,10 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
             history.append(figures)
             print(name, json.dumps(figures), flush=True)
     save_checkpoint({key: value.cpu() for key, value in average.module.state_dict().items()}, folder / f"{name}.pt")
-    told = {"device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "torch": torch.__version__}
-    record = chosen._asdict() | told | {"steps": steps, "seconds": round(time.monotonic() - began), "history": history}
+    versions = {"device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "torch": torch.__version__}
+    record = (
+        chosen._asdict() | versions | {"steps": steps, "seconds": round(time.monotonic() - began), "history": history}
+    )
     (folder / f"{name}.json").write_text(json.dumps(record, indent=1), "utf-8")
 
 

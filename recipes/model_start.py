@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m recipes.model_start`: train the weights of the bundle, or of one hospital alone, by `train.json`.
 
-What differs from its defaults is here: how long, which references are not learned from, and that the best and the last
-weights are averaged.
+Only the differences from its defaults are here: the number of epochs, the excluded references, and the average of the
+best and the last weights.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RECIPES = {
     "montgomery": Recipe(["montgomery"], 350, 10, "model_montgomery.pt"),
     "shenzhen": Recipe(["shenzhen"], 150, 5, None),
 }
-# Of the config, what tells two runs apart: the rest is `train.json`, or paths.
+# Keys of the config in which two runs differ; the rest is `train.json`, or paths.
 _TOLD = ("batch_size", "learning_rate", "image_size", "clahe", "amp", "num_workers", "epochs", "val_interval")
 
 

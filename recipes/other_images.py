@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that are no frontal chest radiograph, from what installed packages carry.
+"""Images that are not frontal chest radiographs, from the installed packages.
 
 Half of the sources serve to fit the recognition of such images; the others are held out of all fitting.
 """

@@ -2,7 +2,7 @@
 """`python -m recipes.quality`: fit the estimate of quality on the damaged validation and training lists.
 
 The networks learned from the training lists, but fit them hardly better than the validation lists, and seven times as
-many annotations tell more of how annotators draw. It is judged on validation cases that were left out. Shapes are
+many annotations would follow the annotators more. It is judged on validation cases that were left out. Shapes are
 learned from the masks of the training lists. Damage and wrong images that are held out are not seen.
 """
 
@@ -31,7 +31,7 @@ _COPIES, _STEPS, _FOLDS, _HANDED_AXES = 3, 600, 5, 32
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Fit, tell how well the estimate does on cases that were left out of the fit, and write the weights."""
+    """Fit, print how well the estimate does on cases left out of the fit, and write the weights."""
     options = parser("recipes.quality", "Fit the estimate of a segmentation's quality.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
@@ -121,7 +121,7 @@ def _fit(shapes: np.ndarray, table: dict[str, np.ndarray], rows: np.ndarray) -> 
     network.feature_mean[:], network.feature_deviation[:] = seen.mean(0), seen.std(0).clamp(1e-6)
     # Of the logit, the Dice of good segmentations has the same weight as that of bad ones.
     target = torch.logit(truth.clamp(0.02, 0.99))
-    # The line may be as steep as it likes; what bends it has to be worth it.
+    # Regularise the perceptron only, not the line.
     groups = [{"params": member.line.parameters(), "weight_decay": 0.0} for member in network.members]
     groups += [{"params": member.bend.parameters(), "weight_decay": 0.3} for member in network.members]
     optimizer = torch.optim.AdamW(groups, lr=0.03)

@@ -69,7 +69,7 @@ def cases(listed: list[dict], kinds: list[str], copies: int) -> Cases:
 
 
 def _damage(seed: str, kind: str, pixels: np.ndarray, labels: np.ndarray, other: np.ndarray) -> Pair:
-    """Damage the picture; what goes with it is `other` in the place of `labels`, by which the damage is drawn."""
+    """Corrupt the picture and `other`, a label map; the random corruption is drawn from `labels`."""
     both = labels + _SHIFT * other
     pixels, both = damaged(kind, pixels, both, np.random.default_rng(list(seed.encode())))
     return pixels, both // _SHIFT

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m recipes.upright`: train the network of `lungseg.transforms.orientation` on the training lists.
 
-It sees radiographs turned, mirrored, inverted and otherwise changed at random, and images that are no chest
+It sees radiographs turned, mirrored, inverted and otherwise changed at random, and images that are not chest
 radiographs: those of `recipes.other_images` that may be used for fitting, radiographs cut up and shuffled, and their
 parts without lungs. Of the reference masks it sees nothing but where no lung is.
 """
@@ -27,7 +27,7 @@ _BATCH, _STEPS, _WRONG = 64, 3000, 0.35
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, tell how often the validation lists are recognised, and write the weights."""
+    """Train, print how often the validation lists are recognised, and write the weights."""
     options = parser("recipes.upright", "Train the network that recognises turned, inverted and wrong pictures.")
     add_trial(options)
     options.add_argument("--output", default=str(bundle_root() / "models" / "upright.pt"), help="the weight file")
@@ -108,7 +108,7 @@ class _Bank:
         self.wrong = torch.stack([_squeeze(torch.from_numpy(p.T.copy())[None]) for _, _, p in other_images(False)])
 
     def batch(self, size: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Return (B, 1, 64, 64) thumbnails and what is true of them: (B,) each."""
+        """Return (B, 1, 64, 64) thumbnails and their true classes, (B,) each."""
         wrong = int(size * _WRONG)
         images = torch.cat([self._chests(size - wrong), self._wrong(wrong)])
         frontal = torch.cat([torch.ones(size - wrong), torch.zeros(wrong)])
