@@ -183,7 +183,7 @@ def _limits_table(radiographs: list[dict]) -> str:
             orders = [row, *(row["oracles"][name] for name in _ORACLES)]
             rows.append([row["kind"], *(text for order in orders for text in _cells(order))])
     note = (
-        "Upper bounds: what an estimate would reach that knew more than a picture shows. Change known: the quality of the "
+        "Upper bounds: what an estimate could reach that knew more than a picture. Change known: the quality of the "
         "undamaged picture times the Dice of both results. Undamaged known: the true Dice of the undamaged picture "
         "times the share of its quality that is left."
     )
