@@ -140,10 +140,8 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
             print(name, json.dumps(figures), flush=True)
     save_checkpoint({key: value.cpu() for key, value in average.module.state_dict().items()}, folder / f"{name}.pt")
     versions = {"device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "torch": torch.__version__}
-    record = (
-        chosen._asdict() | versions | {"steps": steps, "seconds": round(time.monotonic() - began)}
+    record = chosen._asdict() | versions | {"steps": steps, "seconds": round(time.monotonic() - began)}
     record["history"] = history
-    )
     (folder / f"{name}.json").write_text(json.dumps(record, indent=1), "utf-8")
 
 
