@@ -17,9 +17,11 @@ from lungseg.io import read_radiograph
 
 # More than the 16 MiB that the size check inflates at a time.
 SIDE = 3000
-_READ = (
-    "import sys; from lungseg.io import read_radiograph; print(read_radiograph(sys.argv[1]).pixels.sum(dtype=float))"
-)
+_READ = """
+import sys
+from lungseg.io import read_radiograph
+print(read_radiograph(sys.argv[1]).pixels.sum(dtype=float))
+"""
 
 
 def read_with_a_watchdog(path: Path) -> float:
