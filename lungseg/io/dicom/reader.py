@@ -71,9 +71,8 @@ def _check_header(dataset: Dataset, path: Path) -> None:
     if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
         kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
         kind = f" ({kind.name})" if kind and kind.name != kind else ""
-        raise LungsegError(
-            f"the DICOM file{kind} holds no picture or is cut short", path, "give the image object itself"
-        )
+        what = f"the DICOM file{kind} holds no picture or is cut short"
+        raise LungsegError(what, path, "give the image object itself", code="no-picture")
     if dataset.get("SOPClassUID") in _SEGMENTATIONS:
         raise LungsegError("the DICOM file is a segmentation, no radiograph", path, "give the image object itself")
     frames = int(dataset.get("NumberOfFrames") or 1)
