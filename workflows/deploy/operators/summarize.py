@@ -9,7 +9,7 @@ from collections import Counter
 from monai.deploy.core import Fragment, Operator, OperatorSpec
 from pydicom import dcmread
 
-from lungseg.inference.measurements import measures
+from lungseg.inference.measurements import measurements
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.utils.files import atomic_path
 from lungseg.workflows.deploy.study_file import StudyFile
@@ -54,7 +54,7 @@ class SummarizeOperator(Operator):
                 "quality": case.prediction.quality,
                 "flags": case.prediction.flags,
                 "spacing_kind": case.prediction.radiograph.spacing_kind,
-                "measures": measures(case.prediction.labels, case.prediction.radiograph.spacing),
+                "measures": measurements(case.prediction.labels, case.prediction.radiograph.spacing),
                 "results": {kind: self._result(file) for kind, file in case.files.items()},
             }
         return entry
