@@ -23,6 +23,7 @@ class ConsoleHandler(logging.Handler):
                 tqdm.write(f"lungseg: {text}", file=sys.stderr)
             else:
                 tqdm.write(text, file=sys.stdout)
+                sys.stdout.flush()
         except Exception:
             self.handleError(record)
 

@@ -34,7 +34,9 @@ def add_deploy(commands) -> None:
 def _add_application(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--model", metavar="BUNDLE", help="a bundle's folder or TorchScript file (default: ours)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    parser.add_argument("--config", metavar="FILE", help="settings instead of those in workflows/deploy/app.yaml")
+    parser.add_argument(
+        "--settings", metavar="FILE", help="YAML file to use instead of the application's own app.yaml (docs/deploy.md)"
+    )
 
 
 def add_label(commands) -> None:
@@ -59,29 +61,26 @@ def add_label(commands) -> None:
 def deploy_run(options: argparse.Namespace) -> int:
     from lungseg.workflows.deploy.run import run
 
-    return run(options.input, options.output, options.model, options.device, options.config)
+    return run(options.input, options.output, options.model, options.device, options.settings)
 
 
 def deploy_watch(options: argparse.Namespace) -> int:
     from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
 
     prepare_runtime()
-    import functools
-
     from lungseg.workflows.deploy.orthanc.watch import watch
 
     watch(
         options.orthanc,
         options.model,
         options.device,
-        options.config,
+        options.settings,
         credentials_file=options.credentials,
         state=options.state,
         since=options.since,
         send_to=options.send_to,
         dry_run=options.dry_run,
         once=options.once,
-        say=functools.partial(print, flush=True),
     )
     return 0
 
