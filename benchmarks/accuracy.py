@@ -2,7 +2,7 @@
 """`python -m benchmarks.accuracy`: evaluate weights on the sets, keep the figures, rewrite the tables.
 
 Weights are named by what they were trained on: "both" sets, "montgomery" or "shenzhen" alone. Each time a test list is
-evaluated, a line says so in the bundle's log.
+evaluated, a line says so in test_log.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lungseg.utils.files import atomic_path
 from recipes.command import data_folder, parser, run
 
 SHIPPED = {"both": "shipped", "montgomery": "montgomery"}
-LOG = "bundle/docs/test_log.md"
+LOG = "benchmarks/test_log.md"
 LOG_HEAD = """# When the test lists were evaluated
 
 Every choice is made on the validation lists, some after test lists had shown what to look into; the model card says

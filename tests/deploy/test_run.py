@@ -139,7 +139,7 @@ def test_flagged_radiographs_get_results_where_the_settings_say_so(studies, tmp_
     settings = tmp_path / "mine.yaml"
     shipped = (ROOT / "workflows" / "deploy" / "app.yaml").read_text(encoding="utf-8")
     settings.write_text(shipped.replace("flagged: false", "flagged: true").replace("overlays: true", "overlays: false"))
-    done = command("deploy", "run", "-i", studies / "b", "-o", tmp_path / "out", "--config", settings)
+    done = command("deploy", "run", "-i", studies / "b", "-o", tmp_path / "out", "--settings", settings)
     assert done.status == 0
     assert list(by_name(tmp_path / "out")["no_chest"]["results"]) == ["segmentation"]
 
@@ -149,7 +149,7 @@ def test_a_mirrored_radiograph_gets_its_overlay_alone(tmp_path, command):
     shipped = (ROOT / "workflows" / "deploy" / "app.yaml").read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(shipped.replace("flagged: false", "flagged: true"))
     write_study_file(tmp_path / "in" / "mirrored.dcm", "a", PatientOrientation=["R", "F"])
-    done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out", "--config", tmp_path / "mine.yaml")
+    done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out", "--settings", tmp_path / "mine.yaml")
     assert done.status == 0
     entry = by_name(tmp_path / "out")["mirrored"]
     assert entry["status"] == "flagged"
@@ -173,7 +173,7 @@ def test_a_segmentation_that_cannot_be_made_fails_without_another_commands_remed
 
 def test_a_setting_that_is_none_is_refused(studies, tmp_path, command):
     (tmp_path / "mine.yaml").write_text("results:\n  flagged: perhaps\n  overlays: true\n")
-    done = command("deploy", "run", "-i", studies, "-o", tmp_path / "out", "--config", tmp_path / "mine.yaml")
+    done = command("deploy", "run", "-i", studies, "-o", tmp_path / "out", "--settings", tmp_path / "mine.yaml")
     assert done.status == 2
     assert "results.flagged is neither true nor false" in done.sentence
 
