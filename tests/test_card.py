@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model card: the sections of MONAI's zoo in their order, short enough to be read, with links that lead somewhere."""
+"""The model card: the sections of the zoo in their order, few words, and links that lead somewhere."""
 
 from __future__ import annotations
 
