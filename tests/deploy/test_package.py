@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_support import restored_process
+from packaging.version import Version
 
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.version import __version__
@@ -27,18 +28,18 @@ def test_the_packager_takes_the_configuration():
     assert configuration._application_object["version"] == __version__
 
 
-def test_the_requirements_are_the_packages():
+def test_the_container_gets_no_older_packages_than_the_installation():
     setup = configparser.ConfigParser(interpolation=None)
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    known = {
-        line.strip().partition(">=")[0]
-        for text in (setup["options"]["install_requires"], setup["options.extras_require"]["dicom"])
-        for line in text.splitlines()
-    }
-    lines = (DEPLOY / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    wanted = {line.partition(">=")[0] for line in lines if not line.startswith("#")}
-    assert wanted
-    assert wanted <= known
+    installed = lowest_versions(setup["options"]["install_requires"] + setup["options.extras_require"]["dicom"])
+    packaged = lowest_versions((DEPLOY / "requirements.txt").read_text(encoding="utf-8"))
+    assert packaged
+    assert all(packaged[name] >= installed[name] for name in packaged)
+
+
+def lowest_versions(requirements: str) -> dict[str, Version]:
+    lines = (line.partition("#")[0].partition(">=") for line in requirements.splitlines())
+    return {name.strip(): Version(lowest) for name, _, lowest in lines if name.strip()}
 
 
 @pytest.fixture
