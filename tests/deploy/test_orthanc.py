@@ -191,7 +191,7 @@ def test_a_second_worker_refuses_to_start(loop):
     node, worker, _, _ = loop
     second = Worker(node, worker.log_file.parent)
     assert second.process.wait(timeout=60) == 2
-    assert str(worker.log_file.parent / "state") in worker.log.splitlines()[-1]
+    assert f"lungseg: {worker.log_file.parent / 'state'}: " in worker.log
 
 
 def test_strangers_are_refused(loop, tmp_path):
