@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pydicom.uid import ComputedRadiographyImageStorage
 
 from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.workflows.deploy.orthanc.processor import OUTCOME, read_study
 from lungseg.workflows.deploy.orthanc.state import State, default_folder
 from lungseg.workflows.deploy.orthanc.watch import _first_sequence
 
@@ -75,6 +78,22 @@ def test_a_worker_of_version_0_3_respects_our_lock(earlier):
     with open(earlier / "lock", "w") as lock, pytest.raises(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     state.close()
+
+
+def test_a_radiograph_with_an_outcome_of_version_0_3_is_not_processed_again():
+    outcome = {"weights": "abc", "status": "ok", "reason": "", "quality": 0.97, "flags": {}, "results": ["x", "y"]}
+    outcomes = {"done": json.dumps(outcome), "other weights": json.dumps(outcome | {"weights": "def"}), "foreign": "1"}
+    instances = [*outcomes, "new"]
+    orthanc = SimpleNamespace(
+        series=lambda study: [{"Instances": instances, "MainDicomTags": {"Modality": "CR"}}],
+        metadata=lambda instance: (
+            {"SopClassUid": ComputedRadiographyImageStorage}
+            | ({OUTCOME: outcomes[instance]} if instance in outcomes else {})
+        ),
+    )
+    content = read_study(orthanc, "study", "abc")
+    assert content.instances == instances
+    assert content.radiographs == ["other weights", "foreign", "new"]
 
 
 def test_one_worker_at_a_time_uses_a_folder(tmp_path):

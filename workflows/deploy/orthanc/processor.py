@@ -97,7 +97,7 @@ class StudyProcessor:
     def _remove_folder(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.folder.exists():
-            logger.warning("%s: radiographs of patients could not be removed from this folder", self.folder)
+            logger.warning("%s: radiographs of patients could not be removed from this folder.", self.folder)
 
     def _process(self, study: str, radiographs: list[str]) -> StudyOutcome:
         source, output = self.folder / "in", self.folder / "out"
@@ -133,7 +133,7 @@ class StudyProcessor:
                 self.orthanc.send(stored, modality)
         if entry["status"] == "failed":
             # The reason may quote the header, which names the patient.
-            message = "instance %s: failed (%s); the reason is in its metadata %s"
+            message = "instance %s failed (%s); its metadata %s has the reason."
             logger.warning(message, instance, entry["code"], OUTCOME)
         # The last step: an instance that has an outcome is not processed again.
         outcome: dict[str, Any] = {
