@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -48,16 +49,7 @@ def read_raster(path: Path) -> Radiograph:
         with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
             if image.format == "TIFF":
                 image.seek(page)
-                _in_native_order(image)
-            if image.format in _JPEG and is_filled_up(np.asarray(image)):
-                raise LungsegError("the picture is damaged or cut short", path, _DAMAGED)
-            deep_colours = _has_deep_colours(image)
-            ImageOps.exif_transpose(image, in_place=True)
-            pixels = _to_grey(image)
-            if deep_colours and np.ptp(pixels) < _LEAST_LEVELS:
-                raise LungsegError("the picture's colours of 16 bits use little of their range", path, _SAVE_GREY)
-            if image.format == "TIFF":
-                pixels = _values_of_tiff(pixels, image.tag_v2)
+            pixels = brightness(image, path)
     except LungsegError:
         raise
     except Image.DecompressionBombError as error:
@@ -67,6 +59,24 @@ def read_raster(path: Path) -> Radiograph:
     except Exception as error:  # decoders raise whatever a damaged byte leads them to
         raise LungsegError(f"the picture is damaged ({error})", path, _DAMAGED) from error
     return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32))
+
+
+def brightness(image: Image.Image, name: str | PathLike[str]) -> np.ndarray:
+    """Return the grey values (H, W) of an open Pillow image, upright, in the units of its file.
+
+    Raises:
+        LungsegError: the image is damaged, or its colours cannot be used; `name` leads the sentence.
+    """
+    if image.format == "TIFF":
+        _in_native_order(image)
+    if image.format in _JPEG and is_filled_up(np.asarray(image)):
+        raise LungsegError("the picture is damaged or cut short", name, _DAMAGED)
+    deep_colours = _has_deep_colours(image)
+    # Pillow keeps a TIFF's tags in the original only, and the original belongs to the caller.
+    pixels = _to_grey(ImageOps.exif_transpose(image))
+    if deep_colours and np.ptp(pixels) < _LEAST_LEVELS:
+        raise LungsegError("the picture's colours of 16 bits use little of their range", name, _SAVE_GREY)
+    return _values_of_tiff(pixels, image.tag_v2) if image.format == "TIFF" else pixels
 
 
 def _check_header(image: Image.Image, path: Path) -> int:

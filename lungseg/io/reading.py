@@ -9,6 +9,9 @@ import warnings
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.io.limits import MAX_BYTES, TOO_LARGE
 from lungseg.io.radiograph import Radiograph
@@ -30,10 +33,16 @@ def read_radiograph(path: str | PathLike) -> Radiograph:
     if size > MAX_BYTES:
         raise LungsegError(f"the file has {size} bytes, more than any radiograph", path, TOO_LARGE)
     radiograph = _decode(path, head)
-    # Comparisons with NaN are false. Some programs write the largest number there is where there is no picture.
-    if not -_LARGEST < radiograph.pixels.min() <= radiograph.pixels.max() < _LARGEST:
-        raise LungsegError("some pixels are not finite numbers, or too large ones", path, "export it with finite ones")
+    check_finite(radiograph.pixels, path)
     return radiograph
+
+
+def check_finite(pixels: NDArray[np.float32], name: str | PathLike[str]) -> None:
+    """Raise LungsegError where grey values are not finite, or too large for float32."""
+    # Comparisons with NaN are false. Some programs write the largest number there is where there is no picture.
+    if not -_LARGEST < pixels.min() <= pixels.max() < _LARGEST:
+        remedy = "export it with finite values"
+        raise LungsegError("some pixels are not finite or are too large", name, remedy, code="not-finite")
 
 
 def _decode(path: Path, head: bytes) -> Radiograph:
