@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
-import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from os import PathLike
@@ -15,10 +13,6 @@ from typing import Any
 
 from lungseg.utils.imports import import_monai_without_deploy
 
-# MONAI reports at each start that an optional decoder, which nothing here uses, is missing. These two notices alone are
-# silenced, once, so that no state of the process changes while threads run.
-warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader", category=UserWarning)
-logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
 import_monai_without_deploy()
 
 from lungseg.inference.devices import choose_device  # noqa: E402

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
@@ -33,6 +35,11 @@ from lungseg.model.weights import weights_hash
 from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error, find_lungseg_error
 from lungseg.version import __version__
+
+# MONAI reports with each loader that an optional decoder, which nothing here uses, is missing. These two notices alone
+# are silenced, once, so that no state of the process changes while threads run.
+warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader", category=UserWarning)
+logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
 
 # A GPU computes many windows at a time; on a CPU they would only wait for each other.
 _BATCH_SIZE = {"cuda": 8}

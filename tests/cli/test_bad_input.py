@@ -282,8 +282,8 @@ def test_a_config_from_a_stranger_runs_no_code(command, run_folder, picture, tmp
     ("device", "reason"),
     [
         ("cuda", "finds no CUDA device"),
-        ("tpu9", "no device called 'tpu9'"),
-        ("mps", "'mps' is no device that is made use of here"),
+        ("tpu9", "device 'tpu9' is not supported"),
+        ("mps", "device 'mps' is not supported"),
     ],
 )
 def test_a_device_that_is_not_there(command, run_folder, picture, tmp_path, device, reason):
