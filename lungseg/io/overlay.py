@@ -78,9 +78,10 @@ def _to_greys(image: np.ndarray) -> np.ndarray:
     step = max(1, min(image.shape) // 256)
     low, high = np.percentile(image[::step, ::step], (0.5, 99.5))
     # In place: allocating large arrays takes longer than the arithmetic.
-    scaled = np.subtract(image, low, dtype=np.float32)
+    scaled: np.ndarray = np.subtract(image, low, dtype=np.float32)
     scaled *= np.float32((_GREYS - 1) / max(high - low, 1e-6))
-    return np.clip(scaled, 0, _GREYS - 1, out=scaled).astype(np.uint8)
+    np.clip(scaled, 0, _GREYS - 1, out=scaled)
+    return scaled.astype(np.uint8)
 
 
 def _box(region: np.ndarray) -> tuple[slice, slice] | None:
@@ -142,7 +143,8 @@ def _coverage(shape: tuple[int, ...], place: tuple[int, int], letter: str, font:
     """Return the share (H, W), 0 to 1, of each pixel that a letter with its rim covers."""
     from PIL import Image, ImageDraw
 
-    drawn = Image.new("L", shape[::-1])
+    height, width = shape
+    drawn = Image.new("L", (width, height))
     ImageDraw.Draw(drawn).text(place, letter, fill=255, font=font, anchor="mm", stroke_width=rim)
     return np.asarray(drawn) / np.float32(255)
 

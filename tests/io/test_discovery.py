@@ -4,6 +4,7 @@
 import os
 from pathlib import Path
 
+from errors_support import fails
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (

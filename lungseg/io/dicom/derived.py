@@ -71,8 +71,8 @@ def read_reference(source: str | PathLike[str], product: str, remedy: str) -> Da
     return reference
 
 
-def derived_uids(kind: str, source: Dataset, algorithm: Algorithm, *more: str) -> dict[str, str]:
-    """Return `series_instance_uid` and `sop_instance_uid` of an object that an algorithm derives from a source.
+def derived_uids(kind: str, source: Dataset, algorithm: Algorithm, *more: str) -> tuple[str, str]:
+    """Return the SeriesInstanceUID and the SOPInstanceUID of an object that an algorithm derives from a source.
 
     The same source, weights and `more` give the same UIDs: an archive keeps one object if it is made twice.
 
@@ -83,10 +83,8 @@ def derived_uids(kind: str, source: Dataset, algorithm: Algorithm, *more: str) -
         more: anything else that the result depends on.
     """
     made_of = [source.SOPInstanceUID, algorithm.name, algorithm.version, algorithm.weights, *more]
-    return {
-        "series_instance_uid": generate_uid(entropy_srcs=[f"{kind}series", *made_of]),
-        "sop_instance_uid": generate_uid(entropy_srcs=[f"{kind}instance", *made_of]),
-    }
+    series = generate_uid(entropy_srcs=[f"{kind}series", *made_of])
+    return series, generate_uid(entropy_srcs=[f"{kind}instance", *made_of])
 
 
 def _read_header(source: str | PathLike[str], product: str, remedy: str) -> Dataset:

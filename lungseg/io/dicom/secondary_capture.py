@@ -42,13 +42,15 @@ def _capture(picture: np.ndarray, source: Dataset, algorithm: Algorithm) -> Data
     import highdicom
     from pydicom.uid import ExplicitVRLittleEndian
 
-    capture = highdicom.sc.SCImage.from_ref_dataset(
+    series_uid, instance_uid = derived_uids("overlay ", source, algorithm)
+    capture: Dataset = highdicom.sc.SCImage.from_ref_dataset(
         source,
         pixel_array=picture,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        **derived_uids("overlay ", source, algorithm),
+        series_instance_uid=series_uid,
+        sop_instance_uid=instance_uid,
         series_number=1001,
         instance_number=1,
         manufacturer="lungseg",

@@ -83,12 +83,14 @@ def _segmentation(labels: np.ndarray, source: Dataset, algorithm: Algorithm, one
         for number, (name, code, colour) in _SEGMENTS.items()
     ]
     more = [] if one_per_source else [algorithm.software, hashlib.sha256(labels.tobytes()).hexdigest()]
+    series_uid, instance_uid = derived_uids("", source, algorithm, *more)
     segmentation = highdicom.seg.Segmentation(
         source_images=[source],
         pixel_array=labels,
         segmentation_type="BINARY",
         segment_descriptions=segments,
-        **derived_uids("", source, algorithm, *more),
+        series_instance_uid=series_uid,
+        sop_instance_uid=instance_uid,
         series_number=1000,
         instance_number=1,
         manufacturer="lungseg",
