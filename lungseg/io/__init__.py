@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files become arrays, and arrays files."""
+"""Read radiographs from files, and write pictures, label maps and DICOM objects to files."""
 
 from lungseg.io.discovery import Inputs, find_radiographs, matching_files
 from lungseg.io.overlay import draw_overlay

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Coloured radiographs become grey ones."""
+"""The brightness of coloured radiographs."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-# ITU-R BT.601, as Pillow weighs them.
+# ITU-R BT.601, the weights that Pillow uses.
 _WEIGHTS = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 
 

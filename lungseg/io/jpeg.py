@@ -1,34 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether JPEG data are whole, which decoders do not tell: they fill up what is missing with grey."""
+"""Detect truncated JPEG data, which decoders silently pad with grey."""
 
 from __future__ import annotations
 
 import numpy as np
 
 END = b"\xff\xd9"
-# The middle of the range, which blocks without any coefficient have.
+# The middle of the range: the value of blocks without any coefficient.
 _FILL = 128
-# Blocks have so many rows.
+# Rows of a block.
 _ROWS = 8
-# Noughts are among the codes of a picture, but not that many in a row.
-_NOUGHTS = bytes(64)
+# The codes of a picture contain zeros, but not so many in a row.
+_ZEROS = bytes(64)
 
 
 def ends_well(data: bytes) -> bool:
-    """Say whether JPEG, JPEG-LS or JPEG 2000 data have an end, and no run of zeros in place of what comes before it.
+    """Return whether JPEG, JPEG-LS or JPEG 2000 data have an end marker that does not follow a run of zeros.
 
-    Zeros may follow the end, as may a byte or two of anything.
+    Zeros, or a few other bytes, may follow the end marker.
     """
     # Encapsulated data end with a delimiter of their own.
     data = data.removesuffix(b"\xfe\xff\xdd\xe0\0\0\0\0").rstrip(b"\0")
     at = data.rfind(END)
-    return len(data) - 16 <= at and not data[:at].endswith(_NOUGHTS)
+    return len(data) - 16 <= at and not data[:at].endswith(_ZEROS)
 
 
 def is_filled_up(pixels: np.ndarray) -> bool:
-    """Say whether the last rows of what was decoded, (H, W) or (H, W, 3) uint8 as stored, are a decoder's filling.
+    """Return whether a decoder filled the last rows of the decoded pixels, (H, W) or (H, W, 3) uint8.
 
-    Rows of the same grey above a picture are a letterbox's, and so are then those below it.
+    If the first rows have the same grey, the picture has a letterbox, and the last rows are a part of it.
     """
     if pixels.dtype != np.uint8 or (pixels[-_ROWS:] != _FILL).any():
         return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One file on disk becomes one grey picture."""
+"""A radiograph in memory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ View = Literal["frontal", "lateral", "oblique"]
 
 @dataclass(frozen=True)
 class Radiograph:
-    """A radiograph as a viewer shows it.
+    """A radiograph as a viewer would show it.
 
     Attributes:
-        pixels: (H, W) float32 in the units of the file; bright is dense, whatever the file's polarity.
-        spacing: (row, column) distance between pixel centres in millimetres, or None when it is not known.
-        spacing_kind: "patient" (calibrated to the patient), "detector" (as measured at the detector, where
-            the shadow is larger than the patient) or "unknown" (which of them, or whether there is any spacing at all).
-        view: "frontal", "lateral" or "oblique" where the file says so, else None.
-        flipped: the file says that the picture shows the patient mirrored.
+        pixels: (H, W) float32 in the units of the file; dense tissue is bright, whatever the polarity of the file.
+        spacing: (row, column) distance between pixel centres in millimetres, or None when it is unknown.
+        spacing_kind: "patient" (calibrated to the patient), "detector" (measured at the detector, where the shadow is
+            larger than the patient) or "unknown" (no spacing, or unknown which of the two).
+        view: "frontal", "lateral" or "oblique" if the file states it, else None.
+        flipped: whether the file states that the picture shows the patient mirrored.
     """
 
     pixels: np.ndarray

@@ -17,38 +17,40 @@ from lungseg.io.limits import MAX_BYTES, TOO_LARGE
 from lungseg.io.radiograph import Radiograph
 from lungseg.utils.errors import LungsegError
 
+# Some programs write the largest float where there is no picture.
 _LARGEST = 1e30
 
 
-def read_radiograph(path: str | PathLike) -> Radiograph:
+def read_radiograph(path: str | PathLike[str]) -> Radiograph:
     """Read a PNG, JPEG, TIFF, DICOM or NIfTI file.
 
     Raises:
-        LungsegError: the file cannot be read, is of another format, damaged, too large or too small.
+        LungsegError: the file cannot be read, has another format, is damaged, too large or too small.
     """
     path = Path(path)
     head, size = read_head(path)
     if not size:
-        raise LungsegError("the file is empty", path, "copy or export it again")
+        raise LungsegError("the file is empty", path, "copy or export it again", code="empty-file")
     if size > MAX_BYTES:
-        raise LungsegError(f"the file has {size} bytes, more than any radiograph", path, TOO_LARGE)
+        what = f"the file has {size} bytes, more than any radiograph"
+        raise LungsegError(what, path, TOO_LARGE, code="too-large")
     radiograph = _decode(path, head)
     check_finite(radiograph.pixels, path)
     return radiograph
 
 
 def check_finite(pixels: NDArray[np.float32], name: str | PathLike[str]) -> None:
-    """Raise LungsegError where grey values are not finite, or too large for float32."""
-    # Comparisons with NaN are false. Some programs write the largest number there is where there is no picture.
+    """Raise LungsegError if some grey values are not finite, or too large to compute with."""
+    # Comparisons with NaN are false.
     if not -_LARGEST < pixels.min() <= pixels.max() < _LARGEST:
-        remedy = "export it with finite values"
-        raise LungsegError("some pixels are not finite or are too large", name, remedy, code="not-finite")
+        what = "some pixels are not finite numbers, or are too large"
+        raise LungsegError(what, name, "export it with finite pixel values", code="not-finite")
 
 
 def _decode(path: Path, head: bytes) -> Radiograph:
-    """Call the reader of the format; each is imported when the first file needs it."""
+    """Call the reader of the format. Each reader is imported when the first file needs it."""
     with warnings.catch_warnings():
-        # What is wrong with a file is told by the error; what is merely odd in its header is no concern here.
+        # Errors report a damaged file. Oddities of its header do not matter here.
         warnings.simplefilter("ignore")
         match format_of(head):
             case "raster":
@@ -63,32 +65,33 @@ def _decode(path: Path, head: bytes) -> Radiograph:
                 from lungseg.io.nifti import read_nifti
 
                 return read_nifti(path)
-    raise LungsegError(
-        "this is not a picture in a known format",
-        path,
-        "give a PNG, JPEG, TIFF, DICOM or NIfTI file, whatever its name",
-    )
+    remedy = "give a PNG, JPEG, TIFF, DICOM or NIfTI file, whatever its name"
+    raise LungsegError("this is not a picture in a known format", path, remedy, code="unknown-format")
 
 
 def read_head(path: Path) -> tuple[bytes, int]:
-    """Return the first bytes of a file, for `format_of`, and how many it has.
+    """Return the first bytes of a file, for `format_of`, and its size in bytes.
 
     Raises:
-        LungsegError: it is not there, is no regular file, or may not or cannot be read.
+        LungsegError: the file does not exist, is not a regular file, or cannot be read.
     """
     try:
         status = os.stat(path)
         mode = status.st_mode
         if stat.S_ISDIR(mode):
-            raise LungsegError("this is a folder where a file is expected", path, "name one of its files")
+            what = "this is a folder where a file is expected"
+            raise LungsegError(what, path, "name one of its files", code="is-folder")
         if not stat.S_ISREG(mode):
             # Opening a pipe would wait for its writer for ever.
-            raise LungsegError("this is not a regular file", path, "copy its content to a file first")
+            remedy = "copy its content to a file first"
+            raise LungsegError("this is not a regular file", path, remedy, code="not-regular-file")
         with open(path, "rb") as file:
             return file.read(HEAD_BYTES), status.st_size
     except FileNotFoundError as error:
-        raise LungsegError("there is no such file", path, "check the name") from error
+        raise LungsegError("there is no such file", path, "check the name", code="not-found") from error
     except PermissionError as error:
-        raise LungsegError("this file may not be read", path, "ask for permission to read it") from error
+        remedy = "ask for permission to read it"
+        raise LungsegError("this file may not be read", path, remedy, code="not-permitted") from error
     except (OSError, ValueError) as error:
-        raise LungsegError(f"this file cannot be read ({error})", path, "check the name and the disk") from error
+        remedy = "check the name and the disk"
+        raise LungsegError(f"this file cannot be read ({error})", path, remedy, code="not-readable") from error

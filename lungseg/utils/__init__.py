@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small helpers that every package may use: errors, files, text, parallel work."""
+"""Small helpers for every package: errors, files, text, parallel work, imports."""

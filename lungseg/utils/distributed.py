@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several processes that PyTorch's launcher `torchrun` started for one task."""
+"""Processes that PyTorch's launcher `torchrun` started for one task."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-# One process may be done days before another, on a slower machine.
+Item = TypeVar("Item")
+
+# One process may finish days before another on a slower machine.
 _PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of the task.
+    """This process among the processes of the task.
 
     Attributes:
-        rank: its number, from 0.
-        size: how many there are.
+        rank: number of this process, from 0.
+        size: number of processes.
     """
 
     rank: int = 0
     size: int = 1
 
-    def share(self, items: Sequence) -> Sequence:
-        """Return this process's part of the items: no item is in two parts, none in no part."""
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Return this process's part of the items: every item is in exactly one part."""
         return items[self.rank :: self.size]
 
     def told_by_first(self, value: Any) -> Any:
-        """Return the first process's value in all of them."""
+        """Return the value of the first process in all processes."""
         if self.size == 1:
             return value
         from torch.distributed import broadcast_object_list
@@ -40,39 +42,39 @@ class Processes:
         broadcast_object_list(values, src=0)
         return values[0]
 
-    def gather(self, value: Any) -> list:
+    def gather(self, value: Item) -> list[Item]:
         """Return the values of all processes, in the order of their ranks; all processes wait for the last one."""
         if self.size == 1:
             return [value]
         from torch.distributed import all_gather_object
 
-        values = [None] * self.size
+        values: list[Any] = [None] * self.size
         all_gather_object(values, value)
         return values
 
 
-def merged(parts: Sequence[Sequence]) -> list:
-    """Put together, in their first order, what `Processes.share` took apart."""
-    whole: list = [None] * sum(len(part) for part in parts)
+def merged(parts: Sequence[Sequence[Item]]) -> list[Item]:
+    """Merge the parts that `Processes.share` returned, in the original order."""
+    whole: list[Any] = [None] * sum(len(part) for part in parts)
     for rank, part in enumerate(parts):
         whole[rank :: len(parts)] = part
     return whole
 
 
 def launched_rank() -> int:
-    """Return the number that `torchrun` gave to this process; 0 without it."""
+    """Return the rank that `torchrun` gave to this process; 0 without it."""
     return int(os.environ.get("RANK", "0")) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
 @contextmanager
 def launched_processes() -> Iterator[Processes]:
-    """Join the processes that `torchrun` started, if it did, for the length of a block."""
+    """Join the processes that `torchrun` started, if there are any, for the duration of a block."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         yield Processes()
         return
     import torch.distributed as group
 
-    # Rows of text go between them, never the images: the CPU's way will do, also where the network is on a GPU.
+    # The processes exchange rows of text, never images: the CPU backend is enough, also with the network on a GPU.
     group.init_process_group("gloo", timeout=_PATIENCE)
     try:
         yield Processes(group.get_rank(), group.get_world_size())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are there whole or not at all."""
+"""Write files completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from lungseg.utils.errors import LungsegError, UsageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-# What `atomic_path` writes to; no writer takes so long that it still does after these seconds.
+# The temporary files of `atomic_path`; a writer that still ran after so many seconds is dead.
 _TEMPORARY = re.compile(r"\..{0,40}\.[0-9a-f]{8}(\..{0,19})?", re.DOTALL)
 _ABANDONED = 600
 _NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT)
 
 
 @contextmanager
-def atomic_path(path: str | PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside `path` to write to; it becomes `path` when the block ends well.
+def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path` to write to; it is renamed to `path` when the block succeeds.
 
-    Missing folders are made. The content is on the disk before the name is, so that even a power cut leaves the
-    old file or the new one. When the block fails, `path` is as it was and the temporary file is gone.
+    Missing folders are created. The content is flushed to the disk before the file is renamed, so that even a power
+    cut leaves the old file or the new one. When the block fails, `path` does not change and the temporary file is
+    removed.
 
     Raises:
-        UsageError: the folder is read-only, or cannot be made, or the path has no name.
-        LungsegError: the disk is full, or the like (from any OSError of the block).
+        UsageError: the folder is read-only or cannot be created, or the path has no name.
+        LungsegError: the disk is full, or the block raised another OSError.
     """
     path = Path(path)
     if not path.name:
-        raise UsageError("this is a folder, not a file", path, "give the name of a file")
-    # The suffix stays, for writers that choose the format by it; a long name must not grow too long.
+        raise UsageError("this is a folder, not a file", path, "give the name of a file", code="is-folder")
+    # Writers choose the format by the suffix. A long name must not become too long.
     temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}{path.suffix[:20]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,27 +53,29 @@ def atomic_path(path: str | PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def remove_abandoned(folder: str | PathLike) -> None:
-    """Remove what writers left half done under `folder` because they were killed, as far as the disk lets go of it."""
-    for parent, _, names in os.walk(folder):
-        for name in filter(_TEMPORARY.fullmatch, names):
+def remove_abandoned(folder: str | PathLike[str]) -> None:
+    """Remove the temporary files under `folder` that killed writers left, as far as the system allows it."""
+    for parent, _, names in os.walk(os.fspath(folder)):
+        for name in names:
+            if not _TEMPORARY.fullmatch(name):
+                continue
             with suppress(OSError):
                 file = Path(parent, name)
                 if time.time() - file.stat().st_mtime > _ABANDONED:
                     file.unlink()
 
 
-def usable_folder(path: str | PathLike) -> Path:
-    """Make the folder `path`, try that it can be written to, and return it: before the work, not after it.
+def usable_folder(path: str | PathLike[str]) -> Path:
+    """Create the folder `path`, test that it can be written to, and return it: before the work, not after it.
 
     Raises:
-        UsageError: it is a file, is read-only, or cannot be made.
+        UsageError: it is a file, is read-only, or cannot be created.
         LungsegError: the disk is full.
     """
     path = Path(path)
     # pathlib raises an error of its own for a name that is too long.
     if os.path.exists(path) and not os.path.isdir(path):
-        raise UsageError("this is a file, not a folder", path, "choose another folder for the results")
+        raise UsageError("this is a file, not a folder", path, "choose another folder for the results", code="is-file")
     trial = path / f".{secrets.token_hex(4)}"
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -86,25 +89,28 @@ def usable_folder(path: str | PathLike) -> Path:
 
 
 def writing_failed(error: OSError, path: Path) -> LungsegError:
-    """Say in words why the file `path` could not be written."""
+    """Return the error that explains why the file `path` could not be written."""
     reason = error.strerror or error
     if error.errno in _FULL:
+        what = f"there is no room left for the file {path.name} ({reason})"
         remedy = "free some space or write to another folder"
-        return LungsegError(f"there is no room left for the file {path.name} ({reason})", path.parent, remedy)
+        return LungsegError(what, path.parent, remedy, code="disk-full")
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        what = "this folder cannot be written to, for a file has its name or that of a folder above it"
-        return UsageError(what, path.parent, "rename that file, or write to another folder")
+        what = "this folder cannot be written to, for a file has its name or the name of a folder above it"
+        return UsageError(what, path.parent, "rename that file, or write to another folder", code="not-writable")
     if error.errno in _FORBIDDEN or (error.errno in _NAME and not os.path.isdir(path.parent)):
-        return UsageError(f"this folder cannot be written to ({reason})", path.parent, "write to another folder")
+        what = f"this folder cannot be written to ({reason})"
+        return UsageError(what, path.parent, "write to another folder", code="not-writable")
     if error.errno == errno.ENAMETOOLONG:
         what = f"the file {path.name} cannot be written ({reason})"
-        return LungsegError(what, path.parent, "give the input a shorter name")
+        return LungsegError(what, path.parent, "give the input a shorter name", code="name-too-long")
     if os.path.isdir(path):
         what = f"the file {path.name} cannot be written, for a folder has its name"
-        return LungsegError(what, path.parent, "rename the input, or write to another folder")
-    return LungsegError(f"the file {path.name} cannot be written ({reason})", path.parent, "write to another folder")
+        return LungsegError(what, path.parent, "rename the input, or write to another folder", code="is-folder")
+    what = f"the file {path.name} cannot be written ({reason})"
+    return LungsegError(what, path.parent, "write to another folder", code="not-written")
 
 
 def disk_is_to_blame(error: LungsegError) -> bool:
-    """Whether a file could not be written for a reason that other files share, and not because of its own name."""
+    """Return whether a file could not be written for a reason that other files share, not because of its own name."""
     return isinstance(error.__cause__, OSError) and error.__cause__.errno not in _NAME

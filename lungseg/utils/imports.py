@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a process that segments begins: quick, and quiet."""
+"""Import MONAI quickly and quietly, and a package's names when they are first used."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
-# Imported by MONAI where it is installed, it takes seconds and wants a CUDA library even without a GPU.
+# MONAI imports it where it is installed, which takes seconds and needs a CUDA library even without a GPU.
 _DEPLOY = ("monai.deploy",)
-# What MONAI imports at once where it is installed, does without where it is not, and segmenting has no use for.
+# Optional packages that MONAI imports where they are installed, and that segmentation does not use.
 _UNUSED = (
     "ignite",
     "matplotlib",
@@ -28,10 +29,10 @@ _UNUSED = (
 
 
 def import_monai_quickly() -> None:
-    """Import MONAI in a third of its time, as if packages that segmenting does not need were not installed.
+    """Import MONAI in a third of the time, as if the packages that segmentation does not need were not installed.
 
-    What MONAI makes of them, its engines for one, then fails in this process for good: this is for processes that only
-    segment. To all others than MONAI the packages stay as they are.
+    MONAI's features that use them, such as its engines, then fail in this process: this is for processes that only
+    segment. Other code can import the packages as usual.
     """
     _import_monai_without(_UNUSED)
 
@@ -42,14 +43,14 @@ def import_monai_without_deploy() -> None:
 
 
 def block_monai_deploy() -> None:
-    """Let `import monai` pass over MONAI Deploy, whenever it comes: for processes that do not deploy."""
-    sys.modules.setdefault("monai.deploy", None)
+    """Keep later imports of MONAI from importing MONAI Deploy: for processes that do not deploy."""
+    _modules().setdefault("monai.deploy", None)
 
 
 def silence_libraries() -> None:
-    """Keep other libraries' notices from the terminal: for processes of the command alone.
+    """Keep other libraries' warnings off the terminal: for processes of the command only.
 
-    Only the handler of last resort is silenced, so that logging that a user configures still works.
+    Only the handler of last resort is silenced: logging that a user configures still works.
     """
     warnings.filterwarnings("ignore")
     logging.lastResort = None
@@ -58,23 +59,29 @@ def silence_libraries() -> None:
 def _import_monai_without(names: tuple[str, ...]) -> None:
     if "monai" in sys.modules:
         return
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))
+    modules = _modules()
+    hidden = [name for name in names if name not in modules]
+    modules.update(dict.fromkeys(hidden))
     try:
         import monai  # noqa: F401
     finally:
         for name in hidden:
-            del sys.modules[name]
+            del modules[name]
+
+
+def _modules() -> dict[str, ModuleType | None]:
+    """Return `sys.modules`, where None makes the import of a module fail."""
+    return cast(dict[str, ModuleType | None], sys.modules)
 
 
 def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return a `__getattr__` (PEP 562) for a package whose names are imported when they are first used.
+    """Return a module `__getattr__` (PEP 562) that imports each name when it is first used.
 
     MONAI and PyTorch take seconds to import, and most commands need only a few of a package's names.
 
     Args:
         package: the package's `__name__`.
-        modules: exported name -> the module of the package that defines it.
+        modules: exported name -> the package's module that defines it.
     """
 
     def getattribute(name: str) -> Any:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on many items at a time: overlapped, in order, and stopped cleanly."""
+"""Process many items in parallel, with results in order and a clean stop."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# More threads than this would wait for Python's lock, and each worker holds a radiograph in memory.
+# More threads would wait for Python's global lock, and each worker holds a radiograph in memory.
 _MOST_WORKERS = 8
-# One slow item holds up the others no sooner than so many later ones per worker are done.
+# So many later items per worker are processed before a slow one holds them up.
 _AHEAD = 16
 
 
 def core_count() -> int:
-    """Return how many cores this process may use: its share of them where a launcher started several here."""
+    """Return how many cores this process may use: a share of them when a launcher started several processes here."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def default_workers() -> int:
-    """Return a number of workers that keeps the cores busy: one more, for one of them always waits for the disk."""
+    """Return the number of workers that keeps the cores busy: one more than cores, since one waits for the disk."""
     return min(core_count() + 1, _MOST_WORKERS)
 
 
@@ -38,12 +38,18 @@ def work_in_order(
     finished: Callable[[Result], None],
     pool: Executor | None = None,
 ) -> None:
-    """Call `work` with each item, in `workers` threads, and `finished` with each result, here and in the items' order.
+    """Call `work` with each item in `workers` threads, and `finished` with each result, in this thread and in order.
 
-    Only a few items are under way at a time, however many there are. When anything is raised, by either function or by
-    Ctrl-C, no other item is begun; those under way are brought to their end and handed to `finished` before it is
-    raised here. With a `pool`, of as many processes, `work` is called there; each has an item more waiting, which is
-    under way, too.
+    Only a few items are in progress at a time. When either function or Ctrl-C raises an exception, no further item is
+    started; the items in progress are completed and given to `finished`, and then the exception is raised here.
+
+    Args:
+        work: processes an item.
+        items: any number of items; they are taken when they are needed.
+        workers: number of threads, or of the pool's processes.
+        finished: receives each result.
+        pool: processes to call `work` in, instead of threads. Each has one more item waiting, which counts as in
+            progress.
     """
     stop = threading.Event()
 
@@ -63,21 +69,21 @@ def work_in_order(
         pending.popleft()
         finished(result)
 
-    # No process knows of the others' errors: there, only what has not been handed out is not begun.
+    # Processes do not know of each other's errors: there, only items that were not handed out are not started.
     call = work if pool else guarded
-    with pool or ThreadPoolExecutor(workers) as pool:
+    with pool or ThreadPoolExecutor(workers) as executor:
         try:
             for item in items:
-                pending.append(pool.submit(call, item))
+                pending.append(executor.submit(call, item))
                 if len(pending) > _AHEAD * workers:
                     finish_first()
             while pending:
                 finish_first()
         except BaseException:
             stop.set()
-            pool.shutdown(cancel_futures=True)
+            executor.shutdown(cancel_futures=True)
             for future in pending:
-                # The first error is the one to tell.
+                # The first error is the one to raise.
                 with suppress(BaseException):
                     finished(future.result())
             raise

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is written can be read by others, and is there whole or not at all."""
-
-import errno
-import subprocess
-import sys
+"""Pictures that lungseg writes can be read by other programs."""
 
 import numpy as np
 import pytest
@@ -12,8 +8,7 @@ from PIL import Image
 from scipy.ndimage import minimum_filter
 
 from lungseg.io import draw_overlay, encode_png, read_radiograph, write_png
-from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.utils.files import atomic_path
+from lungseg.utils.errors import UsageError
 
 MASK = np.where(GREY > 99, 255, 0).astype(np.uint8)
 COLOUR = np.stack([GREY, 255 - GREY, MASK], axis=-1)
@@ -35,42 +30,11 @@ def test_png_round_trip(tmp_path, array):
 @pytest.mark.parametrize(
     "array", [GREY.astype(float), GREY > 9, GREY16[:, :, None], COLOUR.astype(np.uint16), GREY[:0]]
 )
-def test_what_png_cannot_hold_is_refused(tmp_path, array):
-    with pytest.raises(UsageError):
+def test_an_array_that_png_cannot_hold_is_refused(tmp_path, array):
+    with pytest.raises(UsageError) as caught:
         write_png(tmp_path / "a.png", array)
+    assert caught.value.code == "array-unsupported"
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
-    def write():
-        with atomic_path(tmp_path / "a.json") as path:
-            path.write_text("half")
-            raise error
-
-    (tmp_path / "a.json").write_text("old")
-    with pytest.raises(LungsegError if isinstance(error, OSError) else type(error)):
-        write()
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
-
-
-def test_a_full_disk_is_told_in_words(tmp_path):
-    # A limit on the size of files fails as a full disk does, in the middle of the writing.
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "import numpy as np; from lungseg.io import write_png\n"
-        "write_png(sys.argv[1], np.random.default_rng(0).integers(0, 255, (99, 99), dtype=np.uint8))"
-    )
-    run = subprocess.run([sys.executable, "-c", code, tmp_path / "a.png"], capture_output=True, text=True)
-    assert f"LungsegError: {tmp_path}: there is no room left for the file a.png" in run.stderr
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
-    (tmp_path / "out").write_text("")
-    for path in (tmp_path / "out" / "a.png", tmp_path / "out" / "b" / "a.png"):
-        with pytest.raises(LungsegError, match=r"cannot be written to, for a file has its name .*; rename that file"):
-            write_png(path, GREY)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (400, 300), (300, 400)])

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files are written completely or not at all, and every failure has a code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.files import atomic_path, remove_abandoned, usable_folder, writing_failed
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    def write():
+        with atomic_path(tmp_path / "a.json") as path:
+            path.write_text("half")
+            raise error
+
+    (tmp_path / "a.json").write_text("old")
+    with pytest.raises(LungsegError if isinstance(error, OSError) else type(error)):
+        write()
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_full_disk_leaves_nothing(tmp_path):
+    # A limit on the size of files fails like a full disk, in the middle of writing.
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "from lungseg.utils.errors import LungsegError\n"
+        "from lungseg.utils.files import atomic_path\n"
+        "try:\n"
+        "    with atomic_path(sys.argv[1]) as path:\n"
+        "        path.write_bytes(bytes(9999))\n"
+        "except LungsegError as error:\n"
+        "    print(error.code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.png"], capture_output=True, text=True, check=True)
+    assert done.stdout == "disk-full\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "out").write_text("")
+    for path in (tmp_path / "out" / "a.png", tmp_path / "out" / "b" / "a.png"):
+        with pytest.raises(UsageError) as caught, atomic_path(path) as temporary:
+            temporary.write_bytes(b"")
+        assert caught.value.code == "not-writable"
+    with pytest.raises(UsageError) as caught:
+        usable_folder(tmp_path / "out")
+    assert caught.value.code == "is-file"
+
+
+def test_a_path_without_a_name():
+    with pytest.raises(UsageError) as caught, atomic_path("/"):
+        pass
+    assert caught.value.code == "is-folder"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "kind"),
+    [
+        (errno.ENOSPC, "disk-full", LungsegError),
+        (errno.EDQUOT, "disk-full", LungsegError),
+        (errno.EACCES, "not-writable", UsageError),
+        (errno.EROFS, "not-writable", UsageError),
+        (errno.ENAMETOOLONG, "name-too-long", LungsegError),
+        (errno.EIO, "not-written", LungsegError),
+    ],
+)
+def test_every_failure_has_a_code(tmp_path, number, code, kind):
+    error = writing_failed(OSError(number, os.strerror(number)), tmp_path / "a.png")
+    assert (error.code, type(error)) == (code, kind)
+    assert "a.png" in str(error) or str(tmp_path) in str(error)
+
+
+def test_abandoned_files_are_removed_and_others_kept(tmp_path):
+    names = (".a.0123abcd.png", ".b.0123abcd.png", "c.png", ".hidden")
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    for name in (names[0], *names[2:]):
+        os.utime(tmp_path / name, (time.time() - 9999,) * 2)
+    remove_abandoned(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
