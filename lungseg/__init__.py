@@ -6,19 +6,39 @@
 >>> lungs.labels  # (H, W) uint8: 0 background, 1 right lung, 2 left lung
 """
 
-from lungseg.version import __version__ as __version__
+from typing import TYPE_CHECKING
+
+from lungseg.utils.imports import lazy_exports
+from lungseg.version import __version__
+
+if TYPE_CHECKING:
+    from lungseg.inference.api import Prediction, Predictor, load, predict_folder
+    from lungseg.io.radiograph import Radiograph
+    from lungseg.io.reading import read_radiograph
+
+__all__ = [
+    "Prediction",
+    "Predictor",
+    "Radiograph",
+    "__version__",
+    "load",
+    "predict_folder",
+    "read_radiograph",
+]
+
+# PyTorch and MONAI take seconds to import.
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Prediction": "inference.api",
+        "Predictor": "inference.api",
+        "Radiograph": "io.radiograph",
+        "load": "inference.api",
+        "predict_folder": "inference.api",
+        "read_radiograph": "io.reading",
+    },
+)
 
 
-def load(weights=None, device: str = "auto", **options):
-    """Return a :class:`lungseg.inference.Predictor` with the shipped weights, or those of a file or a run's folder.
-
-    Args:
-        weights, device: see there.
-        options: `engine`, `precision` and `keep_probabilities`, see there.
-    """
-    from lungseg.utils.imports import import_monai_without_deploy
-
-    import_monai_without_deploy()
-    from lungseg.inference.predictor import Predictor
-
-    return Predictor(weights=weights, device=device, **options)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

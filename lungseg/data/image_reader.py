@@ -11,6 +11,7 @@ import torch
 from monai.data import ImageReader
 
 from lungseg.data.labels import read_label
+from lungseg.io.radiograph import Radiograph
 from lungseg.io.reading import read_radiograph
 from lungseg.utils.errors import UsageError
 
@@ -46,22 +47,26 @@ class RadiographReader(LateReader):
         names = [img] if isinstance(img, str | PathLike) else list(img)
         if len(names) != 1:
             raise UsageError(f"{len(names)} files were given for one radiograph", remedy="give one file per image")
-        radiograph = read_radiograph(names[0])
-        # PyTorch goes about it in blocks, in a third of NumPy's time; it wants arrays that may be written to.
-        pixels = torch.from_numpy(np.require(radiograph.pixels, requirements="W")).T.contiguous().numpy()
-        row, column = radiograph.spacing or (np.nan, np.nan)
-        affine = np.diag([column, row, 1.0, 1.0]) if radiograph.spacing else np.eye(4)
-        return pixels, {
-            "filename_or_obj": str(names[0]),
-            "affine": affine,
-            "spatial_shape": np.asarray(pixels.shape),
-            "original_channel_dim": "no_channel",
-            # Always there, so that known and unknown spacings collate into one batch.
-            "spacing": np.asarray([row, column], dtype=np.float64),
-            "spacing_kind": radiograph.spacing_kind,
-            "view": radiograph.view or "",
-            "flipped": radiograph.flipped,
-        }
+        return as_monai(read_radiograph(names[0]), str(names[0]))
+
+
+def as_monai(radiograph: Radiograph, name: str) -> tuple[np.ndarray, dict]:
+    """Return a radiograph as the array (W, H) float32 and the metadata of :class:`RadiographReader`."""
+    # PyTorch goes about it in blocks, in a third of NumPy's time; it wants arrays that may be written to.
+    pixels = torch.from_numpy(np.require(radiograph.pixels, requirements="W")).T.contiguous().numpy()
+    row, column = radiograph.spacing or (np.nan, np.nan)
+    affine = np.diag([column, row, 1.0, 1.0]) if radiograph.spacing else np.eye(4)
+    return pixels, {
+        "filename_or_obj": name,
+        "affine": affine,
+        "spatial_shape": np.asarray(pixels.shape),
+        "original_channel_dim": "no_channel",
+        # Always there, so that known and unknown spacings collate into one batch.
+        "spacing": np.asarray([row, column], dtype=np.float64),
+        "spacing_kind": radiograph.spacing_kind,
+        "view": radiograph.view or "",
+        "flipped": radiograph.flipped,
+    }
 
 
 class LungLabelReader(LateReader):

@@ -1,59 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bundle's own inference config, run over radiographs: what the command line and the apps call."""
+"""Segment radiographs as the bundle's `inference.json` defines."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
+from itertools import islice
 from os import PathLike
 from pathlib import Path
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
+from monai.transforms import Compose
+from numpy.typing import NDArray
 
 from lungseg.inference.devices import choose_device
-from lungseg.io import Radiograph
+from lungseg.inference.inputs import Source, check_is_file, check_is_several, load, name_of, radiograph_of
+from lungseg.inference.measurements import measurements
+from lungseg.io.radiograph import Radiograph
 from lungseg.model.backends import make_backend
 from lungseg.model.bundle import Bundle
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import weights_hash
-from lungseg.utils.errors import LungsegError, find_lungseg_error
+from lungseg.report.table import Row
+from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error, find_lungseg_error
 from lungseg.version import __version__
 
+# MONAI reports with each loader that an optional decoder, which nothing here uses, is missing. These two notices alone
+# are silenced, once, so that no state of the process changes while threads run.
+warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader", category=UserWarning)
+logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
 
-@dataclass(frozen=True)
+# A GPU computes many windows at a time; on a CPU they would only wait for each other.
+_BATCH_SIZE = {"cuda": 8}
+_NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", "quality", "flags", "seconds")
+_MEASUREMENTS = tuple(field.name for field in fields(Row) if field.name not in _NOT_MEASURED)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """The lungs of one radiograph.
 
     Attributes:
         labels: (H, W) uint8 of the radiograph's own size: 0 background, 1 right lung, 2 left lung.
-        radiograph: what was segmented.
-        seconds: what each stage took: "read", "prepare", "network", "finish".
-        weights: the file of the weights that found them.
-        quality: estimate of the Dice of the lungs' union, 0 to 1; None where none was made.
-        flags: what is doubtful: short name -> reason in words.
-        probabilities: (2, H, W) float32 of the right and the left lung, 0 to 1, where the predictor keeps them.
+        radiograph: the pixels and the facts that were read.
+        seconds: duration of each stage: "read", "prepare", "network", "finish".
+        weights: the file of the network's weights.
+        quality: estimate of the Dice of the lungs' union, 0 to 1; None if the bundle estimates none.
+        flags: doubts about the result: short name -> sentence.
+        compute_probabilities: see `probabilities`.
     """
 
-    labels: np.ndarray
+    labels: NDArray[np.uint8]
     radiograph: Radiograph
     seconds: dict[str, float]
     weights: Path
-    quality: float | None = None
-    flags: dict[str, str] = field(default_factory=dict)
-    probabilities: np.ndarray | None = None
+    quality: float | None
+    flags: dict[str, str]
+    compute_probabilities: Callable[[], NDArray[np.float32]]
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        flags = ", ".join(self.flags) or "none"
+        return f"<Prediction: {width} x {height} pixels, quality {self.quality}, flags: {flags}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the networks behind: another process gets the probabilities only if they were computed before."""
+        return vars(self) | {"compute_probabilities": _refuse_probabilities}
 
     @property
-    def mask(self) -> np.ndarray:
+    def mask(self) -> NDArray[np.uint8]:
         """The union of both lungs: (H, W) uint8, 0 or 255."""
         # np.where takes ten times as long.
         return (self.labels > 0).view(np.uint8) * np.uint8(255)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Of the right and the left lung, each 0 to 1: (2, H, W) float32, enlarged when they are first used."""
+        return self.compute_probabilities()
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """(row, column) millimetres per pixel; None if it is not known."""
+        return self.radiograph.spacing
+
+    @cached_property
+    def measurements(self) -> dict[str, int | float | None]:
+        """Areas, boxes and widths, by the names of the report's columns; None for those that are not known."""
+        return dict.fromkeys(_MEASUREMENTS) | measurements(self.labels, self.spacing)
+
+
+def _refuse_probabilities() -> NDArray[np.float32]:
+    raise LungsegError(
+        "this copy of a prediction has no probabilities",
+        remedy="read them once before the prediction goes to another process",
+        code="probabilities-not-kept",
+    )
 
 
 @dataclass(frozen=True)
@@ -61,9 +113,9 @@ class Prepared:
     """A radiograph on its way to the network.
 
     Attributes:
-        image: (1, w, h) float32 MetaTensor at the network's resolution; it remembers what was done to it.
-        radiograph: what was read.
-        seconds: what each stage took so far.
+        image: (1, w, h) float32 MetaTensor at the network's resolution; it records the transforms.
+        radiograph: the pixels and the facts that were read.
+        seconds: duration of each stage so far.
     """
 
     image: MetaTensor
@@ -77,8 +129,9 @@ class Predictor:
     Args:
         weights: see :func:`lungseg.model.paths.weights_file`.
         device: see :func:`choose_device`.
-        engine, precision: what computes the networks, see :func:`lungseg.model.backends.make_backend`.
-        keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory.
+        precision: of the networks, see :func:`lungseg.model.backends.make_backend`.
+        keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory,
+            instead of computing them again when they are asked for.
         bundle: what to run instead of this package's bundle and `weights`, see :func:`lungseg.model.open_bundle`.
 
     Raises:
@@ -90,7 +143,6 @@ class Predictor:
         self,
         weights: str | PathLike | None = None,
         device: str = "auto",
-        engine: str = "torch",
         precision: str = "fp32",
         keep_probabilities: bool = False,
         bundle: Bundle | None = None,
@@ -113,15 +165,22 @@ class Predictor:
             self.network = parser.get_parsed_content("network").eval()
         except RuntimeError as error:
             raise find_lungseg_error(error) or error from None
-        self.engine = make_backend(self.network, self.device, engine, precision)
-        self.computed = {"engine": engine, "precision": precision}
+        self.backend = make_backend(self.network, self.device, precision=precision)
+        self.computed = {"precision": precision}
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.inferer = parser.get_parsed_content("inferer")
         self.keep_probabilities = keep_probabilities
         self.second = parser.get_parsed_content("second_model", default=None)
         if self.second and self.device.type == "cpu":
-            self.second.network = make_backend(self.second.network, self.device, engine, precision)
+            self.second.network = make_backend(self.second.network, self.device, precision=precision)
         self.postprocessing = parser.get_parsed_content("postprocessing")
+        before, after = self.preprocessing.transforms, self.postprocessing.transforms
+        self.groups = {
+            "load": Compose(before[:2]),
+            "prepare": Compose(before[2:]),
+            "probabilities": Compose(after[:-1]),
+            "labels": Compose(after[-1:]),
+        }
 
     def identity(self) -> dict:
         """Return all that the results depend on besides the input and, in the last bit, the device: for JSON."""
@@ -134,45 +193,119 @@ class Predictor:
             **self.computed,
         }
 
-    def predict(self, path: str | PathLike) -> Prediction:
-        """Segment one file: prepare, run, finish.
+    def predict(self, source: Source) -> Prediction:
+        """Segment one radiograph.
+
+        Args:
+            source: a path, a binary file object, a NumPy array (H, W) of grey values in which bright is dense, a Pillow
+                image, a pydicom Dataset or a Radiograph.
 
         Raises:
-            LungsegError: the file is no radiograph that can be read.
+            TypeError: the input is of another type.
+            LungsegError: the input cannot be used as a radiograph.
         """
-        prepared = self.prepare(path)
+        return next(self.predict_many([source]))
+
+    @overload
+    def predict_many(
+        self, sources: Iterable[Source], *, batch_size: int | None = None, on_error: Literal["raise"] = "raise"
+    ) -> Iterator[Prediction]: ...
+
+    @overload
+    def predict_many(
+        self, sources: Iterable[Source], *, batch_size: int | None = None, on_error: Literal["yield"]
+    ) -> Iterator[Prediction | LungsegError]: ...
+
+    def predict_many(
+        self,
+        sources: Iterable[Source],
+        *,
+        batch_size: int | None = None,
+        on_error: Literal["raise", "yield"] = "raise",
+    ) -> Iterator[Prediction] | Iterator[Prediction | LungsegError]:
+        """Segment radiographs one after the other, in their order; only one batch of them is in memory.
+
+        Args:
+            sources: see `predict`; a generator is read a batch at a time.
+            batch_size: images of one size in a batch go through the network together; the default is 1 on a CPU, 8 on a
+                GPU.
+            on_error: "raise" an error when its radiograph is reached, which ends the iteration, or "yield" it in the
+                place of the prediction.
+
+        Raises:
+            TypeError: `sources` is a single radiograph, or one of them is of a type that is not supported.
+            UsageError: another argument cannot be used.
+        """
+        check_is_several(sources)
+        if on_error not in ("raise", "yield"):
+            what = f"on_error cannot be {on_error!r}"
+            raise UsageError(what, remedy="use 'raise' or 'yield'", code="unknown-choice")
+        size = _BATCH_SIZE.get(self.device.type, 1) if batch_size is None else batch_size
+        if size < 1:
+            raise UsageError(f"batch_size cannot be {size}", remedy="use 1 or more", code="batch-size-too-small")
+        return self._predict_many(iter(sources), size, on_error == "yield")
+
+    def _predict_many(self, sources: Iterator[Source], batch_size: int, yield_errors: bool) -> Iterator[Any]:
+        while chunk := list(islice(sources, batch_size)):
+            batch: list[Prepared | LungsegError] = []
+            for source in chunk:
+                try:
+                    batch.append(self.prepare(source))
+                except LungsegError as error:
+                    batch.append(error)
+                    if not yield_errors:
+                        break
+            del chunk
+            yield from self._finish_batch(batch, yield_errors)
+
+    def _finish_batch(self, batch: list[Prepared | LungsegError], yield_errors: bool) -> Iterator[Any]:
+        prepared = [item for item in batch if isinstance(item, Prepared)]
         began = time.perf_counter()
-        (logits,) = self.run([prepared])
-        prepared.seconds["network"] = time.perf_counter() - began
-        return self.finish(prepared, logits)
+        logits = iter(self.run(prepared))
+        seconds = (time.perf_counter() - began) / max(1, len(prepared))
+        for item in batch:
+            if isinstance(item, Prepared):
+                item.seconds["network"] = seconds
+                yield self.finish(item, next(logits))
+            elif yield_errors:
+                yield item
+            else:
+                raise item
 
     @torch.inference_mode()
-    def prepare(self, path: str | PathLike) -> Prepared:
-        """Read a file and make it what the network sees. May be called from several threads, as `finish` may.
+    def prepare(self, source: Source) -> Prepared:
+        """Read a radiograph and make the network's input. May be called from several threads, as `finish` may.
 
         Raises:
-            TypeError: `path` is no path, but an array, for instance.
-            LungsegError: the file is no radiograph that can be read.
+            TypeError: the input is of a type that is not supported.
+            LungsegError: the input cannot be used as a radiograph.
         """
         clock = [time.perf_counter()]
-        try:
-            data = self.preprocessing({"image": os.fspath(path)}, end=1)
-        except RuntimeError as error:
-            raise find_lungseg_error(error) or LungsegError("the file cannot be read", path, "check it") from error
+        data = self._load(source)
         stored = data["image"]
         clock.append(time.perf_counter())
-        image = self.preprocessing(data, start=1)["image"]
+        image = self.groups["prepare"](data)["image"]
         clock.append(time.perf_counter())
-        spacing = tuple(float(mm) for mm in stored.meta["spacing"])
+        row, column = (float(mm) for mm in stored.meta["spacing"])
         radiograph = Radiograph(
-            # Row after row, which drawing wants; PyTorch goes about it in blocks.
-            pixels=stored.as_tensor().T.contiguous().numpy(),
-            spacing=None if np.isnan(spacing).any() else spacing,
+            # Rows must be contiguous for drawing; PyTorch transposes in blocks, which is faster.
+            pixels=stored.as_tensor()[0].T.contiguous().numpy(),
+            spacing=None if np.isnan((row, column)).any() else (row, column),
             spacing_kind=stored.meta["spacing_kind"],
             view=stored.meta["view"] or None,
             flipped=stored.meta["flipped"],
         )
         return Prepared(image, radiograph, dict(zip(("read", "prepare"), np.diff(clock).tolist(), strict=True)))
+
+    def _load(self, source: Source) -> dict[str, MetaTensor]:
+        """Return the radiograph as the config's group `load` does."""
+        if not isinstance(source, str | PathLike):
+            return {"image": load(radiograph_of(source), name_of(source))}
+        check_is_file(source)
+        try:
+            return dict(self.groups["load"]({"image": os.fspath(source)}))
+        except RuntimeError as error:
+            raise find_lungseg_error(error) or as_lungseg_error(error, "the file cannot be read", source) from error
 
     @torch.inference_mode()
     def run(self, batch: Sequence[Prepared]) -> list[torch.Tensor]:
@@ -183,18 +316,21 @@ class Predictor:
         logits: dict[int, torch.Tensor] = {}
         for indices in sizes.values():
             images = torch.stack([batch[index].image.as_tensor() for index in indices])
-            logits |= zip(indices, self.inferer(images.to(self.device), self.engine), strict=True)
+            logits |= zip(indices, self.inferer(images.to(self.device), self.backend), strict=True)
         return [logits[index] for index in range(len(batch))]
 
     @torch.inference_mode()
     def finish(self, prepared: Prepared, logits: torch.Tensor) -> Prediction:
         """Turn logits (3, w, h) into a label map of the radiograph's own size."""
         began = time.perf_counter()
-        last = len(self.postprocessing) - 1  # before it, the lungs' probabilities; after it, their labels
-        data = self.postprocessing({"image": prepared.image, "pred": logits}, end=last)
-        # Transposed in name alone, which costs nothing.
-        probabilities = data["pred"].as_tensor().mT.cpu().numpy() if self.keep_probabilities else None
-        labels = self.postprocessing(data, start=last)["pred"][0].as_tensor().T.contiguous().cpu().numpy()
+        data = self._compute_probabilities(prepared.image, logits)
+        compute: Callable[[], NDArray[np.float32]]
+        if self.keep_probabilities:
+            compute = partial(_rows_first, data["pred"].cpu())
+        else:
+            # A copy, not a view of its whole batch; not in a GPU's memory.
+            compute = partial(self._recompute_probabilities, prepared.image, logits.to("cpu", copy=True))
+        labels = self.groups["labels"](data)["pred"][0].as_tensor().T.contiguous().cpu().numpy()
         return Prediction(
             labels=labels,
             radiograph=prepared.radiograph,
@@ -202,5 +338,19 @@ class Predictor:
             weights=self.weights,
             quality=data.get("quality"),
             flags=data.get("flags", {}),
-            probabilities=probabilities,
+            compute_probabilities=compute,
         )
+
+    def _compute_probabilities(self, image: MetaTensor, logits: torch.Tensor) -> dict[str, Any]:
+        """Return "pred", the lungs' probabilities (2, W, H) at full size, with "quality" and "flags"."""
+        return dict(self.groups["probabilities"]({"image": image, "pred": logits}))
+
+    @torch.inference_mode()
+    def _recompute_probabilities(self, image: MetaTensor, logits: torch.Tensor) -> NDArray[np.float32]:
+        return _rows_first(self._compute_probabilities(image, logits.to(self.device))["pred"])
+
+
+def _rows_first(probabilities: MetaTensor) -> NDArray[np.float32]:
+    """Return probabilities (2, W, H) as an array (2, H, W)."""
+    # Transposed in name alone, which costs nothing.
+    return probabilities.as_tensor().mT.cpu().numpy()

@@ -51,7 +51,7 @@ class Job:
     def predictor(self) -> Predictor:
         """Return what segments."""
         keep = "probabilities" in self.kinds
-        return Predictor(self.weights, self.device, self.engine, self.precision, keep_probabilities=keep)
+        return Predictor(self.weights, self.device, self.precision, keep_probabilities=keep)
 
     def segmenter(self, predictor: Predictor, part: int) -> Pipeline:
         """Return what segments files and writes their results, as number `part` of those that share the folder."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files and folders as a user names them become a list of radiographs, each with a name of its own."""
+"""List the radiographs in the files and folders that a user names, each with a unique name for its results."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from lungseg.io.dicom.sop_classes import is_non_image
 from lungseg.io.formats import ENDINGS, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
 
-# Taken off to name the output; any other ending may be a part of the name, as in a DICOM UID.
-_PICTURES = (*ENDINGS, ".bmp", ".gif")
-_NO_PICTURES = re.compile(
+# Endings that are removed to name the results; any other ending may be a part of the name, as in a DICOM UID.
+_PICTURE_ENDINGS = (*ENDINGS, ".bmp", ".gif")
+_NOT_PICTURES = re.compile(
     r"\.(bib|cfg|csv|db|docx?|html?|ini|ipynb|jsonl?|log|md|odt|onnx|pdf|pth?|py|rst|sh|tar|tgz|toml|tsv|txt"
     r"|xlsx?|xml|ya?ml|zip)(\.(bz2|gz|xz|zst))?$|^(\.|(dicomdir|license|makefile|readme)$|events\.out\.tfevents\.)",
     re.IGNORECASE,
 )
-# It lies in the output folders of `lungseg predict`, beside one folder of each kind, which holds no radiographs.
-_LEDGER = "done.jsonl"
+# `lungseg predict` writes this record into its output folder, beside a folder for each kind of result.
+_RECORD = "done.jsonl"
 RESULT_FOLDERS = ("masks", "labels", "overlays", "thumbnails", "probabilities", "nifti", "dicom-seg")
-# What tells the other folders that lungseg writes pictures to: those of a training, and of an evaluation.
-_WRITTEN = ({_LEDGER}, {"run.json", "history.json"}, {"summary.json", "cases.csv"})
+# Files that mark the folders into which lungseg writes pictures: of predictions, of a training, of an evaluation.
+_WRITTEN = ({_RECORD}, {"run.json", "history.json"}, {"summary.json", "cases.csv"})
 
 
 class Inputs(NamedTuple):
-    """What was found.
+    """Radiographs, and the files that were skipped.
 
     Attributes:
-        radiographs: (path, stem) of each file: `stem` is the relative path, without an ending, that its results
-            are written to; no two are alike, not even where upper and lower case are the same. Append an
-            ending to it (``f"{stem}.png"``), for what follows a dot in it belongs to the name.
-        skipped: what was passed over in the folders: hidden files, known non-pictures, links to folders, and what
-            earlier runs wrote: their folders or, of a folder of results that was given itself, those of each kind.
-        companions: likewise, DICOM objects that are no radiographs (:mod:`lungseg.io.dicom.sop_classes`).
+        radiographs: (path, stem) of each file. `stem` is the relative path of its results without an ending; no two
+            stems are equal, even if upper and lower case are the same. Append an ending to it
+            (``f"{stem}.png"``): a dot in it belongs to the name.
+        skipped: hidden files, files that are not pictures, links to folders, and results of earlier runs in the
+            folders.
+        companions: DICOM objects in the folders that are not images (:mod:`lungseg.io.dicom.sop_classes`).
     """
 
     radiographs: list[tuple[Path, Path]]
@@ -48,7 +48,14 @@ class Inputs(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A file, its path relative to the folder that was given, that folder (its own if it was named), whether it was."""
+    """A file that was named, or that is in a folder that was named.
+
+    Attributes:
+        path: the file.
+        relative: its path relative to `folder`.
+        folder: the folder that was named; for a file that was named, its own folder.
+        named: whether the file itself was named.
+    """
 
     path: Path
     relative: Path
@@ -56,16 +63,16 @@ class _Found(NamedTuple):
     named: bool = False
 
 
-def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike | None = None) -> Inputs:
-    """List the files that `inputs` mean: a file itself, whatever its name, or all that a folder holds.
+def find_radiographs(inputs: Iterable[str | PathLike[str]], exclude: str | PathLike[str] | None = None) -> Inputs:
+    """List the files of `inputs`: a file itself, whatever its name, or the pictures in a folder.
 
     Args:
-        inputs: files and folders; folders are searched to the bottom, in the order of their names. A file that
-            is not there is listed all the same, for reading it to say so.
-        exclude: a folder to leave out without a word, such as the one that the results are to be written to.
+        inputs: files and folders. Folders are searched recursively, in the order of their names. A file that does not
+            exist is listed: reading it will report the error.
+        exclude: a folder that is skipped and not reported, such as the folder for the results.
 
     Raises:
-        UsageError: nothing was named, or a folder holds no picture.
+        UsageError: no input was named, or a folder holds no picture.
         LungsegError: a folder cannot be listed.
     """
     found: dict[str, _Found] = {}
@@ -73,50 +80,52 @@ def find_radiographs(inputs: Iterable[str | PathLike], exclude: str | PathLike |
     companions: list[Path] = []
     for name in inputs:
         path = Path(name)
-        # pathlib raises an error of its own for a name that is too long.
+        # pathlib raises its own error for a name that is too long.
         if not os.path.isdir(path):
             absolute = os.path.abspath(path)
             found.setdefault(absolute, _Found(path, Path(path.name), os.path.dirname(absolute), named=True))
             continue
-        inside = []
+        inside: list[Path] = []
         for file in _walk(path, exclude, skipped):
-            kept = skipped if _NO_PICTURES.search(file.name) else companions if is_non_image(file) else inside
-            kept.append(file)
+            group = skipped if _NOT_PICTURES.search(file.name) else companions if is_non_image(file) else inside
+            group.append(file)
         if not inside:
             remedy = "name a folder with PNG, JPEG, TIFF, DICOM or NIfTI files"
-            raise UsageError("the folder holds no picture", path, remedy)
+            raise UsageError("the folder holds no picture", path, remedy, code="no-pictures")
         for file in inside:
             found.setdefault(os.path.abspath(file), _Found(file, file.relative_to(path), os.path.abspath(path)))
     if not found:
-        raise UsageError("no radiograph was named", remedy="name files or folders")
-    return Inputs(_with_own_stems(_by_folder(list(found.values()))), skipped, companions)
+        raise UsageError("no radiograph was named", remedy="name files or folders", code="no-input")
+    return Inputs(_unique_stems(_with_prefixes(list(found.values()))), skipped, companions)
 
 
-def matching_files(folder: str | PathLike, pattern: str) -> list[str]:
-    """List the files of `folder` whose names match `pattern` (`*.png`; `**/*.png` in sub-folders too), in their order.
+def matching_files(folder: str | PathLike[str], pattern: str) -> list[str]:
+    """List the files of `folder` whose names match `pattern` (`*.png`, or `**/*.png` for sub-folders), sorted.
 
     Raises:
-        UsageError: none does, or the results of two would have one name.
+        UsageError: no file matches, or the results of two files would have the same name.
     """
     pattern_here = os.path.join(glob.escape(os.fspath(folder)), pattern)
     found = sorted(filter(os.path.isfile, glob.glob(pattern_here, recursive=True)))
     if not found:
-        raise UsageError(f"no file here matches {pattern}", Path(folder), "name the folder (dataset_dir) and a pattern")
+        remedy = "name the folder (dataset_dir) and a pattern"
+        raise UsageError(f"no file here matches {pattern}", Path(folder), remedy, code="no-pictures")
     results: dict[str, str] = {}
     for file in found:
-        # As MONAI's SaveImage names them.
+        # The names that MONAI's SaveImage gives to results.
         other = results.setdefault(os.path.splitext(file.removesuffix(".gz"))[0], file)
         if other != file:
-            what = f"its results would take the place of those of {os.path.basename(other)}"
-            raise UsageError(what, file, "give a pattern that one of them matches")
+            what = f"its results would overwrite those of {os.path.basename(other)}"
+            raise UsageError(what, file, "give a pattern that only one of them matches", code="name-clash")
     return found
 
 
-def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> Iterator[Path]:
-    """Yield the files under `root`; links to folders are not followed, for they may lead round in a circle."""
+def _walk(root: Path, exclude: str | PathLike[str] | None, skipped: list[Path]) -> Iterator[Path]:
+    """Yield the files under `root`. Links to folders are not followed, because they may lead back to `root`."""
 
-    def refuse(error: OSError):
-        raise LungsegError(f"the folder cannot be listed ({error.strerror})", error.filename, "ask for permission")
+    def refuse(error: OSError) -> NoReturn:
+        what = f"the folder cannot be listed ({error.strerror})"
+        raise LungsegError(what, error.filename, "ask for permission", code="not-permitted")
 
     excluded = None if exclude is None else os.path.realpath(exclude)
     for folder, folders, files in os.walk(root, onerror=refuse):
@@ -125,7 +134,7 @@ def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> It
             skipped.append(Path(folder))
             folders.clear()
             continue
-        results = RESULT_FOLDERS if at_root and _LEDGER in files else ()
+        results = RESULT_FOLDERS if at_root and _RECORD in files else ()
         for name in sorted(folders):
             path = Path(folder, name)
             if name.startswith(".") or path.is_symlink() or name in results:
@@ -137,10 +146,11 @@ def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> It
         yield from (Path(folder, name) for name in sorted(files))
 
 
-def _by_folder(found: Sequence[_Found]) -> list[tuple[Path, Path]]:
-    """Tell apart files of one name as if the folder above the given ones had been given.
+def _with_prefixes(found: Sequence[_Found]) -> list[tuple[Path, Path]]:
+    """Put the folder's name before the relative path where files from several folders have the same name.
 
-    Of a file that was named, that concerns this file; of a folder, all that is in it, for they belong together.
+    All files of a folder that was named get the prefix together; of files that were named, only those with the same
+    name.
     """
     folders: dict[str, set[str]] = defaultdict(set)
     given: dict[str, set[str]] = defaultdict(set)
@@ -149,19 +159,19 @@ def _by_folder(found: Sequence[_Found]) -> list[tuple[Path, Path]]:
         folders[key].add(file.folder)
         if not file.named:
             given[key].add(file.folder)
-    apart = {folder for alike in given.values() if len(alike) > 1 for folder in alike}
+    clashing = {folder for same in given.values() if len(same) > 1 for folder in same}
     files = []
     for key, file in zip(keys, found, strict=True):
-        prefixed = len(folders[key]) > 1 if file.named else file.folder in apart
+        prefixed = len(folders[key]) > 1 if file.named else file.folder in clashing
         files.append((file.path, Path(os.path.basename(file.folder), file.relative) if prefixed else file.relative))
     return files
 
 
-def _with_own_stems(files: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
-    """Tell apart what would be written to the same place: `a_png` and `a_dcm`, then `a_png_2`."""
+def _unique_stems(files: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Give each file a unique stem: `a_png` and `a_dcm` for files of one name, then `a_png_2`."""
     stems = [_split(relative) for _, relative in files]
     wanted = Counter(_key(stem) for stem, _ in stems)
-    # Names that nobody else wants are kept, whatever the others turn to.
+    # A stem that only one file has stays as it is.
     taken = {key for key, times in wanted.items() if times == 1}
     named = []
     for (path, _), (stem, ending) in zip(files, stems, strict=True):
@@ -177,10 +187,11 @@ def _with_own_stems(files: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
 
 
 def _split(relative: Path) -> tuple[Path, str]:
-    """Return the path without the ending of a picture file, and that ending without its dots."""
-    parts = split_ending(relative.name, _PICTURES)
+    """Return the path without the ending of a picture, and that ending without its dots."""
+    parts = split_ending(relative.name, _PICTURE_ENDINGS)
     return (relative.with_name(parts[0]), parts[1].lower().replace(".", "")) if parts else (relative, "")
 
 
 def _key(stem: Path) -> str:
+    """Return a stem as file systems compare it that ignore case."""
     return str(stem).casefold()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NIfTI files that hold one picture, through nibabel.
+"""Read and write NIfTI files that hold one picture, with nibabel.
 
-The format knows volumes only, and libraries do not agree on how a radiograph lies in it. In all of them the first
-axis is x. Where a file states an orientation, it is obeyed as radiological viewers do: the patient's left is on the
-right of the picture, the feet (of a slice: the back) are at the bottom. ITK writes radiographs so. MONAI and plain
-nibabel write no orientation, or positive spacings without an origin, which nobody has thought about: these files
-are taken as they lie, from the top left corner.
+The format describes volumes, and libraries do not agree on how to store a radiograph in it. All of them use the first
+axis as x. If a file states an orientation, the picture is turned as radiological viewers show it: the patient's left is
+on the right of the picture, the feet (or the back, in an axial slice) are at the bottom. ITK writes such files. MONAI
+and plain nibabel write no orientation, or positive spacings without an origin, which do not describe the picture: these
+files are read as they are stored, from the top left corner.
 """
 
 from __future__ import annotations
@@ -29,25 +29,28 @@ from lungseg.io.limits import check_size, plausible_spacing
 from lungseg.io.radiograph import Radiograph, SpacingKind, View
 from lungseg.utils.errors import LungsegError
 
-_DAMAGED = "copy or export it again"
+_COPY_AGAIN = "copy or export it again"
 _ALONE = "save the radiograph alone in a file"
-# By the code of the unit, which fills the lower bits of its field; any other code tells nothing.
+# By the code of the unit in the lower bits of its field; other codes are unknown units.
 _MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}
 _UNIT_BITS = 0b111
-# Extensions of the header may come before the picture; they are small.
+# The code of the intent "label".
+_LABEL_INTENT = 1002
+# Extensions of the header, which are small, may come before the picture.
 _MAX_OFFSET = 2**20
-# By the direction in which the picture has no extent: left to right, back to front, feet to head.
+# By the direction that the slice axis has: left to right, back to front, feet to head.
 _VIEWS: tuple[View | None, ...] = ("lateral", "frontal", None)
 
 
 def read_nifti(path: Path) -> Radiograph:
     """Read a NIfTI file, gzipped or not, with one picture: 2-D, or 3-D with one slice in any plane.
 
-    The spacing is known unless it is 1 x 1, which writers put for want of a better one, or neither a unit nor an
-    orientation was stated. Its kind is unknown: NIfTI has no word for the detector's plane.
+    The spacing is unknown if it is 1 x 1, the default of writers, or if the file states neither a unit nor an
+    orientation. Its kind is always unknown: NIfTI cannot state the plane of the detector.
 
     Raises:
-        LungsegError: the file is damaged, of an unfit size, holds several pictures, or has its pixels elsewhere.
+        LungsegError: the file is damaged, too small or too large, holds several pictures, or has its pixels in another
+            file.
     """
     try:
         pixels, header = _load(path)
@@ -55,8 +58,8 @@ def read_nifti(path: Path) -> Radiograph:
         spacing = _spacing(header, axes)
     except LungsegError:
         raise
-    except Exception as error:  # a damaged byte leads to whatever it likes
-        raise LungsegError(f"the NIfTI file is damaged ({error})", path, _DAMAGED) from error
+    except Exception as error:  # a damaged file makes a decoder raise any exception
+        raise LungsegError(f"the NIfTI file is damaged ({error})", path, _COPY_AGAIN, code="damaged") from error
     x, y = axes
     slice_axis = 3 - x - y
     # (H, W), or (H, W, colours).
@@ -65,11 +68,11 @@ def read_nifti(path: Path) -> Radiograph:
     return Radiograph(np.ascontiguousarray(grey, dtype=np.float32), spacing, "unknown", view)
 
 
-def lay_as_stored(picture: np.ndarray, path: Path) -> tuple[np.ndarray, Nifti1Header]:
-    """Undo on `picture`, (H, W), how `read_nifti` turned the one in the file `path`.
+def _lay_as_stored(picture: np.ndarray, path: Path) -> tuple[np.ndarray, Nifti1Header]:
+    """Turn `picture`, (H, W), back into the axes of the file `path`, the inverse of `read_nifti`.
 
     Returns:
-        The picture in the file's axes, but for one of colours, and the file's header.
+        The picture in the axes of the file, without an axis of colours, and the header of the file.
     """
     pixels, header = _load(path)
     (x, y), flips, _ = _layout(pixels.shape[:3], header)
@@ -79,7 +82,7 @@ def lay_as_stored(picture: np.ndarray, path: Path) -> tuple[np.ndarray, Nifti1He
 
 
 def _load(path: Path) -> tuple[np.ndarray, Nifti1Header]:
-    """Return the pixels, (X, Y, Z) or (X, Y, Z, colours), and the header; never inflate more than it announces."""
+    """Return the pixels, (X, Y, Z) or (X, Y, Z, colours), and the header. Never inflate more than the header states."""
     with open(path, "rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
     with gzip.open(path) if zipped else open(path, "rb") as file:
@@ -87,39 +90,46 @@ def _load(path: Path) -> tuple[np.ndarray, Nifti1Header]:
         kind = Nifti2Header if head[4:6] == b"n+" or head[4:6] == b"ni" else Nifti1Header
         if head[344:347] != b"n+1" and head[4:7] != b"n+2":
             if head[344:347] == b"ni1" or head[4:7] == b"ni2":
-                raise LungsegError("the NIfTI file has its pixels in another file", path, "save both as one .nii file")
-            raise LungsegError("this is no NIfTI file, though compressed like one", path, "unpack it first")
+                what = "the NIfTI file has its pixels in another file"
+                raise LungsegError(what, path, "save both as one .nii file", code="pixels-elsewhere")
+            what = "this is not a NIfTI file, although it is compressed like one"
+            raise LungsegError(what, path, "unpack it first", code="unknown-format")
         header = kind(head[: kind.sizeof_hdr])
         shape = _single_picture(header, path)
         offset, size = header.get_data_offset(), header.get_data_dtype().itemsize * math.prod(header.get_data_shape())
         if not 0 <= offset <= _MAX_OFFSET:
-            raise LungsegError("the NIfTI file is damaged (its pixels begin nowhere)", path, _DAMAGED)
+            what = "the NIfTI file is damaged (the position of its pixels is not possible)"
+            raise LungsegError(what, path, _COPY_AGAIN, code="damaged")
         content = head + file.read(offset + size - len(head))
         if len(content) < offset + size:
-            raise LungsegError("the NIfTI file is cut short", path, _DAMAGED)
-        # At the end of a gzip stream its check sum is compared.
+            raise LungsegError("the NIfTI file is cut short", path, _COPY_AGAIN, code="damaged")
+        # Python compares the checksum at the end of a gzip stream.
         file.read(1)
     pixels = header.data_from_fileobj(BytesIO(content))
     if pixels.dtype.kind == "c":
-        raise LungsegError("the NIfTI file holds complex numbers", path, "save their magnitude")
+        what = "the NIfTI file holds complex numbers"
+        raise LungsegError(what, path, "save their magnitude", code="complex-values")
     if pixels.dtype.names:
         pixels = np.stack([pixels[name] for name in pixels.dtype.names[:3]], axis=-1)
     return pixels.reshape(shape), header
 
 
 def _single_picture(header: Nifti1Header, path: Path) -> tuple[int, ...]:
-    """Return the shape of the pixels, (X, Y, Z) or (X, Y, Z, colours), one of X, Y and Z being 1."""
-    shape = (*header.get_data_shape(), 1, 1)[: max(3, len(header.get_data_shape()))]
+    """Return the shape of the pixels, (X, Y, Z) or (X, Y, Z, colours), where X, Y or Z is 1."""
+    stored = header.get_data_shape()
+    shape: tuple[int, ...] = (*stored, 1, 1)[: max(3, len(stored))]
     space, others = shape[:3], shape[3:]
-    colours = ()
+    colours: tuple[int, ...] = ()
     if header.get_data_dtype().names:
         colours = (3,)
     elif others[:1] == (1,) and others[1:] in ((3,), (4,)):  # ITK's colours
         colours, others = others[1:], ()
     if math.prod(others) != 1:
-        raise LungsegError(f"the NIfTI file holds {math.prod(others)} pictures", path, _ALONE)
+        what = f"the NIfTI file holds {math.prod(others)} pictures"
+        raise LungsegError(what, path, _ALONE, code="several-pictures")
     if 1 not in space:
-        raise LungsegError("the NIfTI file holds a volume of {} x {} x {} voxels".format(*space), path, _ALONE)
+        what = "the NIfTI file holds a volume of {} x {} x {} voxels".format(*space)
+        raise LungsegError(what, path, _ALONE, code="several-pictures")
     width, height = sorted(space)[1:]
     check_size(width, height, path)
     return space + colours
@@ -129,18 +139,18 @@ def _orientation_is_stated(header: Nifti1Header) -> bool:
     return bool(header["sform_code"] > 0 or header["qform_code"] > 0)
 
 
-def _layout(shape: tuple[int, ...], header: Nifti1Header) -> tuple[tuple[int, int], list[int], View | None]:
-    """Return which axes are x and y, which of the picture's (0 rows, 1 columns) to turn round, and the view."""
+def _layout(shape: tuple[int, ...], header: Nifti1Header) -> tuple[tuple[int, int], tuple[int, ...], View | None]:
+    """Return the axes x and y, the axes of the picture to reverse (0 rows, 1 columns), and the view."""
     affine = header.get_best_affine()
     flat = shape.index(1)
     first, second = (axis for axis in range(3) if axis != flat)
     directions = io_orientation(affine)
     plain = flat == 2 and (affine[:3, :2] >= 0).all() and not affine[2, :2].any() and not affine[:3, 3].any()
     if not _orientation_is_stated(header) or plain or np.isnan(directions).any():
-        return (first, second), [], None
-    # Left, back and feet, to which x or y lead on the screen, are the negative directions.
+        return (first, second), (), None
+    # On the screen, x and y lead to the left, the back or the feet: the negative directions.
     x, y = sorted((first, second), key=lambda axis: directions[axis, 0])
-    flips = [position for position, axis in enumerate((y, x)) if directions[axis, 1] > 0]
+    flips = tuple(position for position, axis in enumerate((y, x)) if directions[axis, 1] > 0)
     return (x, y), flips, _VIEWS[int(directions[flat, 0])]
 
 
@@ -149,39 +159,36 @@ def _spacing(header: Nifti1Header, axes: tuple[int, int]) -> tuple[float, float]
     unit = _MILLIMETRES.get(int(header["xyzt_units"]) & _UNIT_BITS)
     if np.allclose((row, column), 1) or (unit is None and not _orientation_is_stated(header)):
         return None
-    # In the affine's own precision, 0.14 is 0.14000000059604645.
+    # In the precision of the affine, 0.14 is 0.14000000059604645.
     return plausible_spacing(float(f"{mm * (unit or 1.0):.6g}") for mm in (row, column))
 
 
-_LABEL_INTENT = 1002
-
-
 def encode_nifti(
-    labels: np.ndarray, source: str | PathLike, spacing: tuple[float, float] | None, spacing_kind: SpacingKind
+    labels: np.ndarray, source: str | PathLike[str], spacing: tuple[float, float] | None, spacing_kind: SpacingKind
 ) -> bytes:
     """Return the bytes of a .nii.gz file of uint8 labels.
 
-    The labels of a NIfTI file lie as its picture does, with its affine. Those of any other file have x as axis 0 and y
-    as axis 1, with the affine of a picture that ITK reads (x to the patient's left), so that viewers built on ITK lay
-    them on a PNG as on a DICOM file. Without a spacing their unit is the pixel, and none is stated.
+    The labels of a NIfTI file have its axes and its affine. The labels of another file have x as axis 0 and y as axis
+    1, with the affine of a picture that ITK reads (x to the patient's left): viewers built on ITK show them over a PNG
+    or a DICOM file alike. Without a spacing the pixel is the unit, and no unit is stated.
 
     Args:
         labels: (H, W) uint8: 0 background, 1 right lung, 2 left lung.
         source: the file that was segmented.
-        spacing: (row, column) millimetres per pixel, or None when it is not known.
-        spacing_kind: where the spacing holds; stated in the header's description.
+        spacing: (row, column) millimetres per pixel, or None when it is unknown.
+        spacing_kind: see :class:`lungseg.io.Radiograph`; stated in the description of the header.
     """
     with open(source, "rb") as file:
         is_nifti = format_of(file.read(HEAD_BYTES)) == "nifti"
     image = _like(labels, Path(source)) if is_nifti else _new(labels, spacing)
     image.header.set_intent(_LABEL_INTENT, name="lungs")
     image.header["descrip"] = f"1 right lung, 2 left lung; spacing: {spacing_kind}".encode()
-    # Without a time in it, the same labels make the same file.
+    # Without a time stamp, the same labels give the same file.
     return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
 
 
 def _like(labels: np.ndarray, source: Path) -> nibabel.Nifti1Image:
-    volume, header = lay_as_stored(labels, source)
+    volume, header = _lay_as_stored(labels, source)
     header.set_data_dtype(np.uint8)
     header["cal_min"], header["cal_max"] = 0, 0
     kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image

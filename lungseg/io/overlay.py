@@ -1,29 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Radiographs with the outlines of their lungs, to look at."""
+"""Draw the outlines of lungs on radiographs."""
 
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-# Okabe and Ito's palette, which colour-blind people can tell apart: sky blue, orange, reddish purple.
+if TYPE_CHECKING:
+    from PIL import ImageFont
+
+    _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+# Okabe and Ito's palette for colour-blind people: sky blue, orange, reddish purple.
 COLOURS = {1: (86, 180, 233), 2: (230, 159, 0), 3: (204, 121, 167)}
-# The sides are the patient's.
+# The patient's sides.
 _LETTERS = {1: "R", 2: "L"}
 _GREYS = 232
-# Each colour from nearly black, for the rims of letters, to its full self.
+# Longer side of a thumbnail in pixels.
+_THUMBNAIL = 160
+# Shades of each colour, from nearly black, for the edges of letters, to the full colour.
 _SHADES = 8
-# White dashes with black between them are seen on any ground.
+# White and black dashes are visible on any background.
 _DASHES = (_GREYS - 1, 0)
 
 
 def _palette() -> np.ndarray:
     greys = np.repeat(np.linspace(0, 255, _GREYS)[:, None], 3, axis=1)
     shades = np.arange(1, _SHADES + 1)[:, None] / _SHADES
-    return np.rint(np.concatenate([greys, *(shades * np.array(colour) for colour in COLOURS.values())])).astype(
-        np.uint8
-    )
+    colours = np.concatenate([greys, *(shades * np.array(colour) for colour in COLOURS.values())])
+    return np.asarray(np.rint(colours), dtype=np.uint8)
 
 
 # (256, 3) uint8: greys from black to white, then the shades of each colour.
@@ -32,7 +39,7 @@ PALETTE = _palette()
 
 def draw_overlay(image: np.ndarray, labels: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
     """Draw the outline of each lung on its radiograph: (H, W, 3) uint8. See :func:`draw_indexed_overlay`."""
-    return PALETTE[draw_indexed_overlay(image, labels, reference)]
+    return np.asarray(PALETTE[draw_indexed_overlay(image, labels, reference)])
 
 
 def draw_indexed_overlay(image: np.ndarray, labels: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
@@ -47,12 +54,12 @@ def draw_indexed_overlay(image: np.ndarray, labels: np.ndarray, reference: np.nd
         (H, W) uint8, indices of `PALETTE`: right lung blue, left lung orange, with the letters R and L in them.
     """
     picture = _to_greys(image)
-    # Before the outlines, which a letter would hide where a lung is small.
+    # Draw the letters first: in a small lung a letter would hide the outline.
     for label in _LETTERS:
         _write(picture, labels == label, label)
     thickness = max(1, round(min(image.shape) / 300))
     for label in COLOURS:
-        _paint(picture, labels == label, thickness, _shade(label, _SHADES))
+        _paint(picture, labels == label, thickness, _shade(label))
     if reference is not None:
         thin = max(1, round(0.7 * thickness))
         for label in COLOURS:
@@ -60,20 +67,21 @@ def draw_indexed_overlay(image: np.ndarray, labels: np.ndarray, reference: np.nd
     return picture
 
 
-def _shade(label: int, level):
-    """Return the index of a label's colour, from the darkest shade (level 1) to the full one (`_SHADES`)."""
+def _shade(label: int, level: int = _SHADES) -> int:
+    """Return the index of a label's colour, from the darkest shade (level 1) to the full one."""
     return _GREYS + (label - 1) * _SHADES + level - 1
 
 
 def _to_greys(image: np.ndarray) -> np.ndarray:
     image = np.asarray(image)
-    # A few ten thousand pixels tell the percentiles well enough.
+    # Some ten thousand pixels give the percentiles precisely enough.
     step = max(1, min(image.shape) // 256)
     low, high = np.percentile(image[::step, ::step], (0.5, 99.5))
-    # In place, for large arrays that come and go take longer than the sums.
-    scaled = np.subtract(image, low, dtype=np.float32)
+    # In place: allocating large arrays takes longer than the arithmetic.
+    scaled: np.ndarray = np.subtract(image, low, dtype=np.float32)
     scaled *= np.float32((_GREYS - 1) / max(high - low, 1e-6))
-    return np.clip(scaled, 0, _GREYS - 1, out=scaled).astype(np.uint8)
+    np.clip(scaled, 0, _GREYS - 1, out=scaled)
+    return scaled.astype(np.uint8)
 
 
 def _box(region: np.ndarray) -> tuple[slice, slice] | None:
@@ -84,7 +92,7 @@ def _box(region: np.ndarray) -> tuple[slice, slice] | None:
 
 
 def _paint(picture: np.ndarray, region: np.ndarray, thickness: int, colour: int, gap: int | None = None) -> None:
-    """Paint the inner border of a region, in dashes of two colours where a second one is given."""
+    """Paint the inner border of a region, in dashes of two colours if `gap` is given."""
     box = _box(region)
     if box is None:
         return
@@ -98,9 +106,9 @@ def _paint(picture: np.ndarray, region: np.ndarray, thickness: int, colour: int,
 
 
 def _eroded(region: np.ndarray, reach: int) -> np.ndarray:
-    """Return what of a region, (H, W) bool, is more than `reach` steps, diagonal ones too, from what is not.
+    """Erode a region, (H, W) bool, with a square of side 2 * `reach` + 1.
 
-    The same as SciPy's minimum_filter, by doubling the length of stretches, in an eighth of its time.
+    The result equals SciPy's minimum_filter. Doubling the length of runs takes an eighth of its time.
     """
     eroded, length = np.pad(region, reach), 2 * reach + 1
     for _ in range(2):
@@ -114,7 +122,7 @@ def _eroded(region: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _write(picture: np.ndarray, region: np.ndarray, label: int) -> None:
-    """Write a label's letter, with a black rim, at the centre of its region."""
+    """Write the letter of a label, with a black rim, at the centre of its region."""
     from PIL import ImageFont
 
     box = _box(region)
@@ -128,24 +136,21 @@ def _write(picture: np.ndarray, region: np.ndarray, label: int) -> None:
     rim = _coverage(patch.shape, place, _LETTERS[label], font, max(1, size // 12))
     level = np.rint(_SHADES * _coverage(patch.shape, place, _LETTERS[label], font, 0)).astype(np.uint8)
     rimmed = np.where(patch < _GREYS, patch * (1 - rim), patch).astype(np.uint8)
-    patch[:] = np.where(level > 0, _shade(label, level), rimmed)
+    patch[:] = np.where(level > 0, _shade(label, 0) + level, rimmed)
 
 
-def _coverage(shape: tuple[int, int], place: tuple[int, int], letter: str, font, rim: int) -> np.ndarray:
-    """Return how much of each pixel (H, W), 0 to 1, a letter with its rim covers."""
+def _coverage(shape: tuple[int, ...], place: tuple[int, int], letter: str, font: _Font, rim: int) -> np.ndarray:
+    """Return the share (H, W), 0 to 1, of each pixel that a letter with its rim covers."""
     from PIL import Image, ImageDraw
 
-    drawn = Image.new("L", shape[::-1])
+    height, width = shape
+    drawn = Image.new("L", (width, height))
     ImageDraw.Draw(drawn).text(place, letter, fill=255, font=font, anchor="mm", stroke_width=rim)
     return np.asarray(drawn) / np.float32(255)
 
 
-# Pixels of the longer side.
-SIZE = 160
-
-
 def encode_thumbnail(image: np.ndarray, labels: np.ndarray) -> bytes:
-    """Return a JPEG file of at most `SIZE` pixels a side, of about five kilobytes.
+    """Return the bytes of a small JPEG overlay: at most 160 pixels a side, about five kilobytes.
 
     Args:
         image: (H, W), any real type.
@@ -153,13 +158,13 @@ def encode_thumbnail(image: np.ndarray, labels: np.ndarray) -> bytes:
     """
     from PIL import Image
 
-    # Four pixels for each one that is shown are enough.
-    step = max(1, max(image.shape) // (4 * SIZE))
+    # Four source pixels for each pixel of the thumbnail are enough.
+    step = max(1, max(image.shape) // (4 * _THUMBNAIL))
     small = Image.fromarray(np.ascontiguousarray(image[::step, ::step], dtype=np.float32))
-    small.thumbnail((SIZE, SIZE), Image.Resampling.BOX)
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
     lungs = Image.fromarray(labels).resize(small.size, Image.Resampling.NEAREST)
     picture = Image.fromarray(draw_overlay(np.asarray(small), np.asarray(lungs)))
     content = io.BytesIO()
-    # Colours at full resolution, for the outlines are one pixel wide.
+    # Full resolution for colours: the outlines are one pixel wide.
     picture.save(content, "JPEG", quality=60, subsampling=0, optimize=True)
     return content.getvalue()

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PNG, JPEG and TIFF, through Pillow."""
+"""Read PNG, JPEG and TIFF files with Pillow."""
 
 from __future__ import annotations
 
 import sys
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from lungseg.io.jpeg import is_filled_up
 from lungseg.io.limits import TOO_LARGE, check_size
@@ -15,95 +17,115 @@ from lungseg.io.radiograph import Radiograph
 from lungseg.utils.errors import LungsegError
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
-# What Pillow calls a JPEG file, and one with further pictures behind the first.
+# Pillow's names of a JPEG file, and of one with further pictures after the first.
 _JPEG = ("JPEG", "MPO")
-# Big-endian values and the same ones in this machine's order, in Pillow's words.
+# Pillow's names of big-endian values, and of the same values in this machine's byte order.
 _NATIVE = {"I;16BS": "I;16S", "I;32BS": "I;32S", "F;32BF": "F;32F"}
-_DAMAGED = "copy or export it again"
 _DEEP_MODES = ("I", "F")
-# Tags of TIFF, and their values.
+# TIFF tags and their values.
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 339, (1,), (2,)
-_KIND_OF_PAGE, _DEPTHS = 254, 258
-_PLANES, _APART = 284, 2
-_SAVE_GREY = "save it in grey, of 8 or 16 bits"
-# Fewer grey levels than this left by the cut to 8 bits are too few to see a lung by.
-_LEAST_LEVELS = 64
+_SUBFILE_TYPE, _BITS_PER_SAMPLE = 254, 258
+_PLANAR_CONFIGURATION, _SEPARATE_PLANES = 284, 2
+# If Pillow's cut to 8 bits leaves fewer grey levels, the lungs are not visible.
+_MIN_LEVELS = 64
+_COPY_AGAIN = "copy or export it again"
+_SAVE_GREY = "save it in grey, with 8 or 16 bits"
 
 
 def read_raster(path: Path) -> Radiograph:
-    """Read a PNG, JPEG or TIFF file; its spacing is unknown: the resolution it states is the printer's.
+    """Read a PNG, JPEG or TIFF file. Its spacing is unknown: the resolution in the file is meant for printers.
 
     Raises:
-        LungsegError: the file is damaged, of an unfit size or holds several pictures.
+        LungsegError: the file is damaged, too small, too large or holds several pictures.
     """
     try:
-        # Given a name, Pillow maps the file into memory: it then turns uncompressed TIFFs the wrong way, and a
-        # file that shrinks meanwhile ends the process.
+        # Pillow maps a file into memory if it gets its name: then it transposes some uncompressed TIFF files, and a
+        # file that is truncated meanwhile ends the process.
         with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
             page = _check_header(image, path)
             if image.format == "PNG":
-                # Loading alone ignores the check sums of the pixel data.
+                # Loading alone ignores the checksums of the pixel data.
                 image.verify()
         with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
             if image.format == "TIFF":
                 image.seek(page)
-                _in_native_order(image)
-            if image.format in _JPEG and is_filled_up(np.asarray(image)):
-                raise LungsegError("the picture is damaged or cut short", path, _DAMAGED)
-            deep_colours = _has_deep_colours(image)
-            ImageOps.exif_transpose(image, in_place=True)
-            pixels = _to_grey(image)
-            if deep_colours and np.ptp(pixels) < _LEAST_LEVELS:
-                raise LungsegError("the picture's colours of 16 bits use little of their range", path, _SAVE_GREY)
-            if image.format == "TIFF":
-                pixels = _values_of_tiff(pixels, image.tag_v2)
+            pixels = brightness(image, path)
     except LungsegError:
         raise
     except Image.DecompressionBombError as error:
-        raise LungsegError("the picture claims to be too large for a radiograph", path, TOO_LARGE) from error
+        what = "the picture claims to be too large for a radiograph"
+        raise LungsegError(what, path, TOO_LARGE, code="too-large") from error
     except UnidentifiedImageError as error:
-        raise LungsegError("the picture's header is damaged, or of a rare kind", path, "export it as PNG") from error
-    except Exception as error:  # decoders raise whatever a damaged byte leads them to
-        raise LungsegError(f"the picture is damaged ({error})", path, _DAMAGED) from error
+        what = "the picture's header is damaged, or of a rare kind"
+        raise LungsegError(what, path, "export it as PNG", code="damaged") from error
+    except Exception as error:  # a damaged file makes a decoder raise any exception
+        raise LungsegError(f"the picture is damaged ({error})", path, _COPY_AGAIN, code="damaged") from error
     return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32))
 
 
-def _check_header(image: Image.Image, path: Path) -> int:
+def brightness(image: Image.Image, name: str | PathLike[str]) -> np.ndarray:
+    """Return the grey values (H, W) of an open Pillow image, upright, in the units of its file.
+
+    Raises:
+        LungsegError: the image is damaged, or its colours cannot be used; `name` leads the sentence.
+    """
+    if image.format == "TIFF" and isinstance(image, ImageFile.ImageFile):
+        _use_native_order(image)
+    if image.format in _JPEG and is_filled_up(np.asarray(image)):
+        raise LungsegError("the picture is damaged or cut short", name, _COPY_AGAIN, code="damaged")
+    deep_colours = _has_deep_colours(image)
+    # Not in place: a caller's image stays as it is, and only the original has a TIFF file's tags.
+    pixels = _to_grey(ImageOps.exif_transpose(image))
+    if deep_colours and np.ptp(pixels) < _MIN_LEVELS:
+        what = "the picture's 16-bit colours use little of their range"
+        raise LungsegError(what, name, _SAVE_GREY, code="colours-unsupported")
+    return _values_of_tiff(pixels, _tiff_tags(image)) if image.format == "TIFF" else pixels
+
+
+def _check_header(image: ImageFile.ImageFile, path: Path) -> int:
     """Return the number of the page that holds the picture."""
-    # A camera's JPEG may carry a preview as a second picture.
+    # The JPEG file of a camera may contain a preview as a second picture.
     pages = [0] if image.format in _JPEG else list(range(getattr(image, "n_frames", 1)))
     if image.format == "TIFF":
-        pages = [page for page in pages if not _is_reduced(image, page)] if len(pages) > 1 else pages
+        pages = [page for page in pages if not _is_preview(image, page)] if len(pages) > 1 else pages
         image.seek(pages[0] if pages else 0)
-        if image.tag_v2.get(_PLANES) == _APART and max(image.tag_v2.get(_DEPTHS, (8,))) > 8:
-            raise LungsegError("the picture's colours of 16 bits lie in planes apart", path, _SAVE_GREY)
+        tags = _tiff_tags(image)
+        if tags.get(_PLANAR_CONFIGURATION) == _SEPARATE_PLANES and max(tags.get(_BITS_PER_SAMPLE, (8,))) > 8:
+            what = "the picture's 16-bit colours are stored in separate planes"
+            raise LungsegError(what, path, _SAVE_GREY, code="colours-unsupported")
     if len(pages) != 1:
-        raise LungsegError(f"the file holds {len(pages)} pictures", path, "save the radiograph alone in a file")
+        what = f"the file holds {len(pages)} pictures"
+        raise LungsegError(what, path, "save the radiograph alone in a file", code="several-pictures")
     check_size(*image.size, path)
     return pages[0]
 
 
-def _is_reduced(image: Image.Image, page: int) -> bool:
-    """Say whether a page is a preview of another one."""
+def _tiff_tags(image: Image.Image) -> Any:
+    """Return the tags of the current page of a TIFF file, a mapping by number."""
+    return image.tag_v2  # type: ignore[attr-defined]
+
+
+def _is_preview(image: ImageFile.ImageFile, page: int) -> bool:
+    """Return whether a page is a reduced version of another page."""
     image.seek(page)
-    return bool(image.tag_v2.get(_KIND_OF_PAGE, 0) & 1)
+    return bool(_tiff_tags(image).get(_SUBFILE_TYPE, 0) & 1)
 
 
-def _in_native_order(image: Image.Image) -> None:
-    """Tell Pillow that libtiff has turned the bytes of a big-endian file's deep values round already."""
+def _use_native_order(image: ImageFile.ImageFile) -> None:
+    """Make Pillow take deep big-endian values as they are: libtiff has already swapped their bytes."""
     if sys.byteorder == "little":
-        image.tile = [
-            tile._replace(args=(_NATIVE.get(tile.args[0], tile.args[0]), *tile.args[1:]))
-            if tile.codec_name == "libtiff"
-            else tile
-            for tile in image.tile
-        ]
+        image.tile = [_native_tile(tile) if tile.codec_name == "libtiff" else tile for tile in image.tile]
+
+
+def _native_tile(tile: Any) -> Any:
+    return tile._replace(args=(_NATIVE.get(tile.args[0], tile.args[0]), *tile.args[1:]))
 
 
 def _has_deep_colours(image: Image.Image) -> bool:
-    """Say whether Pillow, which has no deep colours, is going to cut the picture's to 8 bits."""
-    modes = [str(tile[3][0] if isinstance(tile[3], tuple) else tile[3]) for tile in image.tile]
+    """Return whether the picture has colours that Pillow will cut to 8 bits when it decodes the file."""
+    tiles: list[Any] = list(image.tile) if isinstance(image, ImageFile.ImageFile) else []
+    modes = [str(tile[3][0] if isinstance(tile[3], tuple) else tile[3]) for tile in tiles]
     return image.mode in ("RGB", "RGBA", "LA") and any(";16" in mode for mode in modes)
 
 
@@ -115,15 +137,15 @@ def _to_grey(image: Image.Image) -> np.ndarray:
         image = image.convert("RGBA")
         alpha = np.asarray(image.getchannel("A"))
         grey = np.asarray(image.convert("RGB").convert("L"))
-        # One alpha everywhere says nothing; else what is transparent is outside the picture, hence black.
+        # A constant alpha has no meaning. Otherwise transparent pixels are outside the picture, hence black.
         return grey if alpha.min() == alpha.max() else grey * (alpha / np.float32(255))
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))
     return np.asarray(image.convert("RGB").convert("L"))
 
 
-def _values_of_tiff(pixels: np.ndarray, tags) -> np.ndarray:
-    """Obey the signs of values, and do for deep grey values what Pillow does for the shallower ones alone."""
+def _values_of_tiff(pixels: np.ndarray, tags: Any) -> np.ndarray:
+    """Apply the sign of the values, and invert deep values if white is zero; Pillow inverts only 8-bit values."""
     if pixels.dtype == np.uint8:
         return pixels.view(np.int8) if tags.get(_SAMPLE_FORMAT) == _SIGNED else pixels
     if pixels.dtype == np.int32 and tags.get(_SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED:
@@ -131,4 +153,4 @@ def _values_of_tiff(pixels: np.ndarray, tags) -> np.ndarray:
     if tags.get(_PHOTOMETRIC) != _WHITE_IS_ZERO:
         return pixels
     top = np.iinfo(pixels.dtype).max if pixels.dtype == np.uint16 else pixels.max()
-    return top - pixels
+    return np.asarray(top - pixels)

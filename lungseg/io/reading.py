@@ -9,6 +9,9 @@ import warnings
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.io.limits import MAX_BYTES, TOO_LARGE
 from lungseg.io.radiograph import Radiograph
@@ -32,11 +35,16 @@ def read_radiograph(path: str | PathLike[str]) -> Radiograph:
         what = f"the file has {size} bytes, more than any radiograph"
         raise LungsegError(what, path, TOO_LARGE, code="too-large")
     radiograph = _decode(path, head)
-    # Comparisons with NaN are false.
-    if not -_LARGEST < radiograph.pixels.min() <= radiograph.pixels.max() < _LARGEST:
-        what = "some pixels are not finite numbers, or are too large"
-        raise LungsegError(what, path, "export it with finite pixel values", code="not-finite")
+    check_finite(radiograph.pixels, path)
     return radiograph
+
+
+def check_finite(pixels: NDArray[np.float32], name: str | PathLike[str]) -> None:
+    """Raise LungsegError if some grey values are not finite, or too large to compute with."""
+    # Comparisons with NaN are false.
+    if not -_LARGEST < pixels.min() <= pixels.max() < _LARGEST:
+        what = "some pixels are not finite numbers, or are too large"
+        raise LungsegError(what, name, "export it with finite pixel values", code="not-finite")
 
 
 def _decode(path: Path, head: bytes) -> Radiograph:

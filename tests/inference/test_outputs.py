@@ -91,8 +91,11 @@ def test_probabilities_have_sixteen_bits_and_the_inputs_size(command, run_folder
     assert np.array_equal(labels[labels > 0], side[labels > 0])
 
 
-def test_probabilities_are_kept_when_asked_for_alone(run_folder, picture):
-    assert Predictor(run_folder, device="cpu").predict(picture).probabilities is None
+def test_probabilities_that_are_computed_late_are_those_that_are_kept(run_folder, picture):
+    kept, late = (
+        Predictor(run_folder, device="cpu", keep_probabilities=keep).predict(picture) for keep in (True, False)
+    )
+    assert np.array_equal(kept.probabilities, late.probabilities)
 
 
 def test_nifti_has_the_labels_with_x_first_and_no_invented_millimetres(command, run_folder, picture, tmp_path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bad and hostile files: each is named with its reason and a remedy, leaves nothing, and its neighbours are done."""
+"""Bad and hostile files: each fails with a code, a sentence and a remedy, leaves nothing, and the others are done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import os
 import re
 import socket
 import struct
-import time
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -26,14 +25,13 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, J
 
 from lungseg.data import RadiographReader
 from lungseg.inference.predict import predict
-from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError
 
 HEIGHT, WIDTH = GREY.shape
 NOISE = np.random.default_rng(0).bytes(4000)
 
 
-# What the files are made of
+# Parts of the files
 
 
 def _encoded(kind: str, array=GREY, **options) -> bytes:
@@ -95,12 +93,12 @@ def _zip_bomb() -> bytes:
 
 
 def _dicom(pixels=GREY, **attributes) -> Callable[[Path], None]:
-    """Return what writes a DICOM file."""
+    """Return a function that writes a DICOM file."""
     return lambda path: write_dicom(path, pixels, **attributes)
 
 
 def _claiming(syntax: bytes) -> Callable[[Path], None]:
-    """Return what writes a DICOM file that claims to be in another transfer syntax than it is."""
+    """Return a function that writes a DICOM file that claims to be in another transfer syntax than it is."""
     syntax += b"\0" * (len(syntax) % 2)
 
     def change(content: bytes) -> bytes:
@@ -113,7 +111,7 @@ def _claiming(syntax: bytes) -> Callable[[Path], None]:
 
 
 def _encapsulated(syntax: UID, *frames: bytes, **attributes) -> Callable[[Path], None]:
-    """Return what writes a DICOM file with these bytes for its compressed frame."""
+    """Return a function that writes a DICOM file with these bytes for its compressed frame."""
 
     def write(path: Path) -> None:
         dataset = write_dicom(path, GREY, **attributes)
@@ -127,7 +125,7 @@ def _encapsulated(syntax: UID, *frames: bytes, **attributes) -> Callable[[Path],
 
 
 def _spoilt(syntax: str, where: Callable[[bytes], int], new: bytes) -> Callable[[Path], None]:
-    """Return what compresses a DICOM file and overwrites some of its bytes."""
+    """Return a function that compresses a DICOM file and overwrites some of its bytes."""
 
     def write(path: Path) -> None:
         write_dicom(path, GREY if COMPRESSED[syntax] == 8 else GREY16)
@@ -199,49 +197,49 @@ _ZIPPED_ZEROS = gzip.compress(bytes(20_000_000), 1)
 _NAN = np.where(GREY > 9, GREY, np.nan).astype(np.float32)
 _ELEMENT_PAST_THE_END = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, 0xFFFFFFF0)
 
-# Name: what is written (bytes, or a function of the path), and what the sentence says.
+# Name: the content (bytes, or a function that writes the path), and the code of the error, or several by version.
 BAD: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
-    # No pictures at all
-    "empty.png": (b"", "the file is empty"),
-    "one-byte.png": (b"\x89", "not a picture in a known format"),
-    "text.png": (b"this is a text file\n", "not a picture in a known format"),
-    "table.dcm": (b"file,label\n" * 100, "not a picture in a known format"),
-    "page.jpg": (b"<!DOCTYPE html><title>Sign in</title>", "not a picture in a known format"),
-    "document.tif": (b"%PDF-1.7\n" * 99, "not a picture in a known format"),
-    "zeros.dcm": (bytes(5000), "not a picture in a known format"),
-    "noise": (NOISE, "not a picture in a known format"),
-    "animation.gif": (_encoded("GIF"), "not a picture in a known format"),
-    "bitmap.bmp": (_encoded("BMP"), "not a picture in a known format"),
-    "zip-bomb.dcm": (_zip_bomb(), "not a picture in a known format"),
+    # Not pictures
+    "empty.png": (b"", "empty-file"),
+    "one-byte.png": (b"\x89", "unknown-format"),
+    "text.png": (b"this is a text file\n", "unknown-format"),
+    "table.dcm": (b"file,label\n" * 100, "unknown-format"),
+    "page.jpg": (b"<!DOCTYPE html><title>Sign in</title>", "unknown-format"),
+    "document.tif": (b"%PDF-1.7\n" * 99, "unknown-format"),
+    "zeros.dcm": (bytes(5000), "unknown-format"),
+    "noise": (NOISE, "unknown-format"),
+    "animation.gif": (_encoded("GIF"), "unknown-format"),
+    "bitmap.bmp": (_encoded("BMP"), "unknown-format"),
+    "zip-bomb.dcm": (_zip_bomb(), "unknown-format"),
     # PNG
     "signature.png": (PNG[:8], "damaged"),
     "header-cut.png": (PNG[:20], "damaged"),
-    "half.png": (PNG[: len(PNG) // 2], "the picture is damaged"),
-    "no-end.png": (PNG[:-12], "the picture is damaged"),
-    "flipped-bit.png": (_changed(PNG, len(PNG) // 2, bytes([PNG[len(PNG) // 2] ^ 1])), "the picture is damaged"),
+    "half.png": (PNG[: len(PNG) // 2], "damaged"),
+    "no-end.png": (PNG[:-12], "damaged"),
+    "flipped-bit.png": (_changed(PNG, len(PNG) // 2, bytes([PNG[len(PNG) // 2] ^ 1])), "damaged"),
     "header-checksum.png": (_changed(PNG, 29, b"\0\0\0\0"), "damaged"),
-    "named-as-jpeg.jpg": (PNG[:300], "the picture is damaged"),
+    "named-as-jpeg.jpg": (PNG[:300], "damaged"),
     "no-data.png": (_png().replace(b"IDAT", b"iDAT"), "damaged"),
-    "short-data.png": (_png(data=bytes(100)), "the picture is damaged"),
+    "short-data.png": (_png(data=bytes(100)), "damaged"),
     "no-width.png": (_png(width=0), "damaged"),
-    "flat.png": (_png(height=15), "too small"),
-    "long.png": (_png(width=8_000_000, height=16), "too large"),
-    "large.png": (_png(9_000, 9_000, data=bytes(10_000_000)), "claims 9000 x 9000 pixels, which is too large"),
-    "huge.png": (_png(60_000, 60_000), "too large"),
-    "beyond.png": (_png(2**31 - 1, 2**31 - 1), "too large"),
+    "flat.png": (_png(height=15), "too-small"),
+    "long.png": (_png(width=8_000_000, height=16), "too-large"),
+    "large.png": (_png(9_000, 9_000, data=bytes(10_000_000)), "too-large"),
+    "huge.png": (_png(60_000, 60_000), "too-large"),
+    "beyond.png": (_png(2**31 - 1, 2**31 - 1), "too-large"),
     "strange-colour.png": (_png(colour=5), "damaged"),
     "strange-depth.png": (_png(depth=7), "damaged"),
     "chunk-past-the-end.png": (_changed(PNG, 33, b"\x7f\xff\xff\xff"), "damaged"),
-    "text-bomb.png": (_png(extra=_chunk(b"zTXt", b"a\0\0" + _ZEROS)), "the picture is damaged"),
-    "profile-bomb.png": (_png(extra=_chunk(b"iCCP", b"icc\0\0" + _ZEROS), data=b""), "the picture is damaged"),
-    "two.png": (_pages("PNG"), "the file holds 2 pictures"),
+    "text-bomb.png": (_png(extra=_chunk(b"zTXt", b"a\0\0" + _ZEROS)), "damaged"),
+    "profile-bomb.png": (_png(extra=_chunk(b"iCCP", b"icc\0\0" + _ZEROS), data=b""), "damaged"),
+    "two.png": (_pages("PNG"), "several-pictures"),
     # JPEG
     "start.jpg": (JPEG[:3], "damaged"),
     "header-cut.jpg": (JPEG[:10], "damaged"),
-    "half.jpg": (JPEG[: len(JPEG) // 2], "the picture is damaged"),
+    "half.jpg": (JPEG[: len(JPEG) // 2], "damaged"),
     "tables-cut.jpg": (JPEG[:200], "damaged"),
     "no-size.jpg": (_jpeg_claiming(0, 0), "damaged"),
-    "huge.jpg": (_jpeg_claiming(65_000, 65_000), "too large"),
+    "huge.jpg": (_jpeg_claiming(65_000, 65_000), "too-large"),
     "noise.jpg": (JPEG[:3] + NOISE, "damaged"),
     # TIFF
     "header.tif": (TIFF[:8], "damaged"),
@@ -251,100 +249,100 @@ BAD: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     "strip-past-the-end.tif": (_tiff({273: 10**9}), "damaged"),
     "no-strip.tif": (_tiff(leave_out=273), "damaged"),
     "no-width.tif": (_tiff(leave_out=256), "damaged"),
-    "zero-width.tif": (_tiff({256: 0}), "damaged|too small"),
-    "huge.tif": (_tiff({256: 70_000, 257: 70_000}), "too large"),
+    "zero-width.tif": (_tiff({256: 0}), "damaged|too-small"),
+    "huge.tif": (_tiff({256: 70_000, 257: 70_000}), "too-large"),
     "unknown-compression.tif": (_tiff({259: 65_000}), "damaged"),
     "false-compression.tif": (_tiff({259: 5}), "damaged"),
-    "thirteen-bits.tif": (_tiff({258: 13}), "damaged, or of a rare kind"),
-    "doubles.tif": (_tiff({258: 64, 339: 3}), "damaged, or of a rare kind"),
-    "two.tif": (_pages("TIFF"), "the file holds 2 pictures"),
-    "nan.tif": (_encoded("TIFF", _NAN), "not finite"),
-    "infinite.tif": (_encoded("TIFF", np.where(GREY > 9, GREY, np.inf).astype(np.float32)), "not finite"),
+    "thirteen-bits.tif": (_tiff({258: 13}), "damaged"),
+    "doubles.tif": (_tiff({258: 64, 339: 3}), "damaged"),
+    "two.tif": (_pages("TIFF"), "several-pictures"),
+    "nan.tif": (_encoded("TIFF", _NAN), "not-finite"),
+    "infinite.tif": (_encoded("TIFF", np.where(GREY > 9, GREY, np.inf).astype(np.float32)), "not-finite"),
     # NIfTI
-    "header.nii": (NIFTI[:348], "the NIfTI file is cut short"),
-    "half.nii": (NIFTI[: len(NIFTI) // 2], "the NIfTI file is cut short"),
-    "half.nii.gz": (ZIPPED[: len(ZIPPED) // 2], "the NIfTI file is damaged"),
-    "checksum.nii.gz": (_changed(ZIPPED, len(ZIPPED) - 8, b"\0\0\0\0"), "the NIfTI file is damaged"),
-    "text.nii.gz": (gzip.compress(b"this is a text file\n"), "this is no NIfTI file"),
-    "bomb.nii.gz": (_ZIPPED_ZEROS * 50, "this is no NIfTI file"),
+    "header.nii": (NIFTI[:348], "damaged"),
+    "half.nii": (NIFTI[: len(NIFTI) // 2], "damaged"),
+    "half.nii.gz": (ZIPPED[: len(ZIPPED) // 2], "damaged"),
+    "checksum.nii.gz": (_changed(ZIPPED, len(ZIPPED) - 8, b"\0\0\0\0"), "damaged"),
+    "text.nii.gz": (gzip.compress(b"this is a text file\n"), "unknown-format"),
+    "bomb.nii.gz": (_ZIPPED_ZEROS * 50, "unknown-format"),
     "far-bomb.nii.gz": (
         gzip.compress(_nifti(change={108: struct.pack("<f", 9e8)})) + _ZIPPED_ZEROS * 50,
-        "its pixels begin nowhere",
+        "damaged",
     ),
-    "noise.nii.gz": (b"\x1f\x8b\x08" + NOISE, "the NIfTI file is damaged"),
-    "volume.nii": (_nifti(np.zeros((20, 21, 22), np.uint8)), "a volume of 20 x 21 x 22 voxels"),
-    "series.nii": (_nifti(np.zeros((20, 21, 1, 5), np.uint8)), "holds 5 pictures"),
-    "line.nii": (_nifti(np.zeros(500, np.uint8)), "too small"),
-    "complex.nii": (_nifti(GREY.T.astype(np.complex64)), "complex numbers"),
-    "elsewhere.hdr": (_nifti(change={344: b"ni1\0"}), "its pixels in another file"),
-    "negative.nii": (_nifti(change=_dims(2, -70, 48)), "damaged|too small"),
-    "no-dimension.nii": (_nifti(change=_dims(0)), "damaged|too small"),
-    "huge.nii": (_nifti(change=_dims(2, 32_000, 32_000)), "too large"),
-    "strange-type.nii": (_nifti(change={70: struct.pack("<hh", 777, 8)}), "the NIfTI file is damaged"),
-    "offset-nan.nii": (_nifti(change={108: struct.pack("<f", np.nan)}), "the NIfTI file is damaged"),
-    "affine-nan.nii": (_nifti(change={280: struct.pack("<f", np.nan)}), "the NIfTI file is damaged"),
-    "nan.nii": (_nifti(_NAN.T), "not finite"),
+    "noise.nii.gz": (b"\x1f\x8b\x08" + NOISE, "damaged"),
+    "volume.nii": (_nifti(np.zeros((20, 21, 22), np.uint8)), "several-pictures"),
+    "series.nii": (_nifti(np.zeros((20, 21, 1, 5), np.uint8)), "several-pictures"),
+    "line.nii": (_nifti(np.zeros(500, np.uint8)), "too-small"),
+    "complex.nii": (_nifti(GREY.T.astype(np.complex64)), "complex-values"),
+    "elsewhere.hdr": (_nifti(change={344: b"ni1\0"}), "pixels-elsewhere"),
+    "negative.nii": (_nifti(change=_dims(2, -70, 48)), "damaged|too-small"),
+    "no-dimension.nii": (_nifti(change=_dims(0)), "damaged|too-small"),
+    "huge.nii": (_nifti(change=_dims(2, 32_000, 32_000)), "too-large"),
+    "strange-type.nii": (_nifti(change={70: struct.pack("<hh", 777, 8)}), "damaged"),
+    "offset-nan.nii": (_nifti(change={108: struct.pack("<f", np.nan)}), "damaged"),
+    "affine-nan.nii": (_nifti(change={280: struct.pack("<f", np.nan)}), "damaged"),
+    "nan.nii": (_nifti(_NAN.T), "not-finite"),
     # DICOM
-    "preamble.dcm": (bytes(128) + b"DICM", "holds no picture"),
-    "preamble-and-noise.dcm": (bytes(128) + b"DICM" + NOISE, "the DICOM file"),
-    "bare-and-noise": (b"\x08\0\x05\0CS" + NOISE, "the DICOM file"),
-    "png-in-preamble.dcm": (PNG[:128] + b"DICM" + NOISE, "the DICOM file"),
+    "preamble.dcm": (bytes(128) + b"DICM", "no-picture"),
+    "preamble-and-noise.dcm": (bytes(128) + b"DICM" + NOISE, "damaged|no-picture"),
+    "bare-and-noise": (b"\x08\0\x05\0CS" + NOISE, "damaged|no-picture"),
+    "png-in-preamble.dcm": (PNG[:128] + b"DICM" + NOISE, "damaged|no-picture"),
     "plan.dcm": (
         _dicom(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.5", PixelData=None),
-        r"\(RT Plan Storage\) holds no picture",
+        "no-picture",
     ),
-    "directory": (_dicom(SOPClassUID="1.2.840.10008.1.3.10", PixelData=None), "holds no picture"),
-    "no-rows.dcm": (_dicom(Rows=None), "holds no picture"),
-    "no-columns.dcm": (_dicom(Rows=0), "too small"),
-    "empty-pixels.dcm": (_dicom(PixelData=b""), "the DICOM file"),
-    "short-pixels.dcm": (_dicom(PixelData=GREY[:20].tobytes()), "the DICOM file is damaged"),
-    "half.dcm": (_rewritten(lambda content: content[: len(content) // 2]), "the DICOM file"),
-    "length-past-the-end.dcm": (_rewritten(lambda c: c + _ELEMENT_PAST_THE_END, PixelData=None), "the DICOM file"),
-    "huge.dcm": (_dicom(Rows=65535, Columns=65535), "too large"),
-    "flat.dcm": (_dicom(GREY[:4]), "too small"),
-    "film.dcm": (_dicom(NumberOfFrames=2, PixelData=GREY.tobytes() * 2), "holds 2 frames"),
-    "frames.dcm": (_dicom(NumberOfFrames=10**9), "holds 1000000000 frames"),
-    "no-photometric.dcm": (_dicom(PhotometricInterpretation=None), "the DICOM file is damaged"),
-    "strange-photometric.dcm": (_dicom(PhotometricInterpretation="HSV"), "the colours are stored as HSV"),
-    "no-palette.dcm": (_dicom(PhotometricInterpretation="PALETTE COLOR"), "the DICOM file is damaged"),
-    "no-bits.dcm": (_dicom(BitsAllocated=None), "the DICOM file is damaged"),
-    "thirteen-bits.dcm": (_dicom(BitsAllocated=13), "the DICOM file is damaged"),
-    "seven-samples.dcm": (_dicom(SamplesPerPixel=7), "the DICOM file is damaged"),
-    "slope-nan.dcm": (_dicom(RescaleSlope="nan", RescaleIntercept=0), "the DICOM file is damaged|not finite"),
-    "matryoshka.dcm": (_matryoshka, "the DICOM file"),
-    "private-syntax.dcm": (_claiming(b"1.2.3.4.5"), r"syntax 1\.2\.3\.4\.5 is private or unknown; export it"),
-    "film-syntax.dcm": (_claiming(b"1.2.840.10008.1.2.4.100"), "MPEG2"),
-    "not-deflated.dcm": (_claiming(b"1.2.840.10008.1.2.1.99"), "the DICOM file is damaged"),
-    "strip.png": (_png(width=40000, height=16), "40000 x 16 pixels, which is too long"),
-    "deflate-bomb.dcm": (_deflated_bomb, "inflates to more bytes than any radiograph"),
-    "bare-bomb.dcm": (_bare_bomb, "inflates to more bytes than any radiograph"),
-    "not-compressed.dcm": (_claiming(b"1.2.840.10008.1.2.4.50"), "the DICOM file|the pixel data"),
-    "empty-frame.dcm": (_encapsulated(JPEGBaseline8Bit, b"\0\0"), "the pixel data are damaged or cut short"),
-    "jpeg-noise.dcm": (_encapsulated(JPEGBaseline8Bit, NOISE), "the pixel data are damaged or cut short"),
-    "jpeg-cut.dcm": (_encapsulated(JPEGBaseline8Bit, JPEG[:-300]), "the pixel data are damaged or cut short"),
+    "directory": (_dicom(SOPClassUID="1.2.840.10008.1.3.10", PixelData=None), "no-picture"),
+    "no-rows.dcm": (_dicom(Rows=None), "no-picture"),
+    "no-columns.dcm": (_dicom(Rows=0), "too-small"),
+    "empty-pixels.dcm": (_dicom(PixelData=b""), "damaged|no-picture"),
+    "short-pixels.dcm": (_dicom(PixelData=GREY[:20].tobytes()), "damaged"),
+    "half.dcm": (_rewritten(lambda content: content[: len(content) // 2]), "damaged|no-picture"),
+    "length-past-the-end.dcm": (_rewritten(lambda c: c + _ELEMENT_PAST_THE_END, PixelData=None), "damaged|no-picture"),
+    "huge.dcm": (_dicom(Rows=65535, Columns=65535), "too-large"),
+    "flat.dcm": (_dicom(GREY[:4]), "too-small"),
+    "film.dcm": (_dicom(NumberOfFrames=2, PixelData=GREY.tobytes() * 2), "several-pictures"),
+    "frames.dcm": (_dicom(NumberOfFrames=10**9), "several-pictures"),
+    "no-photometric.dcm": (_dicom(PhotometricInterpretation=None), "damaged"),
+    "strange-photometric.dcm": (_dicom(PhotometricInterpretation="HSV"), "colours-unsupported"),
+    "no-palette.dcm": (_dicom(PhotometricInterpretation="PALETTE COLOR"), "damaged"),
+    "no-bits.dcm": (_dicom(BitsAllocated=None), "damaged"),
+    "thirteen-bits.dcm": (_dicom(BitsAllocated=13), "damaged"),
+    "seven-samples.dcm": (_dicom(SamplesPerPixel=7), "damaged"),
+    "slope-nan.dcm": (_dicom(RescaleSlope="nan", RescaleIntercept=0), "damaged|not-finite"),
+    "matryoshka.dcm": (_matryoshka, "damaged|no-picture"),
+    "private-syntax.dcm": (_claiming(b"1.2.3.4.5"), "transfer-syntax-unknown"),
+    "film-syntax.dcm": (_claiming(b"1.2.840.10008.1.2.4.100"), "damaged|decoder-missing"),
+    "not-deflated.dcm": (_claiming(b"1.2.840.10008.1.2.1.99"), "damaged"),
+    "strip.png": (_png(width=40000, height=16), "too-large"),
+    "deflate-bomb.dcm": (_deflated_bomb, "too-large"),
+    "bare-bomb.dcm": (_bare_bomb, "too-large"),
+    "not-compressed.dcm": (_claiming(b"1.2.840.10008.1.2.4.50"), "damaged"),
+    "empty-frame.dcm": (_encapsulated(JPEGBaseline8Bit, b"\0\0"), "damaged"),
+    "jpeg-noise.dcm": (_encapsulated(JPEGBaseline8Bit, NOISE), "damaged"),
+    "jpeg-cut.dcm": (_encapsulated(JPEGBaseline8Bit, JPEG[:-300]), "damaged"),
     "jpeg-bomb.dcm": (
         _encapsulated(JPEGBaseline8Bit, _jpeg_claiming(65_000, 65_000)),
-        "the header states 70 x 48 x 1 but the pixel data 65000 x 65000 x 1",
+        "damaged",
     ),
     "jpeg-2000-bomb.dcm": (
         _spoilt("JPEG2000Lossless", lambda c: c.index(b"\xff\x4f\xff\x51") + 8, struct.pack(">II", 10**9, 10**9)),
-        "but the pixel data 1000000000 x 1000000000 x 1",
+        "damaged",
     ),
-    "jpeg-as-jpeg-2000.dcm": (_encapsulated(JPEG2000Lossless, PNG + b"\xff\xd9"), "the pixel data are damaged"),
+    "jpeg-as-jpeg-2000.dcm": (_encapsulated(JPEG2000Lossless, PNG + b"\xff\xd9"), "damaged"),
     "lossless-noise.dcm": (
         _spoilt("JPEGLosslessProcess14_1", lambda c: c.index(b"\xff\xda") + 2, NOISE[:200]),
-        "the pixel data",
+        "damaged",
     ),
     "rle-noise.dcm": (_encapsulated(RLELossless, NOISE), "damaged"),
     "rle-short.dcm": (_encapsulated(RLELossless, struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\0"), "damaged"),
     # The file system
-    "dangling.png": (_link("nowhere.png"), "there is no such file"),
-    "loop.png": (_link("loop.png"), "cannot be read"),
-    "endless.png": (_link("/dev/zero"), "not a regular file"),
-    "pipe.png": (os.mkfifo, "not a regular file"),
-    "socket.png": (_socket, "not a regular file"),
-    "folder-link.png": (_link("/proc/self/mem"), "cannot be read|may not be read"),
-    "sparse.png": (_sparse, "2000000000 bytes, more than any radiograph"),
+    "dangling.png": (_link("nowhere.png"), "not-found"),
+    "loop.png": (_link("loop.png"), "not-readable"),
+    "endless.png": (_link("/dev/zero"), "not-regular-file"),
+    "pipe.png": (os.mkfifo, "not-regular-file"),
+    "socket.png": (_socket, "not-regular-file"),
+    "folder-link.png": (_link("/proc/self/mem"), "not-readable|not-permitted"),
+    "sparse.png": (_sparse, "too-large"),
     "line\nbreak.png": (PNG[:99], "damaged"),
     "\x1b[31mred.png": (PNG[:99], "damaged"),
     os.fsdecode(b"caf\xe9.png"): (PNG[:99], "damaged"),
@@ -388,41 +386,40 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder, run_folder, tmp_path_factory):
-    """Segment them all at once: the rows by name, the folder of the results, and what was passed over."""
-    out, said = tmp_path_factory.mktemp("results"), []
+    """Segment them all at once: the rows by name, and the folder of the results."""
+    out = tmp_path_factory.mktemp("results")
     done = lambda *_: (folder / VANISHING).unlink(missing_ok=True)  # noqa: E731
-    rows = predict([folder], out, weights=run_folder, device="cpu", done=done, say=said.append)
-    return {Path(row.file).name: row for row in rows}, out, said
+    rows = predict([folder], out, weights=run_folder, device="cpu", done=done)
+    return {Path(row.file).name: row for row in rows}, out
 
 
-def _expect_sentence(sentence: str, path: Path, reason: str) -> None:
+def _expect_sentence(sentence: str, path: Path) -> None:
+    """Expect a sentence that names the file, has a remedy and cannot command a terminal."""
     named = re.sub(r"[\x00-\x1f]", lambda found: repr(found[0])[1:-1], f"{path}: ")
     assert sentence.startswith(named)
-    assert re.search(reason, sentence.removeprefix(named))
     assert re.search(r"; [^;]{5,}\.$", sentence), "no remedy"
     assert not re.search(r"[\x00-\x1f\x7f]", sentence)
 
 
 @pytest.mark.parametrize("name", BAD, ids=ascii)
 def test_a_bad_file_fails_alone(run, folder, name):
-    rows, out, _ = run
+    rows, out = run
     assert rows[name].status == "failed"
-    _expect_sentence(rows[name].reason, folder / name, BAD[name][1])
+    _expect_sentence(rows[name].reason, folder / name)
     assert not [path for path in out.glob("*/*") if path.name.startswith(Path(name).stem + ".")]
 
 
 @pytest.mark.parametrize("name", BAD, ids=ascii)
 def test_a_bad_file_does_not_slip_through_the_default_readers_of_monai(folder, name):
-    began = time.monotonic()
     with pytest.raises(LungsegError) as caught:
         LoadImage(reader=RadiographReader())(folder / name)
-    _expect_sentence(str(caught.value), folder / name, BAD[name][1])
-    assert time.monotonic() - began < 20
+    _expect_sentence(str(caught.value), folder / name)
+    assert re.fullmatch(BAD[name][1], caught.value.code)
 
 
 @pytest.mark.parametrize("name", [*GOOD, "good.dcm"], ids=ascii)
 def test_the_good_neighbours_of_bad_files_are_done(run, name):
-    rows, out, _ = run
+    rows, out = run
     assert rows[name].status in ("ok", "flagged")
     stem = name.removesuffix(".gz").rsplit(".", 1)[0]
     written = [path for path in (out / "masks").iterdir() if path.name.startswith(stem)]
@@ -433,49 +430,13 @@ def test_the_good_neighbours_of_bad_files_are_done(run, name):
 
 
 def test_nothing_else_is_left(run):
-    rows, out, said = run
+    rows, out = run
     assert len(rows) == len(BAD) + len(GOOD) + 2
     assert len(list((out / "masks").iterdir())) == len(GOOD) + 1
     assert not list(out.rglob(".*"))
-    assert "round" in said[0]
 
 
 def test_a_file_that_vanishes_meanwhile_fails_alone(run, folder):
     row = run[0][VANISHING]
     assert row.status == "failed"
-    _expect_sentence(row.reason, folder / VANISHING, "there is no such file")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
-def test_a_forbidden_file_is_refused(tmp_path):
-    (tmp_path / "secret.png").write_bytes(PNG)
-    (tmp_path / "secret.png").chmod(0)
-    with pytest.raises(LungsegError, match="may not be read"):
-        read_radiograph(tmp_path / "secret.png")
-
-
-def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
-    with pytest.raises(LungsegError, match="this is a folder where a file is expected; name one of its files"):
-        read_radiograph(tmp_path)
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "LZW", "NIFTI", "ZIPPED", "DICOM", *COMPRESSED])
-def test_no_truncation_passes_for_a_picture(tmp_path, kind):
-    path = tmp_path / "cut"
-    if kind in COMPRESSED or kind == "DICOM":
-        write_dicom(path, GREY if COMPRESSED.get(kind) == 8 else GREY16)
-        if kind in COMPRESSED:
-            compress(path, kind)
-        whole = path.read_bytes()
-    else:
-        whole = globals()[kind]
-    path.write_bytes(whole)
-    expected = read_radiograph(path).pixels
-    for length in range(1, len(whole), max(1, len(whole) // 60)):
-        path.write_bytes(whole[:length])
-        try:
-            pixels = read_radiograph(path).pixels
-        except LungsegError:
-            continue
-        # What was cut off held no pixels.
-        np.testing.assert_array_equal(pixels, expected)
+    _expect_sentence(row.reason, folder / VANISHING)

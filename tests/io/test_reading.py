@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from errors_support import fails
 from images_support import GREY, GREY16, write_dicom
 from PIL import Image
 
 from lungseg.data import RadiographReader
 from lungseg.io import read_radiograph
-from lungseg.utils.errors import LungsegError
 
 HEIGHT, WIDTH = GREY.shape
 
@@ -102,7 +102,7 @@ def test_deep_colours_that_eight_bits_cannot_tell_apart_are_refused(tmp_path):
     from tifffile import imwrite
 
     imwrite(tmp_path / "deep.tif", np.stack([GREY16 >> 4] * 3, axis=-1), photometric="rgb")
-    with pytest.raises(LungsegError, match="use little of their range; save it in grey"):
+    with fails("colours-unsupported"):
         read_radiograph(tmp_path / "deep.tif")
 
 
@@ -110,7 +110,7 @@ def test_deep_colours_in_planes_apart_are_refused(tmp_path):
     from tifffile import imwrite
 
     imwrite(tmp_path / "deep.tif", np.stack([GREY16] * 3), photometric="rgb", planarconfig="separate")
-    with pytest.raises(LungsegError, match="lie in planes apart; save it in grey"):
+    with fails("colours-unsupported"):
         read_radiograph(tmp_path / "deep.tif")
 
 
@@ -163,7 +163,7 @@ def test_fill_values_are_refused(tmp_path):
     values = GREY.astype(np.float32)
     values[:5] = np.finfo(np.float32).min
     imwrite(tmp_path / "filled.tif", values)
-    with pytest.raises(LungsegError, match="not finite numbers, or too large ones"):
+    with fails("not-finite"):
         read_radiograph(tmp_path / "filled.tif")
 
 
@@ -172,7 +172,7 @@ def test_a_jpeg_whose_end_comes_too_soon_is_refused(tmp_path, filling):
     Image.fromarray(np.kron(GREY, np.ones((8, 8), np.uint8))).save(tmp_path / "a.jpg", quality=98)
     data = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2] + bytes(filling) + b"\xff\xd9")
-    with pytest.raises(LungsegError, match="damaged or cut short; copy"):
+    with fails("damaged"):
         read_radiograph(tmp_path / "a.jpg")
 
 
@@ -196,13 +196,6 @@ def test_orientation_is_obeyed(tmp_path, name, values):
     pixels = read_radiograph(tmp_path / name).pixels
     assert pixels.shape == values.shape
     assert np.abs(pixels - values).mean() < 3
-
-
-def test_content_decides_not_the_name(tmp_path):
-    Image.fromarray(GREY).save(tmp_path / "radiograph", "PNG")
-    write_dicom(tmp_path / "also.jpg", GREY16)
-    np.testing.assert_array_equal(read_radiograph(tmp_path / "radiograph").pixels, GREY)
-    np.testing.assert_array_equal(read_radiograph(str(tmp_path / "also.jpg")).pixels, GREY16)
 
 
 def test_monai_reads_x_first(tmp_path):

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read DICOM radiographs, and write DICOM objects derived from them."""
+"""Read DICOM radiographs, and write DICOM objects that are derived from them."""

@@ -1,28 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decode pixel data in this process: what the safe decoders and GDCM do not cover."""
+"""Decode compressed pixel data in this process.
+
+GDCM can end the process on damaged data: see :mod:`lungseg.io.dicom.decoding` for where it runs.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.uid import (
-    JPEGExtended12Bit,
-)
+from pydicom.uid import JPEGExtended12Bit
 
 
 def decode_here(dataset: Dataset, path: str) -> np.ndarray:
-    """Return the pixels of compressed data as they are stored, by decoders that may end the process.
+    """Return the stored pixels of compressed data, with decoders that may end the process.
 
     Raises:
-        Exception: whatever a decoder raises, or that there is none.
+        RuntimeError: there is no decoder.
+        Exception: a decoder may raise any exception on damaged data.
     """
     if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsAllocated > 8:
         return _extended_jpeg(dataset, path)
-    return _justified(dataset)
+    return stored_pixels(dataset)
 
 
 def _extended_jpeg(dataset: Dataset, path: str) -> np.ndarray:
-    """JPEG of 12 bits, by GDCM itself: pydicom lets it do those of 8 alone."""
+    """Decode 12-bit JPEG with GDCM directly: pydicom uses GDCM for 8-bit JPEG only."""
     try:
         import gdcm
     except ImportError as error:
@@ -31,19 +33,19 @@ def _extended_jpeg(dataset: Dataset, path: str) -> np.ndarray:
     reader.SetFileName(path)
     if not reader.Read():
         raise RuntimeError("GDCM cannot read it")
-    # Its text has a character for each byte.
+    # GDCM returns the bytes as text, one character for each byte.
     content = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
     kind = "i2" if dataset.PixelRepresentation else "u2"
     return np.frombuffer(content, kind).reshape(dataset.Rows, dataset.Columns)
 
 
-def _justified(dataset: Dataset) -> np.ndarray:
-    """Return the `pixel_array`; old files have the bits in use at the upper end of each word."""
+def stored_pixels(dataset: Dataset) -> np.ndarray:
+    """Return the `pixel_array` with the used bits at the lower end of each word: old files use the upper end."""
     bits = int(dataset.BitsStored)
     spare = int(dataset.get("HighBit") or bits - 1) + 1 - bits
     if spare <= 0:
         return dataset.pixel_array
-    # Told of these bits alone, pydicom would take them from the lower end.
+    # With the stated number of bits pydicom would take the lower ones.
     dataset.BitsStored = bits + spare
     pixels = dataset.pixel_array >> spare
     dataset.BitsStored = bits

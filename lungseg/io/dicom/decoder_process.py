@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding in a process of its own, which may crash without taking this one along."""
+"""Decode in a child process, which may crash without ending this one.
+
+A plain subprocess and not :mod:`multiprocessing`: the workers of a data loader are daemonic and may not have children.
+"""
 
 from __future__ import annotations
 
@@ -17,40 +20,42 @@ import numpy as np
 _SECONDS = 60
 _SERVE = "from lungseg.io.dicom.decoder_process import serve; serve()"
 _lock = threading.Lock()
-_child: subprocess.Popen | None = None
+_child: subprocess.Popen[bytes] | None = None
 
 
 class CrashError(Exception):
-    """The decoder ended its process, or did not come to an end."""
+    """The decoder ended its process, or did not finish in time."""
 
 
-def decode_in_subprocess(path: str | PathLike) -> np.ndarray:
-    """Return the `pixel_array` of a DICOM file, decoded in a child process that lives on for the next file.
+def decode_in_subprocess(path: str | PathLike[str]) -> np.ndarray:
+    """Return the stored pixels of a DICOM file, decoded in a child process that stays for the next file.
 
     Raises:
-        CrashError: the child is gone; the next call starts another.
-        RuntimeError: what pydicom said in the child.
+        CrashError: the child ended; the next call starts another one.
+        RuntimeError: the decoder in the child raised an exception.
     """
     with _lock:
         child = _running()
         timer = threading.Timer(_SECONDS, child.kill)
         timer.start()
         try:
+            assert child.stdin is not None
+            assert child.stdout is not None
             pickle.dump(os.path.abspath(path), child.stdin)
             child.stdin.flush()
-            result = pickle.load(child.stdout)
+            answer = pickle.load(child.stdout)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             _stop()
             raise CrashError("the decoder crashed") from error
         except BaseException:
-            # An answer that nobody waited for would be taken for the next file's.
+            # Otherwise the answer for this file would be read as the answer for the next one.
             _stop()
             raise
         finally:
             timer.cancel()
-    if isinstance(result, Exception):
-        raise result
-    return result
+    if isinstance(answer, Exception):
+        raise answer
+    return np.asarray(answer)
 
 
 def serve() -> None:
@@ -60,7 +65,7 @@ def serve() -> None:
     from lungseg.io.dicom.codecs import decode_here
     from lungseg.io.dicom.file import open_dicom
 
-    # What the libraries print must not come between the answers.
+    # The libraries must not print between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     while True:
@@ -69,14 +74,14 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            answer = decode_here(open_dicom(Path(path)), path)
+            answer: np.ndarray | RuntimeError = decode_here(open_dicom(Path(path)), path)
         except Exception as error:
             answer = RuntimeError(str(error))
         pickle.dump(answer, answers, protocol=5)
         answers.flush()
 
 
-def _running() -> subprocess.Popen:
+def _running() -> subprocess.Popen[bytes]:
     global _child
     if _child is None or _child.poll() is not None:
         _child = subprocess.Popen(
@@ -85,7 +90,7 @@ def _running() -> subprocess.Popen:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-            # Ctrl-C is for the parent, which closes the child's stdin.
+            # The parent handles Ctrl-C and closes the stdin of the child.
             start_new_session=True,
         )
     return _child
@@ -100,7 +105,7 @@ def _stop() -> None:
 
 
 def _forget() -> None:
-    """A forked process must not share the child with its parent."""
+    """Start without a child in a forked process, which must not share the child of its parent."""
     global _child, _lock
     _child, _lock = None, threading.Lock()
 

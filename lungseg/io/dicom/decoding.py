@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stored pixels of a DICOM file, out of whatever they are compressed with.
+"""Decode the stored pixels of a DICOM file.
 
-GDCM, which alone knows every compression, ends the whole process on some damaged data (an abort or a
-segmentation fault that Python cannot catch). What others decode they decode here; the rest is left to a process
-of its own.
+Only GDCM supports every compression, but it ends the whole process on some damaged data (an abort or a segmentation
+fault, which Python cannot catch). Decoders that only raise exceptions run in this process, GDCM in a child process.
 """
 
 from __future__ import annotations
@@ -26,69 +25,71 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from lungseg.io.dicom.codecs import _justified
+from lungseg.io.dicom.codecs import stored_pixels
 from lungseg.io.dicom.decoder_process import CrashError, decode_in_subprocess
 from lungseg.io.jpeg import ends_well, is_filled_up
 from lungseg.utils.errors import LungsegError
 
-# pydicom's names of the decoders that only ever raise exceptions.
+# pydicom's names of the decoders that only raise exceptions.
 _SAFE_DECODERS = {
     JPEGBaseline8Bit: "pillow",
     JPEG2000: "pillow",
     JPEG2000Lossless: "pillow",
 }
-_DAMAGED = "copy or export it again"
-# How pydicom (versions 2 and 3) says that what it needs is not installed, or that what is installed cannot do it.
+_COPY_AGAIN = "copy or export it again"
+# Words of pydicom (versions 2 and 3) for a decoder that is not installed or does not support the data.
 _NO_DECODER = ("dependencies", "not support", "No pixel data decoders", "no pixel data handlers")
 _JPEG, _JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
-# A table of offsets and, for JPEG 2000, a file header may come first.
+# A table of offsets and, for JPEG 2000, a file header may come before the frame.
 _SEARCHED = 4096
 # Start-of-frame markers of JPEG, lossless JPEG and JPEG-LS.
 _FRAME_MARKERS = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
 
 
 def decode(dataset: Dataset, path: Path) -> np.ndarray:
-    """Return the pixels as they are stored: (H, W), or (H, W, 3) with YBR turned into RGB.
+    """Return the stored pixels: (H, W), or (H, W, 3) with YBR converted to RGB.
 
     Raises:
-        LungsegError: the data are damaged, of another size than the header states or of several frames, or no decoder
-            is installed.
-        Exception: whatever else a decoder raises on damaged data.
+        LungsegError: the data are damaged, have another size than the header states or several frames, or no decoder is
+            installed.
+        Exception: a decoder may raise any exception on damaged data.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax.is_private or not syntax.is_transfer_syntax:
         what = f"its transfer syntax {syntax} is private or unknown"
-        raise LungsegError(what, path, "export it with a standard transfer syntax")
+        raise LungsegError(what, path, "export it with a standard transfer syntax", code="transfer-syntax-unknown")
     if not syntax.is_encapsulated or syntax == RLELossless:
-        return _single(_justified(dataset), dataset, path)
+        return _single(stored_pixels(dataset), dataset, path)
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
         _check_frame(dataset, path)
     try:
-        pixels = _justified(dataset) if _choose_safe_decoder(dataset, syntax) else decode_in_subprocess(path)
+        pixels = stored_pixels(dataset) if _choose_safe_decoder(dataset, syntax) else decode_in_subprocess(path)
     except (CrashError, RuntimeError) as error:
         if any(words in str(error) for words in _NO_DECODER):
             what = f"no decoder for its pixel data ({syntax.name}) is installed"
-            raise LungsegError(what, path, _other_ways()) from error
-        raise LungsegError(f"the pixel data ({syntax.name}) are damaged", path, _DAMAGED) from error
+            raise LungsegError(what, path, _other_ways(), code="decoder-missing") from error
+        what = f"the pixel data ({syntax.name}) are damaged"
+        raise LungsegError(what, path, _COPY_AGAIN, code="damaged") from error
     pixels = _single(pixels, dataset, path)
     if syntax == JPEGBaseline8Bit and is_filled_up(pixels):
-        raise LungsegError("the pixel data are damaged or cut short", path, _DAMAGED)
+        raise LungsegError("the pixel data are damaged or cut short", path, _COPY_AGAIN, code="damaged")
     return pixels
 
 
 def _other_ways() -> str:
-    """Return what helps where no decoder is installed."""
+    """Return the remedy if no decoder is installed."""
     export = "export it uncompressed"
     return export if find_spec("gdcm") else f'try pip install "lungseg[dicom]", or {export}'
 
 
 def several_frames(count: int, path: Path) -> LungsegError:
-    """Say that a file holds more than one radiograph."""
-    return LungsegError(f"the DICOM file holds {count} frames", path, "export one radiograph alone")
+    """Return the error for a file that holds more than one radiograph."""
+    what = f"the DICOM file holds {count} frames"
+    return LungsegError(what, path, "export one radiograph alone", code="several-pictures")
 
 
 def _single(pixels: np.ndarray, dataset: Dataset, path: Path) -> np.ndarray:
-    """Return the only frame; there may be more pixel data than the header announces."""
+    """Return the only frame. The file may have more pixel data than the header states."""
     shape = (dataset.Rows, dataset.Columns) + (() if dataset.SamplesPerPixel == 1 else (dataset.SamplesPerPixel,))
     if pixels.size > math.prod(shape):
         raise several_frames(pixels.size // math.prod(shape), path)
@@ -96,9 +97,9 @@ def _single(pixels: np.ndarray, dataset: Dataset, path: Path) -> np.ndarray:
 
 
 def _choose_safe_decoder(dataset: Dataset, syntax: UID) -> bool:
-    """Make pydicom use the safe decoder, if there is one; before version 3 it cannot be told to."""
+    """Make pydicom use a safe decoder, and return whether there is one; pydicom 2 has no such option."""
     name = _SAFE_DECODERS.get(syntax)
-    # Pillow has no deep colours.
+    # Pillow does not support deep colours.
     deep = dataset.BitsAllocated > (16 if dataset.SamplesPerPixel == 1 else 8)
     if name is None or deep or not hasattr(dataset, "pixel_array_options"):
         return False
@@ -111,18 +112,22 @@ def _choose_safe_decoder(dataset: Dataset, syntax: UID) -> bool:
 
 
 def _check_frame(dataset: Dataset, path: Path) -> None:
-    """Refuse compressed data of another size than the header states: decoders make room for what the data say."""
+    """Check the size that compressed data state against the header: decoders allocate the size in the data.
+
+    Raises:
+        LungsegError: the sizes differ, or the data are damaged.
+    """
     stated = (dataset.Columns, dataset.Rows, dataset.SamplesPerPixel)
     found = _frame_size(dataset.PixelData)
     if found is None or not ends_well(dataset.PixelData):
-        raise LungsegError("the pixel data are damaged or cut short", path, _DAMAGED)
+        raise LungsegError("the pixel data are damaged or cut short", path, _COPY_AGAIN, code="damaged")
     if found != stated:
         sizes = " but the pixel data ".join("{} x {} x {}".format(*size) for size in (stated, found))
-        raise LungsegError(f"the header states {sizes} pixels", path, _DAMAGED)
+        raise LungsegError(f"the header states {sizes} pixels", path, _COPY_AGAIN, code="damaged")
 
 
 def _frame_size(data: bytes) -> tuple[int, int, int] | None:
-    """Return the width, height and number of components that compressed data state of themselves."""
+    """Return the width, height and number of components that compressed data state."""
     at = data.find(_JPEG_2000)
     if 0 <= at < _SEARCHED:
         _, width, height, left, top, *_, components = struct.unpack_from(">HIIIIIIIIH", data, at + 6)

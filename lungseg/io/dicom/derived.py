@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What DICOM objects that are made of a radiograph repeat of it, and how they are named."""
+"""Parts of DICOM objects that are derived from a radiograph: its repeated header, the algorithm, stable UIDs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
+from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
@@ -14,8 +16,8 @@ from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.utils.errors import LungsegError, first_line
 
 _TYPE_1 = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-# Attributes that every object has to have, with a value or empty, and what a value has to be.
-_TYPE_2 = {
+# Attributes that every object must have, possibly empty, with a function that raises for an invalid value.
+_TYPE_2: dict[str, Callable[[Any], Any]] = {
     "PatientID": str,
     "PatientName": str,
     "PatientBirthDate": DA,
@@ -27,20 +29,21 @@ _TYPE_2 = {
     "ReferringPhysicianName": str,
     "Modality": str,
 }
-# A segmentation's Pixel Measures hold in the patient and come with a thickness, which a projection has not. Its
-# pixels, as an overlay's, are the source's, whose own attributes tell what is known of their size.
+# The Pixel Measures of a segmentation refer to the patient and include a thickness, which a projection does not have.
+# Its pixels, like the pixels of an overlay, are the source's: the source's own attributes state what is known of their
+# size.
 _GEOMETRY = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID")
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What made a segmentation.
+    """The algorithm that made a segmentation.
 
     Attributes:
-        name: what it is called.
-        version: which one it is, at most 51 characters; a segmentation states the weights with it.
-        weights: SHA-256 of the file of its weights, in hex.
-        software: version of the program that runs it.
+        name: its name.
+        version: its version, at most 51 characters; a segmentation also states the weights.
+        weights: SHA-256 of its weight file, in hex.
+        software: the version of the program that runs it.
     """
 
     name: str
@@ -49,58 +52,61 @@ class Algorithm:
     software: str
 
 
-def read_reference(source: str | PathLike, product: str, remedy: str) -> Dataset:
-    """Return the header of a DICOM file as highdicom takes it: what must be there is, and what is damaged is not.
+def read_reference(source: str | PathLike[str], product: str, remedy: str) -> Dataset:
+    """Return the header of a DICOM file in a form that highdicom accepts: complete, and without damaged attributes.
 
     Args:
         source: the file of the radiograph.
-        product: what is to be made of it, for the error's sentence.
-        remedy: what the user can do where it cannot be made.
+        product: name of the derived object, for errors.
+        remedy: what the user can do if it cannot be made.
 
     Raises:
-        LungsegError: it is no DICOM file, or lacks what `product` has to repeat.
+        LungsegError: it is not a DICOM file, or lacks an attribute that `product` must repeat.
     """
-    reference = _repaired(_header(source, product, remedy))
+    reference = _repaired(_read_header(source, product, remedy))
     missing = [name for name in _TYPE_1 if not reference.get(name)]
     if missing:
-        raise LungsegError(f"the DICOM file has no {missing[0]}, so that no {product} can refer to it", source, remedy)
+        what = f"the DICOM file has no {missing[0]}, so that no {product} can refer to it"
+        raise LungsegError(what, source, remedy, code="attribute-missing")
     return reference
 
 
-def derived_uids(kind: str, source: Dataset, algorithm: Algorithm, *more: str) -> dict[str, str]:
-    """Return `series_instance_uid` and `sop_instance_uid` of what an algorithm makes of a source.
+def derived_uids(kind: str, source: Dataset, algorithm: Algorithm, *more: str) -> tuple[str, str]:
+    """Return the SeriesInstanceUID and the SOPInstanceUID of an object that an algorithm derives from a source.
 
-    The same source, weights and `more` give the same UIDs: an archive keeps one of what is made twice.
+    The same source, weights and `more` give the same UIDs: an archive keeps one object if it is made twice.
 
     Args:
-        kind: tells apart what is made of one source; empty for a segmentation.
-        source: names the radiograph by its SOPInstanceUID.
-        algorithm: what makes it.
-        more: what else the result depends on.
+        kind: distinguishes the objects that are derived from one source; empty for a segmentation.
+        source: the header of the radiograph.
+        algorithm: the algorithm.
+        more: anything else that the result depends on.
     """
     made_of = [source.SOPInstanceUID, algorithm.name, algorithm.version, algorithm.weights, *more]
-    return {
-        "series_instance_uid": generate_uid(entropy_srcs=[f"{kind}series", *made_of]),
-        "sop_instance_uid": generate_uid(entropy_srcs=[f"{kind}instance", *made_of]),
-    }
+    series = generate_uid(entropy_srcs=[f"{kind}series", *made_of])
+    return series, generate_uid(entropy_srcs=[f"{kind}instance", *made_of])
 
 
-def _header(source: str | PathLike, product: str, remedy: str) -> Dataset:
+def _read_header(source: str | PathLike[str], product: str, remedy: str) -> Dataset:
     try:
         with open(source, "rb") as file:
             head = file.read(HEAD_BYTES)
         if format_of(head) == "dicom":
             return dcmread(source, stop_before_pixels=True, force=True)
     except Exception as error:  # it could be read before
-        raise LungsegError(f"the file cannot be read again ({first_line(error)})", source, "check the disk") from None
-    raise LungsegError(f"this is no DICOM file, so that no {product} can refer to it", source, remedy)
+        what = f"the file cannot be read again ({first_line(error)})"
+        raise LungsegError(what, source, "check the disk", code="not-readable") from None
+    raise LungsegError(
+        f"this is not a DICOM file, so that no {product} can refer to it", source, remedy, code="not-dicom"
+    )
 
 
 def _repaired(source: Dataset) -> Dataset:
+    """Remove damaged attributes and the geometry, and add missing attributes of type 2."""
     for tag in list(source.keys()):
         try:
             source[tag]
-        except Exception:  # no value of its kind
+        except Exception:  # the value is not valid for its representation
             del source[tag]
     for name, convert in _TYPE_2.items():
         value = source.get(name)

@@ -24,7 +24,12 @@ _STEP = 2**24
 
 
 def open_dicom(path: Path, stop_before_pixels: bool = False) -> Dataset:
-    """Read a file into a dataset that states its transfer syntax and bits in use, even where the file does not."""
+    """Read a file into a dataset that states its transfer syntax and used bits, even if the file does not.
+
+    Raises:
+        LungsegError: it is deflated and inflates to more than any radiograph.
+        Exception: pydicom may raise any exception on damaged data.
+    """
     _check_inflated_size(path)
     dataset = pydicom.dcmread(path, force=True, stop_before_pixels=stop_before_pixels)
     if "TransferSyntaxUID" not in dataset.file_meta:

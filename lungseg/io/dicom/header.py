@@ -1,38 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A DICOM file's attributes, some of which are written by hand."""
+"""Read attributes of a DICOM header, some of which people typed: numbers, sequences, the view, mirroring."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
 from lungseg.io.radiograph import View
-
-
-def numbers(dataset: Dataset, name: str) -> list[float]:
-    """Return the values of an attribute; none where it is missing, empty or holds anything but numbers."""
-    try:
-        values = dataset.get(name)
-        if values is None or values == "":
-            return []
-        return [float(value) for value in ([values] if isinstance(values, float | int | str) else values)]
-    except (TypeError, ValueError):
-        # What only says how to show or to measure the picture does not make it unreadable.
-        return []
-
-
-def first_number(dataset: Dataset, name: str) -> float | None:
-    """Return the first value of an attribute, or None where there is none."""
-    return next(iter(numbers(dataset, name)), None)
-
-
-def first_item(dataset: Dataset, name: str) -> Dataset | None:
-    """Return the first item of a sequence, or None where it is missing, empty or no sequence."""
-    items = dataset.get(name)
-    return items[0] if isinstance(items, Sequence) and items else None
-
 
 # A decubitus film (LLD, RLD) is a frontal view of a patient who lies on one side.
 _WORDS: dict[str, View] = {
@@ -40,17 +17,44 @@ _WORDS: dict[str, View] = {
     **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT"), "lateral"),
     **dict.fromkeys(("RAO", "LAO", "RPO", "LPO", "RLO", "LLO", "OBL", "OBLIQUE"), "oblique"),
 }
-
-
 # DICOM PS3.16, context group 4010 (DX View), as SNOMED CT and as the older SNOMED RT codes.
 _CODES: dict[str, View] = {
     **dict.fromkeys(("399033003", "272479007", "399348003", "R-10202", "R-10214", "R-40888", "R-10206"), "frontal"),
     **dict.fromkeys(("399067008", "399173006", "399198007", "R-102CD", "R-10236", "R-10232"), "lateral"),
 }
+# By the direction of the axis that does not lead to head or feet.
+_VIEWS: dict[str, View] = {"L": "frontal", "R": "frontal", "A": "lateral", "P": "lateral"}
+# If words for several views occur, the first of these is meant: an oblique view often has a second name.
+_PRECEDENCE: tuple[View, ...] = ("frontal", "oblique", "lateral")
+# Directions of rows and columns where the patient's right is on the right of the upright picture.
+_MIRRORED = (("R", "F"), ("L", "H"), ("F", "L"), ("H", "R"))
+
+
+def numbers(dataset: Dataset, name: str) -> list[float]:
+    """Return the values of an attribute; an empty list if it is missing, empty or holds anything but numbers."""
+    try:
+        values = dataset.get(name)
+        if values is None or values == "":
+            return []
+        return [float(value) for value in ([values] if isinstance(values, float | int | str) else values)]
+    except (TypeError, ValueError):
+        # An attribute that only describes display or size does not make the picture unreadable.
+        return []
+
+
+def first_number(dataset: Dataset, name: str) -> float | None:
+    """Return the first value of an attribute, or None if there is none."""
+    return next(iter(numbers(dataset, name)), None)
+
+
+def first_item(dataset: Dataset, name: str) -> Dataset | None:
+    """Return the first item of a sequence, or None if it is missing, empty or not a sequence."""
+    items = dataset.get(name)
+    return items[0] if isinstance(items, Sequence) and items else None
 
 
 def view_of(dataset: Dataset) -> View | None:
-    """Return the view that the file states, or None: ViewPosition, ViewCodeSequence, then PatientOrientation."""
+    """Return the view that the file states in ViewPosition, ViewCodeSequence or PatientOrientation, or None."""
     code = first_item(dataset, "ViewCodeSequence") or Dataset()
     return (
         _by_words(dataset.get("ViewPosition"))
@@ -60,34 +64,34 @@ def view_of(dataset: Dataset) -> View | None:
     )
 
 
-def _by_words(text) -> View | None:
+def is_flipped(dataset: Dataset) -> bool:
+    """Return whether the file states that the upright picture has the patient's right on its right."""
+    return _directions(dataset.get("PatientOrientation")) in _MIRRORED
+
+
+def _by_words(text: Any) -> View | None:
     """Understand `LL`, `LATERAL`, `Thorax lat.`, `postero-anterior` or `lateral oblique`."""
     text = str(text or "").upper()
     if "OBLIQ" in text:
         return "oblique"
-    views = {_WORDS[word] for word in re.findall(r"[A-Z]+", text.replace("O-", "O")) if word in _WORDS}
-    # A lateral decubitus is called by both words, and an oblique view often by a second one.
+    # A lateral decubitus is described by both words.
     if "DECUB" in text:
         return "frontal"
-    return next((view for view in ("frontal", "oblique", "lateral") if view in views), None)
+    views = {_WORDS[word] for word in re.findall(r"[A-Z]+", text.replace("O-", "O")) if word in _WORDS}
+    return next((view for view in _PRECEDENCE if view in views), None)
 
 
-def is_flipped(dataset: Dataset) -> bool:
-    """Say whether the file states that the picture, turned upright, has the patient's right on its right."""
-    return _directions(dataset.get("PatientOrientation")) in (("R", "F"), ("L", "H"), ("F", "L"), ("H", "R"))
-
-
-def _directions(orientation) -> tuple[str, str]:
-    """Return where rows and columns mainly lead to (L, R, A, P, H, F), empty where that is not stated."""
-    if not orientation or isinstance(orientation, str) or len(orientation) != 2:
-        return "", ""
-    # The first letter is the main direction; the next ones tell how oblique it is.
-    row, column = (str(direction).strip()[:1] for direction in orientation)
-    return row, column
-
-
-def _by_direction(orientation) -> View | None:
-    """Tell from where rows and columns lead to: one to head or feet, the other to a side, or to front or back."""
+def _by_direction(orientation: Any) -> View | None:
+    """Derive the view: of rows and columns, one leads to head or feet, the other to a side or to front or back."""
     row, column = _directions(orientation)
     across = row if column in ("F", "H") else column if row in ("F", "H") else ""
-    return {"L": "frontal", "R": "frontal", "A": "lateral", "P": "lateral"}.get(across)
+    return _VIEWS.get(across)
+
+
+def _directions(orientation: Any) -> tuple[str, str]:
+    """Return the main directions of rows and columns (L, R, A, P, H, F); empty if they are not stated."""
+    if not orientation or isinstance(orientation, str) or len(orientation) != 2:
+        return "", ""
+    # The first letter is the main direction; further letters state how oblique it is.
+    row, column = (str(direction).strip()[:1] for direction in orientation)
+    return row, column

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DICOM files, through pydicom: CR, DX and secondary capture, one frame."""
+"""Read DICOM radiographs with pydicom: CR, DX and secondary captures with one frame."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom import Dataset
-from pydicom.uid import (
-    SegmentationStorage,
-)
+from pydicom.uid import SegmentationStorage
 
 from lungseg.io.colour import luma
 from lungseg.io.dicom.decoding import decode, several_frames
@@ -21,19 +19,18 @@ from lungseg.io.limits import check_size, plausible_spacing
 from lungseg.io.radiograph import Radiograph, SpacingKind
 from lungseg.utils.errors import LungsegError
 
-_DAMAGED = "copy or export it again"
-# The second, Label Map Segmentation Storage, has no name in pydicom yet.
+# pydicom has no name for the second one, Label Map Segmentation Storage.
 _SEGMENTATIONS = (SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")
-# Spacings that differ by less were written with different numbers of digits.
-_ROUNDED = 1e-3
+# Spacings whose relative difference is smaller were written with different numbers of digits.
+_ROUNDING = 1e-3
 
 
 def read_dicom(path: Path) -> Radiograph:
-    """Read a DICOM file that holds one radiograph, as a viewer shows it.
+    """Read a DICOM file with one radiograph, as a viewer shows it.
 
     Raises:
-        LungsegError: the file is damaged, has no pixel data, several frames, an unfit size or a compression
-            that no installed decoder knows.
+        LungsegError: the file is damaged, has no pixel data, several frames, is too small or too large, or has a
+            compression that no installed decoder supports.
     """
     try:
         dataset = open_dicom(path)
@@ -43,23 +40,24 @@ def read_dicom(path: Path) -> Radiograph:
         view, flipped = view_of(dataset), is_flipped(dataset)
     except LungsegError:
         raise
-    except Exception as error:  # decoders raise whatever a damaged byte leads them to
-        reason = str(error).split(" - ")[0]  # pydicom goes on with guesses
-        raise LungsegError(f"the DICOM file is damaged ({reason})", path, _DAMAGED) from error
+    except Exception as error:  # a damaged file makes a decoder raise any exception
+        reason = str(error).split(" - ")[0]  # pydicom continues with guesses
+        what = f"the DICOM file is damaged ({reason})"
+        raise LungsegError(what, path, "copy or export it again", code="damaged") from error
     return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32), spacing, kind, view, flipped)
 
 
 def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKind]:
-    """Return (row, column) millimetres and in which plane they hold (DICOM PS3.3, 10.7.1.3).
+    """Return (row, column) millimetres and the plane in which they are measured (DICOM PS3.3, 10.7.1.3).
 
-    `PixelSpacing` that repeats `ImagerPixelSpacing` without a calibration is the detector's; alone, it may be either's.
+    A `PixelSpacing` that repeats `ImagerPixelSpacing` without a calibration is the detector's; alone, it may be either.
     """
     patient, imager, scanned = (
         plausible_spacing(numbers(dataset, name))
         for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
     )
     detector = imager or scanned
-    differs = patient and detector and not np.allclose(patient, detector, rtol=_ROUNDED)
+    differs = patient and detector and not np.allclose(patient, detector, rtol=_ROUNDING)
     if patient and (differs or dataset.get("PixelSpacingCalibrationType")):
         return patient, "patient"
     if patient and not detector:
@@ -74,7 +72,8 @@ def _check_header(dataset: Dataset, path: Path) -> None:
         what = f"the DICOM file{kind} holds no picture or is cut short"
         raise LungsegError(what, path, "give the image object itself", code="no-picture")
     if dataset.get("SOPClassUID") in _SEGMENTATIONS:
-        raise LungsegError("the DICOM file is a segmentation, no radiograph", path, "give the image object itself")
+        what = "the DICOM file is a segmentation, not a radiograph"
+        raise LungsegError(what, path, "give the image object itself", code="no-picture")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1:
         raise several_frames(frames, path)
@@ -88,16 +87,17 @@ def _to_grey(pixels: np.ndarray, dataset: Dataset, path: Path) -> np.ndarray:
         return display_values(pixels, dataset)
     if photometric == "PALETTE COLOR":
         return luma(_apply_palette(pixels, dataset))
-    # From version 3 on, pydicom turns YBR into RGB itself; before, what comes out depends on the decoder.
+    # pydicom 3 converts YBR to RGB; in pydicom 2 the colour space of the result depends on the decoder.
     if photometric == "RGB" or (photometric.startswith("YBR") and int(pydicom.__version__.split(".")[0]) >= 3):
         return luma(pixels)
-    raise LungsegError(f"the colours are stored as {photometric}", path, "export the radiograph in grey")
+    what = f"the colours are stored as {photometric}"
+    raise LungsegError(what, path, "export the radiograph in grey", code="colours-unsupported")
 
 
 def _apply_palette(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
     try:
         from pydicom.pixels import apply_color_lut
     except ImportError:  # pydicom 2
-        from pydicom.pixel_data_handlers.util import apply_color_lut
+        from pydicom.pixel_data_handlers.util import apply_color_lut  # type: ignore[no-redef]
 
-    return apply_color_lut(pixels, dataset)
+    return np.asarray(apply_color_lut(pixels, dataset))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Overlays as DICOM secondary captures, which any viewer shows, through highdicom."""
+"""Encode an overlay as a DICOM secondary capture, which every viewer shows, with highdicom."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from lungseg.utils.errors import LungsegError, first_line
 _REMEDY = "leave out the overlay of this file"
 
 
-def encode_dicom_overlay(picture: np.ndarray, source: str | PathLike, algorithm: Algorithm) -> bytes:
-    """Return the bytes of a secondary capture (RGB, uncompressed) that shows what was found on a radiograph.
+def encode_dicom_overlay(picture: np.ndarray, source: str | PathLike[str], algorithm: Algorithm) -> bytes:
+    """Return the bytes of a secondary capture (RGB, uncompressed) of a radiograph with the outlines of its lungs.
 
-    It refers to the source and repeats what that says of the patient and the study. The same source and weights give
-    the same UIDs.
+    The object refers to the source and repeats its patient and study. The same source and weights give the same UIDs.
 
     Args:
         picture: (H, W, 3) uint8, see :func:`lungseg.io.draw_overlay`.
-        source: the DICOM file that it shows.
-        algorithm: what found it.
+        source: the DICOM file of the radiograph.
+        algorithm: the algorithm that found the lungs.
 
     Raises:
-        LungsegError: the source is no DICOM file, or lacks what has to be repeated.
+        LungsegError: the source is not a DICOM file, or lacks an attribute that must be repeated.
     """
     reference = read_reference(source, "overlay", _REMEDY)
     file = io.BytesIO()
     try:
         _capture(picture, reference, algorithm).save_as(file)
-    except Exception as error:  # whatever an odd header leads highdicom to
-        raise LungsegError(f"no overlay can be made of it ({first_line(error)})", source, _REMEDY) from error
+    except Exception as error:  # an odd header makes highdicom raise any exception
+        what = f"no overlay can be made of it ({first_line(error)})"
+        raise LungsegError(what, source, _REMEDY, code="header-unsupported") from error
     return file.getvalue()
 
 
@@ -42,13 +42,15 @@ def _capture(picture: np.ndarray, source: Dataset, algorithm: Algorithm) -> Data
     import highdicom
     from pydicom.uid import ExplicitVRLittleEndian
 
-    capture = highdicom.sc.SCImage.from_ref_dataset(
+    series_uid, instance_uid = derived_uids("overlay ", source, algorithm)
+    capture: Dataset = highdicom.sc.SCImage.from_ref_dataset(
         source,
         pixel_array=picture,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        **derived_uids("overlay ", source, algorithm),
+        series_instance_uid=series_uid,
+        sop_instance_uid=instance_uid,
         series_number=1001,
         instance_number=1,
         manufacturer="lungseg",
@@ -56,16 +58,16 @@ def _capture(picture: np.ndarray, source: Dataset, algorithm: Algorithm) -> Data
         software_versions=algorithm.software,
         device_serial_number=algorithm.weights[:16],
         series_description="Lungs, overlay",
-        # Replaced below by what the source says, if anything, which need not be what highdicom asks for.
+        # highdicom needs a value here; the value of the source, which it might refuse, replaces it below.
         patient_orientation=("L", "F"),
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        # highdicom knows fewer of them than there are; ours are ASCII, so that the source's will do.
+        # highdicom does not support every character set. Our texts are ASCII, so that the set of the source is enough.
         specific_character_set=None,
     )
     if "SpecificCharacterSet" in source:
         capture.SpecificCharacterSet = source.SpecificCharacterSet
     capture.PatientOrientation = source.get("PatientOrientation") or ""
-    # Type 2C: of a chest, none.
+    # Type 2C: empty for a chest, which is not a paired body part.
     capture.Laterality = source.get("Laterality") or ""
     capture.ConversionType = "WSD"
     if source.get("BurnedInAnnotation"):

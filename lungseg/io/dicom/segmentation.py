@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DICOM Segmentation objects of one radiograph, through highdicom."""
+"""Encode a label map as a DICOM Segmentation of a radiograph, with highdicom."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lungseg.io.dicom.header import is_flipped
 from lungseg.utils.errors import LungsegError, first_line
 
 _REMEDY = "leave out dicom-seg for this file"
-# SNOMED CT, and the overlays' colours in CIELab (PS3.3, C.10.7.1.1).
+# SNOMED CT codes, and the colours of the overlays in CIELab (PS3.3, C.10.7.1.1).
 _SEGMENTS = {
     1: ("Right lung", "3341006", (69.8, -12.0, -34.8)),
     2: ("Left lung", "44029006", (70.6, 16.5, 74.7)),
@@ -23,37 +23,38 @@ _SEGMENTS = {
 
 
 class MirroredError(LungsegError):
-    """The radiograph is mirrored: the names of the lungs, which go by the picture, would contradict its header."""
+    """The header states that the radiograph is mirrored, which contradicts the sides of the lungs in the picture."""
 
 
 def encode_dicom_seg(
-    labels: np.ndarray, source: str | PathLike, algorithm: Algorithm, *, one_per_source: bool = False
+    labels: np.ndarray, source: str | PathLike[str], algorithm: Algorithm, *, one_per_source: bool = False
 ) -> bytes:
     """Return the bytes of a DICOM Segmentation (binary; two frames: right lung, left lung) of a radiograph.
 
-    It refers to the source, pixel for pixel, and repeats what that says of the patient and the study, but states no
-    spacing of its own. The same labels of the same source by the same algorithm have the same UIDs.
+    The object refers to the source pixel by pixel and repeats its patient and study, but states no spacing of its own.
+    The same labels of the same source by the same algorithm have the same UIDs.
 
     Args:
-        labels: (H, W) uint8 of the source's size: 0 background, 1 right lung, 2 left lung.
+        labels: (H, W) uint8 with the size of the source: 0 background, 1 right lung, 2 left lung.
         source: the DICOM file that was segmented.
-        algorithm: what made the labels.
-        one_per_source: the UIDs depend on the source and the weights alone, not on the labels, of which the number of
-            threads may change a pixel: an archive then keeps one segmentation however often it is made.
+        algorithm: the algorithm that made the labels.
+        one_per_source: the UIDs depend only on the source and the weights, not on the labels, where the number of
+            threads may change a pixel. An archive then keeps one segmentation, however often it is made.
 
     Raises:
         MirroredError: the source states that it is mirrored.
-        LungsegError: it is no DICOM file, or lacks what a segmentation has to repeat.
+        LungsegError: it is not a DICOM file, or lacks an attribute that a segmentation must repeat.
     """
     reference = read_reference(source, "DICOM SEG", _REMEDY)
     if is_flipped(reference):
-        raise MirroredError("its PatientOrientation says that it is mirrored", source, _REMEDY)
+        what = "its PatientOrientation says that it is mirrored"
+        raise MirroredError(what, source, _REMEDY, code="mirrored-header")
     file = io.BytesIO()
     try:
         _segmentation(labels, reference, algorithm, one_per_source).save_as(file)
-    except Exception as error:  # whatever an odd header leads highdicom to
+    except Exception as error:  # an odd header makes highdicom raise any exception
         what = f"no DICOM SEG can be made of a {reference.SOPClassUID.name} ({first_line(error)})"
-        raise LungsegError(what, source, _REMEDY) from error
+        raise LungsegError(what, source, _REMEDY, code="header-unsupported") from error
     return file.getvalue()
 
 
@@ -82,12 +83,14 @@ def _segmentation(labels: np.ndarray, source: Dataset, algorithm: Algorithm, one
         for number, (name, code, colour) in _SEGMENTS.items()
     ]
     more = [] if one_per_source else [algorithm.software, hashlib.sha256(labels.tobytes()).hexdigest()]
+    series_uid, instance_uid = derived_uids("", source, algorithm, *more)
     segmentation = highdicom.seg.Segmentation(
         source_images=[source],
         pixel_array=labels,
         segmentation_type="BINARY",
         segment_descriptions=segments,
-        **derived_uids("", source, algorithm, *more),
+        series_instance_uid=series_uid,
+        sop_instance_uid=instance_uid,
         series_number=1000,
         instance_number=1,
         manufacturer="lungseg",
@@ -97,9 +100,9 @@ def _segmentation(labels: np.ndarray, source: Dataset, algorithm: Algorithm, one
         content_label="LUNGS",
         content_description="Visible lung fields",
         series_description="Lungs",
-        # Both frames are always there: a lung that was not found is an empty one.
+        # Always two frames: a lung that was not found is an empty frame.
         omit_empty_frames=False,
-        # highdicom knows fewer of them than there are; ours are ASCII, so that the source's will do.
+        # highdicom does not support every character set. Our texts are ASCII, so that the set of the source is enough.
         specific_character_set=None,
     )
     if "SpecificCharacterSet" in source:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DICOM objects that lie beside radiographs in a study and are none: reports, presentation states, segmentations."""
+"""Recognise DICOM objects in a study that are not images: reports, presentation states, segmentations."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _PREFIXES = tuple(f"1.2.840.10008.5.1.4.1.1.{group}" for group in _GROUPS)
 
 
 def is_non_image(path: Path) -> bool:
-    """Say whether a file is such an object, as far as its header can be read."""
-    # A pipe would be waited for in vain.
+    """Return whether a file is such an object, as far as its header can be read."""
+    # Opening a pipe would wait for its writer for ever.
     if not path.is_file():
         return False
     try:
         with open(path, "rb") as file:
             if file.read(132)[128:] != b"DICM":
                 return False
-        # Folders without DICOM files do without it.
+        # Folders without DICOM files do not need pydicom.
         from pydicom.filereader import read_file_meta_info
 
         kind = read_file_meta_info(path).get("MediaStorageSOPClassUID")
-    except Exception:  # whatever a damaged byte leads pydicom to: who reads the file will tell
+    except Exception:  # the reader of the file will report the damage
         return False
     return str(kind or "").startswith(_PREFIXES)
