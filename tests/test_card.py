@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model card: the sections of the zoo in their order, few words, and links that lead somewhere."""
+"""The model card: the sections of the model zoo in their order, short enough to read, with links that work."""
 
 from __future__ import annotations
 

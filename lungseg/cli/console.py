@@ -35,6 +35,7 @@ class ConsoleHandler(logging.Handler):
                 tqdm.write(f"lungseg: {text}", file=sys.stderr)
             else:
                 tqdm.write(text, file=sys.stdout)
+                # A log file is read while a service runs.
                 sys.stdout.flush()
         except BrokenPipeError:
             raise

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from lungseg.cli.console import Progress, print_result
@@ -95,7 +96,6 @@ def _predict(options: argparse.Namespace) -> int:
             options.output,
             weights=options.weights,
             device=options.device,
-            done=report,
             kinds=kinds,
             precision=options.precision,
             batch_size=options.batch_size,
@@ -103,6 +103,8 @@ def _predict(options: argparse.Namespace) -> int:
             processes=None if options.own_process else False,
             overwrite=options.overwrite,
             strict=options.strict,
+            on_result=report,
+            command=sys.argv,
         )
     count = {status: sum(row.status == status for row in rows) for status in ("ok", "flagged", "failed")}
     counted = ", ".join(f"{number} {status}" for status, number in count.items() if number)

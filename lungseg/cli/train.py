@@ -65,7 +65,7 @@ def _train(options: argparse.Namespace) -> int:
     from lungseg.training.train import train
 
     overrides = data_overrides(options, required=not options.resume)
-    own = {"output_dir": "--output", "init": "--init", "resume": "--resume"}
+    own = {"output_dir": "--output", "ckpt_dir": "--output", "init": "--init", "resume": "--resume"}
     if options.epochs is not None:
         overrides["epochs"] = options.epochs
         own["epochs"] = "--epochs"

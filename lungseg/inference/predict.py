@@ -51,6 +51,8 @@ def predict(
     processes: bool | None = False,
     overwrite: bool = False,
     strict: bool = False,
+    on_result: Callable[[int, int, Row], None] | None = None,
+    command: Sequence[str] | None = None,
 ) -> list[Row]:
     """Segment files and folders; one bad file does not stop the others.
 
@@ -76,6 +78,8 @@ def predict(
             must start its work under `if __name__ == "__main__"`.
         overwrite: do again what is done, and let results take the place of another file's.
         strict: a flagged radiograph has failed: nothing is written of it.
+        on_result: as `done`.
+        command: the command line, which `report.json` records.
 
     Returns:
         The rows of the report, in the order of the inputs; of all processes, in each of them.
@@ -85,6 +89,7 @@ def predict(
             results of the same name of another file.
         LungsegError: the weights cannot be used, or the disk is full: what was finished until then stays.
     """
+    done = on_result or done
     inputs = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
     # A shell's variable that is not set; the working directory was not meant.
     if not all(os.fspath(path) for path in (*inputs, output)):

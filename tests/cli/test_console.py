@@ -93,12 +93,12 @@ def test_a_log_gets_a_line_now_and_then_and_no_bar(command, capsys, monkeypatch)
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_reader_that_goes_away_stops_the_command_without_a_word(dataset):
+def test_a_reader_that_goes_away_stops_the_command_without_a_word(dataset, tmp_path):
     if sys.platform == "win32":
         pytest.skip("a pipe of POSIX")
     read, write = os.pipe()
     os.close(read)
-    call = [sys.executable, "-u", "-m", "lungseg", "check-data", str(dataset), "-o", os.devnull + ".png"]
+    call = [sys.executable, "-u", "-m", "lungseg", "check-data", str(dataset), "-o", str(tmp_path / "sheet.png")]
     done = subprocess.run(call, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
@@ -129,6 +129,23 @@ def test_help_has_an_example_that_can_be_parsed(name):
         _parser().parse_args(shlex.split(example)[1:])
     for option in ("--verbose", "--quiet", "--debug"):
         assert option in text
+
+
+def test_command_lines_of_the_documents_can_be_parsed():
+    root = Path(console.__file__).parents[2]
+    lines = []
+    for document in (root / "README.md", root / "benchmarks" / "README.md", *(root / "docs").glob("*.md")):
+        text = document.read_text("utf-8").replace("\\\n", " ")
+        for block in re.findall(r"^```sh$(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+            lines += re.findall(r"^lungseg .*$", block, re.MULTILINE)
+    assert len(lines) > 5
+    for line in lines:
+        words = shlex.split(line, comments=True)[1:]
+        words = words[: next((at for at, word in enumerate(words) if word in ("|", "&", "&&", ">", ";")), None)]
+        try:
+            _parser().parse_args(words)
+        except SystemExit:
+            pytest.fail(line)
 
 
 def test_every_command_that_writes_has_the_same_option_for_it():
