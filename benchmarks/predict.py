@@ -212,8 +212,7 @@ def overlapped(
         output,
         weights,
         "cpu",
-        lambda index, total, row: ends.append(time.perf_counter()),
-        engine=engine,
+        on_result=lambda index, total, row: ends.append(time.perf_counter()),
         precision=precision,
         processes=processes,
     )

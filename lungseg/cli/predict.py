@@ -9,7 +9,7 @@ import sys
 
 from lungseg.cli.options import add_weights, at_least_one
 from lungseg.inference.outputs import DEFAULT_KINDS, KINDS
-from lungseg.model.backends import ENGINES, PRECISIONS
+from lungseg.model.backends import PRECISIONS
 from lungseg.utils.text import escape_control
 
 
@@ -20,7 +20,6 @@ def add_predict(predict: argparse.ArgumentParser) -> None:
     )
     add_weights(predict)
     predict.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto)")
-    predict.add_argument("--engine", default="torch", choices=ENGINES, help="what computes (default: torch)")
     predict.add_argument(
         "--precision",
         default="fp32",
@@ -70,7 +69,7 @@ def _predict(options: argparse.Namespace) -> int:
     first = launched_rank() == 0
     bar = tqdm(unit="image", disable=None if first else True)
 
-    def done(index: int, total: int, row) -> None:
+    def on_result(index: int, total: int, row) -> None:
         bar.total = total
         bar.update()
         if row.reason:
@@ -84,16 +83,15 @@ def _predict(options: argparse.Namespace) -> int:
             options.output,
             options.weights,
             options.device,
-            done,
-            tqdm.write if first else lambda line: None,
-            kinds,
-            engine=options.engine,
+            kinds=kinds,
             precision=options.precision,
             batch_size=options.batch_size,
             workers=options.workers,
             processes=None if options.own_process else False,
             overwrite=options.overwrite,
             strict=options.strict,
+            on_result=on_result,
+            command=sys.argv,
         )
     if not first:
         return 0

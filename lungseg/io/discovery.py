@@ -24,10 +24,10 @@ _NO_PICTURES = re.compile(
     re.IGNORECASE,
 )
 # It lies in the output folders of `lungseg predict`, beside one folder of each kind, which holds no radiographs.
-_LEDGER = "done.jsonl"
+_RECORDS = ("records.jsonl", "done.jsonl")  # the second one is that of versions before 1.0
 RESULT_FOLDERS = ("masks", "labels", "overlays", "thumbnails", "probabilities", "nifti", "dicom-seg")
 # What tells the other folders that lungseg writes pictures to: those of a training, and of an evaluation.
-_WRITTEN = ({_LEDGER}, {"run.json", "history.json"}, {"summary.json", "cases.csv"})
+_WRITTEN = (*({name} for name in _RECORDS), {"run.json", "history.json"}, {"summary.json", "cases.csv"})
 
 
 class Inputs(NamedTuple):
@@ -125,7 +125,7 @@ def _walk(root: Path, exclude: str | PathLike | None, skipped: list[Path]) -> It
             skipped.append(Path(folder))
             folders.clear()
             continue
-        results = RESULT_FOLDERS if at_root and _LEDGER in files else ()
+        results = RESULT_FOLDERS if at_root and not set(_RECORDS).isdisjoint(files) else ()
         for name in sorted(folders):
             path = Path(folder, name)
             if name.startswith(".") or path.is_symlink() or name in results:

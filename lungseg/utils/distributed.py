@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-# One process may be done days before another, on a slower machine.
+Item = TypeVar("Item")
+
+# One process may finish days before another on a slower machine.
 _PATIENCE = timedelta(days=7)
 
 
@@ -26,11 +28,11 @@ class Processes:
     rank: int = 0
     size: int = 1
 
-    def share(self, items: Sequence) -> Sequence:
-        """Return this process's part of the items: no item is in two parts, none in no part."""
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Return this process's part of the items; each item is in exactly one part."""
         return items[self.rank :: self.size]
 
-    def told_by_first(self, value: Any) -> Any:
+    def broadcast_first(self, value: Any) -> Any:
         """Return the first process's value in all of them."""
         if self.size == 1:
             return value
@@ -40,20 +42,20 @@ class Processes:
         broadcast_object_list(values, src=0)
         return values[0]
 
-    def gather(self, value: Any) -> list:
+    def gather(self, value: Item) -> list[Item]:
         """Return the values of all processes, in the order of their ranks; all processes wait for the last one."""
         if self.size == 1:
             return [value]
         from torch.distributed import all_gather_object
 
-        values = [None] * self.size
+        values: list[Any] = [None] * self.size
         all_gather_object(values, value)
         return values
 
 
-def merged(parts: Sequence[Sequence]) -> list:
-    """Put together, in their first order, what `Processes.share` took apart."""
-    whole: list = [None] * sum(len(part) for part in parts)
+def interleave(parts: Sequence[Sequence[Item]]) -> list[Item]:
+    """Put the parts that `Processes.share` made back together, in the first order."""
+    whole: list[Any] = [None] * sum(len(part) for part in parts)
     for rank, part in enumerate(parts):
         whole[rank :: len(parts)] = part
     return whole
@@ -66,13 +68,13 @@ def launched_rank() -> int:
 
 @contextmanager
 def launched_processes() -> Iterator[Processes]:
-    """Join the processes that `torchrun` started, if it did, for the length of a block."""
+    """Join the processes that `torchrun` started, if it did, for the duration of a block."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         yield Processes()
         return
     import torch.distributed as group
 
-    # Rows of text go between them, never the images: the CPU's way will do, also where the network is on a GPU.
+    # Rows of text are exchanged, never images: the CPU's way is enough, also where the network is on a GPU.
     group.init_process_group("gloo", timeout=_PATIENCE)
     try:
         yield Processes(group.get_rank(), group.get_world_size())

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import logging
 import re
 import socket
 import struct
@@ -390,8 +391,17 @@ def folder(tmp_path_factory) -> Path:
 def run(folder, run_folder, tmp_path_factory):
     """Segment them all at once: the rows by name, the folder of the results, and what was passed over."""
     out, said = tmp_path_factory.mktemp("results"), []
-    done = lambda *_: (folder / VANISHING).unlink(missing_ok=True)  # noqa: E731
-    rows = predict([folder], out, weights=run_folder, device="cpu", done=done, say=said.append)
+    logger, handler = logging.getLogger("lungseg"), logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    vanish = lambda *_: (folder / VANISHING).unlink(missing_ok=True)  # noqa: E731
+    try:
+        rows = predict([folder], out, weights=run_folder, device="cpu", on_result=vanish)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
     return {Path(row.file).name: row for row in rows}, out, said
 
 
