@@ -205,7 +205,7 @@ def overlapped(
         output,
         weights,
         "cpu",
-        lambda index, total, row: ends.append(time.perf_counter()),
+        on_result=lambda index, total, row: ends.append(time.perf_counter()),
         precision=precision,
         processes=processes,
     )

@@ -20,7 +20,7 @@ from lungseg.inference.predict import predict
 
 KINDS = ("labels", "masks", "overlays")
 REPORTS = ["report.csv", "report.html", "report.json"]
-LEDGER = "done.jsonl"
+RECORD = "records.jsonl"
 
 
 def report(folder: Path) -> list[dict]:
@@ -36,7 +36,7 @@ def pixels(path: Path) -> np.ndarray:
 def written(folder: Path) -> list[str]:
     """The files below `folder`, without their ending where it is .png."""
     files = (
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != LEDGER
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != RECORD
     )
     return sorted(name.removesuffix(".png") for name in files)
 
@@ -140,7 +140,7 @@ def test_a_picture_without_lungs_is_flagged(command, run_folder, tmp_path):
     (row,) = report(tmp_path / "out")
     assert row["status"] == "flagged"
     assert "this does not look like a frontal chest radiograph" in row["reason"]
-    assert "not-chest" in row["flags"].split()
+    assert "not-frontal" in row["flags"].split()
 
 
 def test_strict_makes_failures_of_flags(command, run_folder, tmp_path):
@@ -156,7 +156,7 @@ def test_strict_makes_failures_of_flags(command, run_folder, tmp_path):
         assert "--strict" in failure
         (row,) = report(tmp_path / "out")
         assert row["status"] == "failed"
-        assert "not-chest" in row["flags"].split()
+        assert "not-frontal" in row["flags"].split()
         assert float(row["quality"]) < 0.85
         assert written(tmp_path / "out" / "masks") == []
     assert command(*arguments).status == 0
@@ -200,7 +200,7 @@ def test_results_do_not_go_among_the_inputs(command, run_folder, picture, tmp_pa
     for source in (tmp_path, tmp_path / "masks" / "a.png"):
         done = command("predict", source, "-o", tmp_path, "--weights", run_folder)
         assert done.status == 2
-        assert "choose another folder" in done.sentence
+        assert "the results would lie among the inputs" in done.sentence
     assert written(tmp_path) == ["a", "masks/a"]
     assert (tmp_path / "masks" / "a.png").read_bytes() == picture.read_bytes()
 
