@@ -14,7 +14,7 @@ def load(weights=None, device: str = "auto", **options):
 
     Args:
         weights, device: see there.
-        options: `engine`, `precision` and `keep_probabilities`, see there.
+        options: `precision` and `keep_probabilities`, see there.
     """
     from lungseg.utils.imports import import_monai_without_deploy
 

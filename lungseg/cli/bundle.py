@@ -10,7 +10,7 @@ from lungseg.model.backends import EXPORT_FORMATS
 
 
 def add_export(export: argparse.ArgumentParser) -> None:
-    export.add_argument("-o", "--output", required=True, help="folder for model.onnx, model.xml and model.bin")
+    export.add_argument("-o", "--output", required=True, help="folder for model.onnx and model.ts")
     add_weights(export)
     export.add_argument(
         "--format", nargs="+", dest="formats", default=EXPORT_FORMATS, choices=EXPORT_FORMATS, help="(default: both)"

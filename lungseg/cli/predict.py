@@ -9,7 +9,7 @@ import sys
 
 from lungseg.cli.options import add_weights, at_least_one
 from lungseg.inference.outputs import DEFAULT_KINDS, KINDS
-from lungseg.model.backends import ENGINES, PRECISIONS
+from lungseg.model.backends import PRECISIONS
 from lungseg.utils.text import escape_control
 
 
@@ -20,7 +20,6 @@ def add_predict(predict: argparse.ArgumentParser) -> None:
     )
     add_weights(predict)
     predict.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto)")
-    predict.add_argument("--engine", default="torch", choices=ENGINES, help="what computes (default: torch)")
     predict.add_argument(
         "--precision",
         default="fp32",
@@ -87,7 +86,6 @@ def _predict(options: argparse.Namespace) -> int:
             done,
             tqdm.write if first else lambda line: None,
             kinds,
-            engine=options.engine,
             precision=options.precision,
             batch_size=options.batch_size,
             workers=options.workers,

@@ -70,7 +70,7 @@ def _train(options: argparse.Namespace) -> int:
     overrides = {} if options.resume else data_overrides(options)
     if options.epochs is not None:
         overrides["epochs"] = options.epochs
-    own = {"output_dir": "--output", "init": "--init", "resume": "--resume"}
+    own = {"output_dir": "--output", "ckpt_dir": "--output", "init": "--init", "resume": "--resume"}
     overrides |= parse_overrides(options.config, own | ({} if options.epochs is None else {"epochs": "--epochs"}))
     if options.own_process:
         sys.excepthook = _silence_worker

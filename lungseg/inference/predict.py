@@ -44,7 +44,6 @@ def predict(
     say: Callable[[str], None] = lambda line: None,
     kinds: Iterable[str] = DEFAULT_KINDS,
     *,
-    engine: str = "torch",
     precision: str = "fp32",
     batch_size: int | None = None,
     workers: int | None = None,
@@ -67,7 +66,7 @@ def predict(
         done: called after each file with its index from 1, the number of files, and its row; of this process's part.
         say: takes lines on what was passed over or done before.
         kinds: what to write of each radiograph, see :data:`lungseg.inference.outputs.KINDS`.
-        engine, precision: what computes the network, see :func:`lungseg.model.backends.make_backend`.
+        precision: of the network, see :func:`lungseg.model.backends.make_backend`.
         batch_size: how many files each worker takes at a time; the network gets those of one size together. The
             default is 1 on a CPU, 8 on a GPU.
         workers: how many work at the same time; the default is one more than there are cores, up to eight.
@@ -95,7 +94,7 @@ def predict(
         found = _listed(group, inputs, outputs, overwrite)
         for line in _passed_over(found):
             say(line)
-        job = Job(output, outputs.kinds, weights_file(weights), device, engine, precision, overwrite, strict)
+        job = Job(output, outputs.kinds, weights_file(weights), device, precision, overwrite, strict)
         predictor = job.predictor()
         files = group.share(found.radiographs)
         rows: list[Row] = []

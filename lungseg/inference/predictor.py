@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
+from monai.transforms import Compose
 
 from lungseg.inference.devices import choose_device
 from lungseg.io import Radiograph
@@ -22,9 +23,14 @@ from lungseg.model.backends import make_backend
 from lungseg.model.bundle import Bundle
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.run_settings import model_settings
-from lungseg.model.weights import weights_hash
+from lungseg.model.weights import load_weights_into, weights_hash
+from lungseg.quality.transform import EstimateQualityd
 from lungseg.utils.errors import LungsegError, find_lungseg_error
 from lungseg.version import __version__
+
+# The named groups of transforms in `inference.json`. A file becomes an image (1, W, H) ("load"), then the network's
+# input (1, w, h) ("prepare"); logits become probabilities (2, W, H) and then a label map (1, W, H).
+_GROUPS = ("load", "prepare", "probabilities", "labels")
 
 
 @dataclass(frozen=True)
@@ -72,25 +78,25 @@ class Prepared:
 
 
 class Predictor:
-    """Segments radiographs as `inference.json` says, without its saving to files.
+    """Segment radiographs as `inference.json` defines, without its saving to files.
 
     Args:
         weights: see :func:`lungseg.model.paths.weights_file`.
         device: see :func:`choose_device`.
-        engine, precision: what computes the networks, see :func:`lungseg.model.backends.make_backend`.
+        precision: of the networks, see :func:`lungseg.model.backends.make_backend`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory.
         bundle: what to run instead of this package's bundle and `weights`, see :func:`lungseg.model.open_bundle`.
 
     Raises:
-        UsageError: there is no such device or engine.
-        LungsegError: the weights are missing, damaged, or another network's.
+        UsageError: the device or the precision is not supported here.
+        LungsegError: the weights are missing, damaged, or another network's; or the bundle's config has not the groups
+            of transforms that this version needs.
     """
 
     def __init__(
         self,
         weights: str | PathLike | None = None,
         device: str = "auto",
-        engine: str = "torch",
         precision: str = "fp32",
         keep_probabilities: bool = False,
         bundle: Bundle | None = None,
@@ -104,27 +110,34 @@ class Predictor:
         for key, value in model_settings(self.weights).items():
             parser[key] = value
         parser["device"] = f"$torch.device('{self.device}')"
-        finish = parser["postprocessing"]["transforms"]
-        parser["postprocessing"]["transforms"] = [t for t in finish if not t["_target_"].startswith("SaveImage")]
+        if missing := [name for name in _GROUPS if name not in parser]:
+            raise LungsegError(
+                f"the bundle's inference.json has no group of transforms named {missing[0]!r}",
+                bundle.root if bundle else None,
+                "use a bundle of lungseg 1.0 or later",
+                code="bundle-without-groups",
+            )
         if bundle and bundle.network:
             # In the memory format that the config gives its own: another one changes the sums' last bits.
             parser["network"] = bundle.network.to(self.device, memory_format=torch.channels_last)
         try:
             self.network = parser.get_parsed_content("network").eval()
+            if not (bundle and bundle.network):
+                load_weights_into(self.network, self.weights)
+            self.groups = {name: Compose(parser.get_parsed_content(name)) for name in _GROUPS}
         except RuntimeError as error:
             raise find_lungseg_error(error) or error from None
-        self.engine = make_backend(self.network, self.device, engine, precision)
-        self.computed = {"engine": engine, "precision": precision}
-        self.preprocessing = parser.get_parsed_content("preprocessing")
+        self.backend = make_backend(self.network, self.device, precision)
+        self.computed = {"precision": precision}
         self.inferer = parser.get_parsed_content("inferer")
         self.keep_probabilities = keep_probabilities
-        self.second = parser.get_parsed_content("second_model", default=None)
+        estimates = [step for step in self.groups["probabilities"].transforms if isinstance(step, EstimateQualityd)]
+        self.second = estimates[0].estimator.second if estimates else None
         if self.second and self.device.type == "cpu":
-            self.second.network = make_backend(self.second.network, self.device, engine, precision)
-        self.postprocessing = parser.get_parsed_content("postprocessing")
+            self.second.network = make_backend(self.second.network, self.device, precision)
 
     def identity(self) -> dict:
-        """Return all that the results depend on besides the input and, in the last bit, the device: for JSON."""
+        """Return everything that the results depend on except the input and, in the last bit, the device: for JSON."""
         models = sorted((bundle_root() / "models").glob("*.pt"))
         return {
             "lungseg": __version__,
@@ -156,17 +169,17 @@ class Predictor:
         """
         clock = [time.perf_counter()]
         try:
-            data = self.preprocessing({"image": os.fspath(path)}, end=1)
+            data = self.groups["load"]({"image": os.fspath(path)})
         except RuntimeError as error:
             raise find_lungseg_error(error) or LungsegError("the file cannot be read", path, "check it") from error
         stored = data["image"]
         clock.append(time.perf_counter())
-        image = self.preprocessing(data, start=1)["image"]
+        image = self.groups["prepare"](data)["image"]
         clock.append(time.perf_counter())
         spacing = tuple(float(mm) for mm in stored.meta["spacing"])
         radiograph = Radiograph(
             # Row after row, which drawing wants; PyTorch goes about it in blocks.
-            pixels=stored.as_tensor().T.contiguous().numpy(),
+            pixels=stored.as_tensor()[0].T.contiguous().numpy(),
             spacing=None if np.isnan(spacing).any() else spacing,
             spacing_kind=stored.meta["spacing_kind"],
             view=stored.meta["view"] or None,
@@ -183,18 +196,17 @@ class Predictor:
         logits: dict[int, torch.Tensor] = {}
         for indices in sizes.values():
             images = torch.stack([batch[index].image.as_tensor() for index in indices])
-            logits |= zip(indices, self.inferer(images.to(self.device), self.engine), strict=True)
+            logits |= zip(indices, self.inferer(images.to(self.device), self.backend), strict=True)
         return [logits[index] for index in range(len(batch))]
 
     @torch.inference_mode()
     def finish(self, prepared: Prepared, logits: torch.Tensor) -> Prediction:
         """Turn logits (3, w, h) into a label map of the radiograph's own size."""
         began = time.perf_counter()
-        last = len(self.postprocessing) - 1  # before it, the lungs' probabilities; after it, their labels
-        data = self.postprocessing({"image": prepared.image, "pred": logits}, end=last)
+        data = self.groups["probabilities"]({"image": prepared.image, "pred": logits})
         # Transposed in name alone, which costs nothing.
         probabilities = data["pred"].as_tensor().mT.cpu().numpy() if self.keep_probabilities else None
-        labels = self.postprocessing(data, start=last)["pred"][0].as_tensor().T.contiguous().cpu().numpy()
+        labels = self.groups["labels"](data)["pred"][0].as_tensor().T.contiguous().cpu().numpy()
         return Prediction(
             labels=labels,
             radiograph=prepared.radiograph,

@@ -35,7 +35,7 @@ class Job:
 
     Attributes:
         output, kinds: see :class:`lungseg.inference.outputs.Outputs`.
-        weights, device, engine, precision: see :class:`lungseg.inference.predictor.Predictor`.
+        weights, device, precision: see :class:`lungseg.inference.predictor.Predictor`.
         overwrite, strict: see :class:`lungseg.inference.pipeline.Pipeline`.
     """
 
@@ -43,7 +43,6 @@ class Job:
     kinds: tuple[str, ...]
     weights: Path
     device: str
-    engine: str
     precision: str
     overwrite: bool
     strict: bool
@@ -51,7 +50,7 @@ class Job:
     def predictor(self) -> Predictor:
         """Return what segments."""
         keep = "probabilities" in self.kinds
-        return Predictor(self.weights, self.device, self.engine, self.precision, keep_probabilities=keep)
+        return Predictor(self.weights, self.device, self.precision, keep_probabilities=keep)
 
     def segmenter(self, predictor: Predictor, part: int) -> Pipeline:
         """Return what segments files and writes their results, as number `part` of those that share the folder."""

@@ -16,7 +16,7 @@ from lungseg.utils.files import atomic_path
 from lungseg.version import __version__
 
 # What the results may depend on.
-_PACKAGES = ("torch", "monai", "numpy", "scipy", "pillow", "pydicom", "python-gdcm", "highdicom", "openvino")
+_PACKAGES = ("torch", "monai", "numpy", "scipy", "pillow", "pydicom", "python-gdcm", "highdicom")
 STATUSES = ("ok", "flagged", "failed")
 
 

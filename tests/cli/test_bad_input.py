@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import shutil
 import sys
@@ -455,18 +456,22 @@ def test_a_data_set_whose_masks_are_all_unusable(begin, own, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_mask_that_becomes_unreadable_in_the_middle_of_training(own, tmp_path, workers):
+def test_a_mask_that_becomes_unreadable_in_the_middle_of_training(own, tmp_path, workers, monkeypatch):
     """With a worker process the sentence crosses from another process, as text."""
     settings = parse_overrides((*TINY, "train#dataset#cache_rate=0", f"num_workers={workers}"))
     settings |= {"dataset_dir": str(own), "epochs": 1}
 
-    def spoil(line: str) -> None:
-        if line.startswith("Training on"):
+    def spoil(record: logging.LogRecord) -> bool:
+        if record.getMessage().startswith("Training on"):
             for path in (own / "masks").iterdir():
                 path.write_bytes(path.read_bytes()[:60])
+        return True
 
+    logger = logging.getLogger("lungseg.training.train")
+    monkeypatch.setattr(logger, "filters", [spoil])
+    monkeypatch.setattr(logger, "level", logging.INFO)
     with pytest.raises(LungsegError, match=r"masks/phantom_00\d\d\.png: the mask cannot be read .*; .*again\.$"):
-        train(tmp_path / "run", settings, say=spoil)
+        train(tmp_path / "run", settings)
     assert not leftovers(tmp_path / "run")
 
 

@@ -148,7 +148,7 @@ def test_contrasts_are_each_lungs_own():
 
 @pytest.mark.parametrize(
     ("attributes", "flag"),
-    [({"PatientOrientation": ["R", "F"]}, "flipped"), ({"ViewPosition": "RAO"}, "oblique")],
+    [({"PatientOrientation": ["R", "F"]}, "mirrored-header"), ({"ViewPosition": "RAO"}, "oblique")],
     ids=str,
 )
 def test_what_the_file_says_is_flagged(radiograph, tmp_path, attributes, flag):
