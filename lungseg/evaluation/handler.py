@@ -81,7 +81,7 @@ class EvaluationHandler:
         if self.weights is not None and is_main_process():
             _log.info("evaluated weights: %s, SHA-256 %s", self.weights, weights_hash(self.weights))
 
-    def _measure(self, engine: Engine) -> None:
+    def _measure(self, engine: Any) -> None:
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
             meta = item["image"].meta
             file = str(meta["filename_or_obj"])
@@ -93,7 +93,8 @@ class EvaluationHandler:
             name = item.get("name", Path(file).stem)
             row = {"name": name, "set": item.get("set", set_of(name)), "file": file, **figures}
             # Only at the end is it known which cases are drawn; compressed label maps take little memory.
-            self._cases[name] = (row, zlib.compress(pred | reference << _REFERENCE_BITS, 1), pred.shape)
+            both = pred | reference << _REFERENCE_BITS
+            self._cases[name] = (row, zlib.compress(both.tobytes(), 1), pred.shape)
 
     def _write(self, engine: Engine) -> None:
         cases = self._gather()
@@ -104,7 +105,8 @@ class EvaluationHandler:
             _, packed, shape = cases[row["name"]]
             both = np.frombuffer(zlib.decompress(packed), dtype=np.uint8).reshape(shape)
             reference = both >> _REFERENCE_BITS
-            return read_radiograph(row["file"]).pixels, both - (reference << _REFERENCE_BITS), reference
+            pred = (both - (reference << _REFERENCE_BITS)).astype(np.uint8)
+            return read_radiograph(row["file"]).pixels, pred, reference.astype(np.uint8)
 
         rows = [row for row, *_ in cases.values()]
         warning = _warning(rows, self.weights)

@@ -131,10 +131,12 @@ def _onnx_backend(file: Path) -> Backend:
 
 def _write_torchscript(predictor: Predictor, file: Path) -> Backend:
     with torch.no_grad():
-        # The result does not depend on the example; tracing would fix no size, for the network only has convolutions.
-        scripted = torch.jit.trace(predictor.network, torch.zeros(1, 1, *predictor.inferer.roi_size))
+        # The network has only convolutions, so the trace does not depend on the size of the example.
+        scripted = torch.jit.trace(  # type: ignore[no-untyped-call]
+            predictor.network, torch.zeros(1, 1, *predictor.inferer.roi_size)
+        )
     torch.jit.save(scripted, file)
-    loaded: Backend = torch.jit.load(file)
+    loaded: Backend = torch.jit.load(file)  # type: ignore[no-untyped-call]
     return loaded
 
 

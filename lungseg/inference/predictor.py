@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ class Predictor:
 
     def __init__(
         self,
-        weights: str | PathLike | None = None,
+        weights: str | PathLike[str] | None = None,
         device: str = "auto",
         precision: str = "fp32",
         keep_probabilities: bool = False,
@@ -119,7 +120,8 @@ class Predictor:
             )
         if bundle and bundle.network:
             # In the memory format that the config gives its own: another one changes the sums' last bits.
-            parser["network"] = bundle.network.to(self.device, memory_format=torch.channels_last)
+            given: Any = bundle.network
+            parser["network"] = given.to(self.device, memory_format=torch.channels_last)
         try:
             self.network = parser.get_parsed_content("network").eval()
             if not (bundle and bundle.network):
@@ -134,9 +136,9 @@ class Predictor:
         estimates = [step for step in self.groups["probabilities"].transforms if isinstance(step, EstimateQualityd)]
         self.second = estimates[0].estimator.second if estimates else None
         if self.second and self.device.type == "cpu":
-            self.second.network = make_backend(self.second.network, self.device, precision)
+            self.second.use(precision)
 
-    def identity(self) -> dict:
+    def identity(self) -> dict[str, Any]:
         """Return everything that the results depend on except the input and, in the last bit, the device: for JSON."""
         models = sorted((bundle_root() / "models").glob("*.pt"))
         return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lungseg.utils.errors import UsageError
 
@@ -58,7 +58,8 @@ class _Bfloat16Backend:
     def __init__(self, network: torch.nn.Module) -> None:
         import torch
 
-        self.network = _fold_batch_norm(network).to(dtype=torch.bfloat16, memory_format=torch.channels_last)
+        folded: Any = _fold_batch_norm(network)
+        self.network = folded.to(dtype=torch.bfloat16, memory_format=torch.channels_last)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.network(images.bfloat16())
@@ -72,7 +73,8 @@ def _fold_batch_norm(network: torch.nn.Module) -> torch.nn.Module:
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
     copied = copy.deepcopy(network)
-    for block in [module for module in copied.modules() if isinstance(module, Convolution) and hasattr(module, "adn")]:
+    blocks: list[Any] = [module for module in copied.modules() if isinstance(module, Convolution)]
+    for block in [block for block in blocks if hasattr(block, "adn")]:
         norm, *_ = block.adn.children()
         if isinstance(norm, BatchNorm2d):
             block.conv = fuse_conv_bn_eval(block.conv, norm, transpose=isinstance(block.conv, ConvTranspose2d))
@@ -84,5 +86,5 @@ def cpu_is_faster_in_bf16() -> bool:
     """Return whether this CPU multiplies bfloat16 in hardware; without that, bf16 is ten times slower than float32."""
     import torch
 
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -8,12 +8,13 @@ Disagreement within an ensemble measures the uncertainty that a single network d
 from __future__ import annotations
 
 from os import PathLike
+from typing import Any
 
 import torch
 from monai.utils import convert_to_tensor
 from torch.nn.functional import interpolate
 
-from lungseg.model.backends import Backend
+from lungseg.model.backends import Backend, make_backend
 from lungseg.model.weights import load_weights_into
 
 SIZE = 192
@@ -32,9 +33,14 @@ class SecondModel:
         LungsegError: the weights cannot be used.
     """
 
-    def __init__(self, network: torch.nn.Module, weights: str | PathLike) -> None:
-        network = load_weights_into(network, weights).eval()
-        self.network: Backend = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, network: torch.nn.Module, weights: str | PathLike[str]) -> None:
+        loaded: Any = load_weights_into(network, weights).eval()
+        self.network: torch.nn.Module = loaded.to(memory_format=torch.channels_last)
+        self.backend: Backend = self.network
+
+    def use(self, precision: str) -> None:
+        """Compute in one of :data:`lungseg.model.backends.PRECISIONS` from now on."""
+        self.backend = make_backend(self.network, torch.device("cpu"), precision)
 
     @torch.no_grad()
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
@@ -43,6 +49,6 @@ class SecondModel:
         image = convert_to_tensor(image, dtype=torch.float32, device="cpu", track_meta=False)
         factor = SIZE / min(image.shape[1:])
         size = [max(1, round(n * factor / _STEP)) * _STEP for n in image.shape[1:]]
-        logits = self.network(interpolate(image[None], size, mode="area"))
+        logits = self.backend(interpolate(image[None], size, mode="area"))
         probabilities: torch.Tensor = interpolate(logits, image.shape[1:], mode="bilinear")[0].softmax(0)
         return probabilities

@@ -14,6 +14,7 @@ from os import PathLike
 from typing import Any
 
 import torch
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
 
@@ -36,11 +37,12 @@ class QualityEstimator:
     """
 
     def __init__(self, weights: str | PathLike[str], second: SecondModel) -> None:
-        self.network = load_weights_into(QualityNetwork(), weights).eval()
+        self.network = QualityNetwork()
+        load_weights_into(self.network.eval(), weights)
         self.second = second
 
     @torch.no_grad()
-    def __call__(self, image: torch.Tensor, probabilities: torch.Tensor) -> tuple[float, dict[str, str]]:
+    def __call__(self, image: MetaTensor, probabilities: torch.Tensor) -> tuple[float, dict[str, str]]:
         """Estimate the quality of one segmentation.
 
         Args:

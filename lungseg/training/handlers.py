@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
 from ignite.handlers import Checkpoint, EMAHandler
 from ignite.handlers import ProgressBar as IgniteProgressBar
 from monai.data.utils import set_rnd
@@ -26,6 +26,8 @@ from lungseg.utils.files import atomic_path
 
 _log = logging.getLogger(__name__)
 
+# MONAI adds attributes to Ignite's engines and their states that their types do not have.
+MonaiEngine = Any
 _Batch = list[dict[str, torch.Tensor]]
 _Pairs = tuple[list[torch.Tensor], list[torch.Tensor]]
 
@@ -65,11 +67,11 @@ class EpochSeeder:
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: MonaiEngine) -> None:
         """Reseed `engine` (a MONAI Trainer) at each start of an epoch, before its data loader starts workers."""
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: MonaiEngine) -> None:
         """Seed the epoch that begins."""
         rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
         seed = (self.seed * 1_000_003 + engine.state.epoch * 1009 + rank) % 2**31
@@ -86,11 +88,13 @@ class ResumableEMA(EMAHandler):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the average and the number of updates, on which the momentum's warm-up depends."""
+        assert self.momentum_scheduler is not None
         return {"model": self.ema_model.state_dict(), "updates": self.momentum_scheduler.event_index}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the result of `state_dict`; the handler must be attached."""
         self.ema_model.load_state_dict(state["model"])
+        assert self.momentum_scheduler is not None
         self.momentum_scheduler.event_index = state["updates"]
 
 
@@ -105,14 +109,14 @@ class EarlyStop:
         patience: number of epochs without a new best; the training stops only after a validation.
     """
 
-    def __init__(self, evaluator: Engine, patience: int) -> None:
+    def __init__(self, evaluator: MonaiEngine, patience: int) -> None:
         self.evaluator, self.patience = evaluator, patience
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: MonaiEngine) -> None:
         """Attach to a MONAI Trainer, after its ValidationHandler."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: MonaiEngine) -> None:
         """Stop `engine` if it is time."""
         epoch, validated = engine.state.epoch, self.evaluator.state
         if validated.epoch == epoch and epoch - validated.best_metric_epoch >= self.patience:
@@ -141,7 +145,7 @@ class RunCheckpoint:
         output_dir: str | PathLike[str],
         state: dict[str, Any],
         best: torch.nn.Module,
-        evaluator: Engine | None = None,
+        evaluator: MonaiEngine | None = None,
         resume: bool = False,
         ckpt_dir: str | PathLike[str] | None = None,
     ) -> None:
@@ -150,14 +154,14 @@ class RunCheckpoint:
         self.history: list[dict[str, Any]] = []
         self._losses: list[float] = []
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: MonaiEngine) -> None:
         """Attach to a MONAI Trainer; must come after its ValidationHandler."""
         engine.add_event_handler(Events.STARTED, self.load)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._note_loss)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
         engine.add_event_handler(Events.COMPLETED, self._report)
 
-    def load(self, engine: Engine) -> None:
+    def load(self, engine: MonaiEngine) -> None:
         """Restore trainer, evaluator and all of `state` from `last.pt`."""
         path = self.ckpt_dir / "last.pt"
         if not self.resume:
@@ -194,22 +198,23 @@ class RunCheckpoint:
             os.replace(weights, kept)
             _log.warning("%s: the weights that were here are kept as %s", weights, kept.name)
 
-    def _report(self, engine: Engine) -> None:
+    def _report(self, engine: MonaiEngine) -> None:
         weights = self.ckpt_dir / "model.pt"
         if is_main_process() and weights.is_file():
             epoch = self.evaluator.state.best_metric_epoch if self.evaluator is not None else engine.state.epoch
             _log.info("trained weights: %s, epoch %d, SHA-256 %s", weights, epoch, weights_hash(weights))
 
-    def _note_loss(self, engine: Engine) -> None:
+    def _note_loss(self, engine: MonaiEngine) -> None:
         self._losses.append(float(engine.state.output[0]["loss"]))
 
-    def save(self, engine: Engine) -> None:
+    def save(self, engine: MonaiEngine) -> None:
         """Save at the end of an epoch: first the weights if they are the best, then the state."""
-        entry = {"epoch": engine.state.epoch, "loss": sum(self._losses) / max(1, len(self._losses))}
+        entry: dict[str, Any] = {"epoch": engine.state.epoch, "loss": sum(self._losses) / max(1, len(self._losses))}
         self._losses = []
+        metrics = {} if self.evaluator is None else self.evaluator.state.metrics
         evaluated = self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch
         if evaluated:
-            entry |= {name: _number(value) for name, value in self.evaluator.state.metrics.items()}
+            entry |= {name: _number(value) for name, value in metrics.items()}
         self.history.append(entry)
         if not is_main_process():
             return
@@ -236,8 +241,9 @@ def _unwrapped(item: Any) -> Any:
     return item.module if isinstance(item, torch.nn.parallel.DistributedDataParallel) else item
 
 
-def _scaler(engine: Engine) -> torch.amp.GradScaler | None:
-    return getattr(engine, "scaler", None)
+def _scaler(engine: MonaiEngine) -> torch.amp.GradScaler | None:
+    scaler: torch.amp.GradScaler | None = getattr(engine, "scaler", None)
+    return scaler
 
 
 def _number(value: Any) -> float | list[float]:
@@ -255,11 +261,11 @@ class ProgressBar:
         seconds: at least this time lies between two lines in a log; the first and the last epoch always have one.
     """
 
-    def __init__(self, evaluator: Engine | None = None, show: bool = True, seconds: float = 30) -> None:
+    def __init__(self, evaluator: MonaiEngine | None = None, show: bool = True, seconds: float = 30) -> None:
         self.evaluator, self.show, self.seconds = evaluator, show and is_main_process(), seconds
         self._began, self._first, self._logged = 0.0, 0, -math.inf
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: MonaiEngine) -> None:
         """Attach to a MONAI Trainer, after the handler that resumes it."""
         if not self.show:
             return
@@ -271,7 +277,7 @@ class ProgressBar:
             engine.add_event_handler(Events.STARTED, self._start)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._log)
 
-    def _figures(self, engine: Engine) -> dict[str, str]:
+    def _figures(self, engine: MonaiEngine) -> dict[str, str]:
         figures = {"loss": f"{float(engine.state.output[0]['loss']):.3f}"}
         if self.evaluator is not None and self.evaluator.state.best_metric_epoch > 0:
             name = self.evaluator.state.key_metric_name
@@ -279,10 +285,10 @@ class ProgressBar:
             figures["best"] = f"{self.evaluator.state.best_metric:.4f}"
         return figures
 
-    def _start(self, engine: Engine) -> None:
+    def _start(self, engine: MonaiEngine) -> None:
         self._began, self._first, self._logged = time.monotonic(), engine.state.epoch, -math.inf
 
-    def _log(self, engine: Engine) -> None:
+    def _log(self, engine: MonaiEngine) -> None:
         now, epoch, last = time.monotonic(), engine.state.epoch, engine.state.max_epochs
         if now - self._logged < self.seconds and epoch != last and not engine.should_terminate:
             return
@@ -292,7 +298,7 @@ class ProgressBar:
         _log.info("epoch %d of %d: %s, at most %d s left", epoch, last, figures, round(left))
 
 
-def _close(engine: Engine, error: Exception, bar: IgniteProgressBar) -> None:
+def _close(engine: MonaiEngine, error: Exception, bar: IgniteProgressBar) -> None:
     if bar.pbar is not None:
         bar.pbar.close()
     raise error

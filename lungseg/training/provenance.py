@@ -93,7 +93,7 @@ def write_training_split(path: Path, data: Lists, source: dict[str, Any], before
         lists["test"] = _names(datalist(section="test", **source)) - lists["train"] - lists["validation"]
     everything = _names(datalist(section="all", **source | {"sets": None, "exclude": []}))
     lists["left_out"] = everything.difference(*lists.values())
-    lists[TRAINED_BEFORE] = before
+    lists[TRAINED_BEFORE] = set(before)
     write_split(path, {name: sorted(members) for name, members in lists.items()}, source["seed"])
 
 
