@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import torch
-from monai.transforms import Resize, Resized
+from monai.transforms import Resize
 
 from lungseg.inference.predictor import Predictor
 from lungseg.transforms.spatial import ResizeShorterSided
@@ -18,20 +18,11 @@ class _Squeeze(Resize):
         return super().inverse_transform(data, transform)
 
 
-class _Squeezed(Resized):
-    """Dictionary version of `_Squeeze`."""
-
-    def __init__(self, keys, size: int) -> None:
-        super().__init__(keys, spatial_size=size)
-        self.resizer = _Squeeze((size, size), mode="area")
-
-
 def squeeze(predictor: Predictor) -> Predictor:
     """Make a predictor squeeze the whole radiograph into its one window, and change nothing else."""
     size = predictor.inferer.roi_size[0]
-    # The transform that takes predictions back is given this same Compose.
-    steps = predictor.preprocessing
-    steps.transforms = tuple(
-        _Squeezed("image", size) if isinstance(step, ResizeShorterSided) else step for step in steps.transforms
-    )
+    # The transform that takes predictions back uses the same objects.
+    for step in predictor.groups["prepare"].transforms:
+        if isinstance(step, ResizeShorterSided):
+            step.resizer = _Squeeze((size, size), mode="area")
     return predictor

@@ -90,7 +90,9 @@ def measure(data: str, overrides: dict) -> dict:
     settings = {"dataset_dir": data, "epochs": EPOCHS, "val_interval": EPOCHS, "progress": False} | overrides
     clock = EpochClock()
     with tempfile.TemporaryDirectory() as folder, PeakMemory() as memory:
-        workflow = build_workflow([config_file("train")], settings | {"output_dir": folder}, "train")
+        workflow = build_workflow(
+            [config_file("train")], settings | {"ckpt_dir": folder, "output_dir": folder}, "train"
+        )
         with plain_errors():
             content = workflow.parser.get_parsed_content
             clock.attach(content("train#trainer"))

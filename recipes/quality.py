@@ -117,7 +117,7 @@ def _fit(shapes: np.ndarray, table: dict[str, np.ndarray], rows: np.ndarray) -> 
     rows = rows & (table["shape"].sum(1) > 0)
     measured, outlines = (torch.from_numpy(table[name][rows]).float() for name in ("features", "shape"))
     truth = torch.from_numpy(table["dice"][rows]).float()
-    seen = network.seen(measured, outlines)
+    seen = network.inputs(measured, outlines)
     network.feature_mean[:], network.feature_deviation[:] = seen.mean(0), seen.std(0).clamp(1e-6)
     # Of the logit, the Dice of good segmentations has the same weight as that of bad ones.
     target = torch.logit(truth.clamp(0.02, 0.99))

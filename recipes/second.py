@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = options.parse_args(arguments)
     from lungseg.training.train import train
 
-    network = json.loads(config_file("inference").read_text("utf-8"))["second_model"]["network"]
+    network = json.loads(config_file("inference").read_text("utf-8"))["second_network_def"]
     settings = {
         "dataset_dir": data_folder(options),
         "network_def#channels": network["channels"],

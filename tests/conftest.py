@@ -43,7 +43,7 @@ def run_folder(dataset, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     settings = {"dataset_dir": str(dataset), "epochs": 2, **parse_overrides(TINY)}
     with restored_process():
-        train(folder, settings, say=lambda line: None)
+        train(folder, settings)
     return folder
 
 

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from lungseg.data.splits import set_of
 from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.text import escape_control, shorten_list
+
+_log = logging.getLogger(__name__)
 
 _NAMES_SHOWN = 3
 _THREADS = 4
@@ -73,7 +76,7 @@ class CheckResult:
             option = suffix_option(self.images_without_mask, self.masks_without_image)
             remedy = f"give {option}" if option else "name each mask as its image"
             raise LungsegError("no image has a mask", self.folder, remedy)
-        if {case.name for case in self.pairs} <= set(self.left_out):
+        if {case.name for case in self.pairs} <= set(self.excluded_cases):
             what = f"none of the {len(self.pairs)} pairs of image and mask can be used"
             raise LungsegError(what, self.folder, "mend what is listed above")
 
@@ -174,14 +177,13 @@ def _some(paths: list[Path]) -> str:
 _SHOWN = 10
 
 
-def unusable_cases(sections: Sequence[str], say: Callable[[str], None] = print, **source) -> list[str]:
+def unusable_cases(sections: Sequence[str], **source) -> list[str]:
     """Read the images and references of some sections, and return the names of the cases that cannot be used.
 
     The files are read once more than training or evaluating alone would: a second for 75 radiographs of 512 x 512.
 
     Args:
         sections: see :func:`lungseg.data.datalist`, as for the other arguments.
-        say: takes a line about each file that is not used, or used in part.
         **source: the other arguments of `datalist`.
 
     Raises:
@@ -198,16 +200,23 @@ def unusable_cases(sections: Sequence[str], say: Callable[[str], None] = print, 
 
     unused = [problem for problem in result.problems if problem.left_out]
     for problem in unused[:_SHOWN]:
-        say(f"Not used: {escape_control(problem.file)}: {problem.kind}: {escape_control(problem.sentence)}")
+        _log.info("Not used: %s: %s: %s", escape_control(problem.file), problem.kind, escape_control(problem.sentence))
     if len(unused) > _SHOWN:
-        say(f"Not used: {len(unused) - _SHOWN} more files; lungseg check-data names them")
+        _log.info("Not used: %d more files; lungseg check-data names them", len(unused) - _SHOWN)
     for problem in [problem for problem in result.problems if problem.kind == DUPLICATE_IMAGE][:_SHOWN]:
-        say(f"Used all the same: {escape_control(problem.file)}: {problem.kind}: {escape_control(problem.sentence)}")
+        _log.info(
+            "Used nevertheless: %s: %s: %s",
+            escape_control(problem.file),
+            problem.kind,
+            escape_control(problem.sentence),
+        )
     without = [path.name for path in pairing.images_without_mask if not sets or set_of(path.stem) in sets]
     if without:
-        say(f"Not used: images without a mask: {shorten_list(without, _SHOWN)}")
+        _log.info("Not used: images without a mask: %s", shorten_list(without, _SHOWN))
     if result.union_only:
-        say(f"Left and right are implausible, the lungs' union is used: {shorten_list(result.union_only, _SHOWN)}")
+        _log.info(
+            "Left and right are implausible, the lungs' union is used: %s", shorten_list(result.union_only, _SHOWN)
+        )
     return sorted({problem.name for problem in unused if problem.kind != MASK_WITHOUT_IMAGE} & names)
 
 
@@ -230,7 +239,7 @@ def check_has_lateral_labels(cases: Sequence[dict]) -> None:
     )
 
 
-def excluded_cases(config: dict, sections: Sequence[str], say: Callable[[str], None]) -> list[str]:
+def excluded_cases(config: dict, sections: Sequence[str]) -> list[str]:
     """Return the names of the cases that a config should leave out of some sections, and tell why.
 
     Those that its `data_source` leaves out already are among them.
@@ -239,4 +248,4 @@ def excluded_cases(config: dict, sections: Sequence[str], say: Callable[[str], N
         LungsegError: there is no data set, or a section is empty.
     """
     source = ConfigParser(config).get_parsed_content("data_source")
-    return sorted({*source["exclude"], *unusable_cases(sections, say, **source)})
+    return sorted({*source["exclude"], *unusable_cases(sections, **source)})

@@ -31,7 +31,8 @@ from lungseg.model.backends import make_backend
 from lungseg.model.bundle import Bundle
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.run_settings import model_settings
-from lungseg.model.weights import weights_hash
+from lungseg.model.weights import load_weights_into, weights_hash
+from lungseg.quality.transform import EstimateQualityd
 from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error, find_lungseg_error
 from lungseg.version import __version__
@@ -41,6 +42,9 @@ from lungseg.version import __version__
 warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader", category=UserWarning)
 logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
 
+# The named groups of transforms in `inference.json`. A file becomes an image (1, W, H) ("load"), then the network's
+# input (1, w, h) ("prepare"); logits become probabilities (2, W, H) and then a label map (1, W, H).
+_GROUPS = ("load", "prepare", "probabilities", "labels")
 # A GPU computes many windows at a time; on a CPU they would only wait for each other.
 _BATCH_SIZE = {"cuda": 8}
 _NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", "quality", "flags", "seconds")
@@ -124,7 +128,7 @@ class Prepared:
 
 
 class Predictor:
-    """Segments radiographs as `inference.json` says, without its saving to files.
+    """Segment radiographs as `inference.json` defines, without its saving to files.
 
     Args:
         weights: see :func:`lungseg.model.paths.weights_file`.
@@ -135,13 +139,14 @@ class Predictor:
         bundle: what to run instead of this package's bundle and `weights`, see :func:`lungseg.model.open_bundle`.
 
     Raises:
-        UsageError: there is no such device or engine.
-        LungsegError: the weights are missing, damaged, or another network's.
+        UsageError: the device or the precision is not supported here.
+        LungsegError: the weights are missing, damaged, or another network's; or the bundle's config has not the groups
+            of transforms that this version needs.
     """
 
     def __init__(
         self,
-        weights: str | PathLike | None = None,
+        weights: str | PathLike[str] | None = None,
         device: str = "auto",
         precision: str = "fp32",
         keep_probabilities: bool = False,
@@ -156,34 +161,35 @@ class Predictor:
         for key, value in model_settings(self.weights).items():
             parser[key] = value
         parser["device"] = f"$torch.device('{self.device}')"
-        finish = parser["postprocessing"]["transforms"]
-        parser["postprocessing"]["transforms"] = [t for t in finish if not t["_target_"].startswith("SaveImage")]
+        if missing := [name for name in _GROUPS if name not in parser]:
+            raise LungsegError(
+                f"the bundle's inference.json has no group of transforms named {missing[0]!r}",
+                bundle.root if bundle else None,
+                "use a bundle of lungseg 1.0 or later",
+                code="bundle-without-groups",
+            )
         if bundle and bundle.network:
             # In the memory format that the config gives its own: another one changes the sums' last bits.
-            parser["network"] = bundle.network.to(self.device, memory_format=torch.channels_last)
+            given: Any = bundle.network
+            parser["network"] = given.to(self.device, memory_format=torch.channels_last)
         try:
             self.network = parser.get_parsed_content("network").eval()
+            if not (bundle and bundle.network):
+                load_weights_into(self.network, self.weights)
+            self.groups = {name: Compose(parser.get_parsed_content(name)) for name in _GROUPS}
         except RuntimeError as error:
             raise find_lungseg_error(error) or error from None
-        self.backend = make_backend(self.network, self.device, precision=precision)
+        self.backend = make_backend(self.network, self.device, precision)
         self.computed = {"precision": precision}
-        self.preprocessing = parser.get_parsed_content("preprocessing")
         self.inferer = parser.get_parsed_content("inferer")
         self.keep_probabilities = keep_probabilities
-        self.second = parser.get_parsed_content("second_model", default=None)
+        estimates = [step for step in self.groups["probabilities"].transforms if isinstance(step, EstimateQualityd)]
+        self.second = estimates[0].estimator.second if estimates else None
         if self.second and self.device.type == "cpu":
-            self.second.network = make_backend(self.second.network, self.device, precision=precision)
-        self.postprocessing = parser.get_parsed_content("postprocessing")
-        before, after = self.preprocessing.transforms, self.postprocessing.transforms
-        self.groups = {
-            "load": Compose(before[:2]),
-            "prepare": Compose(before[2:]),
-            "probabilities": Compose(after[:-1]),
-            "labels": Compose(after[-1:]),
-        }
+            self.second.use(precision)
 
-    def identity(self) -> dict:
-        """Return all that the results depend on besides the input and, in the last bit, the device: for JSON."""
+    def identity(self) -> dict[str, Any]:
+        """Return everything that the results depend on except the input and, in the last bit, the device: for JSON."""
         models = sorted((bundle_root() / "models").glob("*.pt"))
         return {
             "lungseg": __version__,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bundle that a user names: its folder, or the TorchScript file that `monai.bundle ckpt_export` made of it."""
+"""A bundle that a user names: its folder, or the TorchScript file that `monai.bundle ckpt_export` made from it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,42 +20,44 @@ _CONFIG, _METADATA = "inference.json", "metadata.json"
 
 @dataclass(frozen=True)
 class Bundle:
-    """What it takes to run a bundle's inference.
+    """Everything that a bundle's inference needs.
 
     Attributes:
-        root: folder with the models beside the network's, such as that of the estimate of quality.
+        root: folder with the other models, such as the one that estimates quality.
         config: content of `inference.json`.
-        version: of the bundle.
+        version: the bundle's version.
         weights: file of the network's weights.
-        network: the network itself, on the CPU, where the file holds one.
+        network: the network itself, on the CPU, if the file holds one.
     """
 
     root: Path
-    config: dict
+    config: dict[str, Any]
     version: str
     weights: Path
     network: torch.nn.Module | None = None
 
 
-def open_bundle(path: str | PathLike | None = None) -> Bundle:
-    """Open a bundle's folder or TorchScript file, or, of None, the bundle of this package.
+def open_bundle(path: str | PathLike[str] | None = None) -> Bundle:
+    """Open a bundle's folder or TorchScript file; None opens this package's bundle.
 
     A TorchScript file holds the network and the configs; the models beside it are those of this package.
 
     Raises:
-        UsageError: it is neither.
-        LungsegError: it is damaged.
+        UsageError: the path is neither.
+        LungsegError: the bundle is damaged.
     """
     path = bundle_root() if path is None else _within(Path(path))
     if path.is_dir():
         return _open_folder(path)
     if not path.is_file():
-        raise UsageError("there is no such bundle", path, "give the folder that holds configs and models")
+        raise UsageError(
+            "there is no such bundle", path, "give the folder that holds configs and models", code="no-such-bundle"
+        )
     return _open_torchscript(path)
 
 
 def _within(path: Path) -> Path:
-    """Return the one model of a folder of models, as packages of MONAI Deploy have them, else the path itself."""
+    """Return the only model in a folder of models, as packages of MONAI Deploy have them, else the path itself."""
     models = [file.parent.parent for file in path.glob(f"*/configs/{_CONFIG}")] + list(path.glob("*/*.ts"))
     return models[0] if len(models) == 1 else path
 
@@ -62,11 +65,15 @@ def _within(path: Path) -> Path:
 def _open_folder(root: Path) -> Bundle:
     config, metadata = (root / "configs" / name for name in (_CONFIG, _METADATA))
     if not config.is_file():
-        raise UsageError("the folder holds no bundle", root, f"give the folder that holds configs/{_CONFIG}")
+        raise UsageError(
+            "the folder holds no bundle", root, f"give the folder that holds configs/{_CONFIG}", code="no-such-bundle"
+        )
     try:
         contents = [json.loads(file.read_text(encoding="utf-8")) for file in (config, metadata)]
     except (OSError, ValueError) as error:
-        raise LungsegError(f"the bundle's configs cannot be read ({first_line(error)})", root, "restore it") from error
+        raise LungsegError(
+            f"the bundle's configs cannot be read ({first_line(error)})", root, "restore it", code="config-unreadable"
+        ) from error
     return Bundle(root, contents[0], contents[1]["version"], root / "models" / "model.pt")
 
 
@@ -75,13 +82,25 @@ def _open_torchscript(path: Path) -> Bundle:
 
     names: list[str] = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
     if any(name.endswith(f"configs/{_CONFIG}") for name in names):
-        raise UsageError("this is a packed bundle, not a TorchScript file", path, "unzip it and give its folder")
+        raise UsageError(
+            "this is a packed bundle, not a TorchScript file",
+            path,
+            "unzip it and give its folder",
+            code="not-torchscript",
+        )
     if not any("/code/" in name for name in names):
-        raise UsageError("this is no TorchScript file", path, "give a bundle's folder, or what ckpt_export wrote")
+        raise UsageError(
+            "this is not a TorchScript file",
+            path,
+            "give a bundle's folder or a file that ckpt_export wrote",
+            code="not-torchscript",
+        )
     try:
         network, metadata, more = load_net_with_metadata(str(path), torch.device("cpu"), more_extra_files=[_CONFIG])
         config = json.loads(more[_CONFIG])
-    except Exception as error:  # torch raises whatever a damaged byte leads it to
+    except Exception as error:  # torch raises many types for damaged files
         remedy = f"export it again, with --config_file configs/{_CONFIG}"
-        raise LungsegError(f"the TorchScript file cannot be used ({first_line(error)})", path, remedy) from error
+        raise LungsegError(
+            f"the TorchScript file cannot be used ({first_line(error)})", path, remedy, code="torchscript-damaged"
+        ) from error
     return Bundle(bundle_root(), config, metadata["version"], path, network)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the bundle lies: in the installed package, in the source tree, or around an unzipped package."""
+"""Find the bundle: in the installed package, in the source tree, or around an unzipped package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def bundle_root() -> Path:
     for folder in (package / "bundle", package.parent / "bundle", package.parent):
         if (folder / "configs" / "inference.json").is_file():
             return folder
-    raise LungsegError("the package has no bundle beside it", package, "install lungseg again")
+    raise LungsegError(
+        "the package was installed without its bundle", package, "install lungseg again", code="bundle-missing"
+    )
 
 
 def config_file(name: str) -> Path:
@@ -30,12 +32,12 @@ def config_file(name: str) -> Path:
     return bundle_root() / "configs" / f"{name}.json"
 
 
-def weights_file(choice: str | PathLike | None = None) -> Path:
+def weights_file(choice: str | PathLike[str] | None = None) -> Path:
     """Return the weight file that a user means.
 
     Args:
-        choice: None or "shipped" for the shipped weights, "montgomery" for those that saw Montgomery County alone,
-            else a file, or a run's folder, whose best weights are taken.
+        choice: None or "shipped" for the shipped weights, "montgomery" for those trained on Montgomery County only,
+            or a file, or a run's folder, whose best weights are taken.
     """
     models = bundle_root() / "models"
     if choice is None or choice == "shipped":

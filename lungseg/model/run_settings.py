@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run's own config says about its network."""
+"""The settings of the network that a run's own config states; the config may come from a stranger."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from lungseg.utils.errors import LungsegError
 
 _MODEL_KEYS = ("network_def", "image_size", "clahe", "threshold")
 
 
-def model_settings(weights: Path) -> dict:
-    """Return what a run's own config says about its network, input and threshold; for weights in a run's folder.
+def model_settings(weights: Path) -> dict[str, Any]:
+    """Return the network, input and threshold that the config beside weights in a run's folder states.
 
-    Empty for weights that lie elsewhere, beside no config or another program's: those are of the bundle's network.
+    Without such a config, or with another program's, the result is empty: the weights are for the bundle's network.
 
     Raises:
-        LungsegError: the run's config is damaged, or would run code.
+        LungsegError: the config is damaged, or would run code.
     """
     stored = weights.parent / "config.json"
     if not stored.is_file():
@@ -25,17 +26,24 @@ def model_settings(weights: Path) -> dict:
     try:
         config = json.loads(stored.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise LungsegError("the run's config cannot be read", stored, "train again, or move the weights") from error
+        raise LungsegError(
+            "the run's config cannot be read", stored, "train again, or move the weights", code="config-unreadable"
+        ) from error
     if not isinstance(config, dict) or not set(_MODEL_KEYS) <= set(config):
         return {}
     settings = {key: config[key] for key in _MODEL_KEYS}
     if not _is_harmless(settings):
-        raise LungsegError("this config would run code of its own", stored, "use weights with a plain network_def")
+        raise LungsegError(
+            "this config would run code of its own",
+            stored,
+            "use weights with a plain network_def",
+            code="config-runs-code",
+        )
     return settings
 
 
-def _is_harmless(value, key: str = "") -> bool:
-    """Say whether a part of a config, which may come from a stranger, is values and MONAI's networks alone."""
+def _is_harmless(value: object, key: str = "") -> bool:
+    """Return whether an untrusted config holds only plain values and MONAI networks."""
     if isinstance(value, dict):
         return all(_is_harmless(part, name) for name, part in value.items())
     if isinstance(value, list):
@@ -46,7 +54,7 @@ def _is_harmless(value, key: str = "") -> bool:
 
 
 def _is_network(target: str) -> bool:
-    """Say whether a target is a class of MONAI's networks; modules of networks lead on to all that they import."""
+    """Return whether a target names a MONAI network class; a network's module would give access to all its imports."""
     from monai.networks import nets
     from torch.nn import Module
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights on disk: plain `state_dict` files, loaded safely or refused in words."""
+"""Weights on disk: plain `state_dict` files, loaded without running code."""
 
 from __future__ import annotations
 
@@ -15,34 +15,40 @@ from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path
 
 
-def load_weights(path: str | PathLike) -> dict[str, torch.Tensor]:
+def load_weights(path: str | PathLike[str]) -> dict[str, torch.Tensor]:
     """Read a state dict without running code from the file.
 
     Raises:
         UsageError: there is no such file.
-        LungsegError: the file is no PyTorch checkpoint, or holds something else than weights.
+        LungsegError: the file is not a PyTorch checkpoint, or holds something other than weights.
     """
     path = Path(path)
     # pathlib raises an error of its own for a name that is too long.
     if not os.path.isfile(path):
-        raise UsageError("there is no weight file", path, "give a .pt file or the folder of a finished run")
+        raise UsageError(
+            "there is no weight file", path, "give a .pt file or the folder of a finished run", code="weights-missing"
+        )
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises a dozen types on damaged files
-        raise LungsegError("the weight file cannot be read", path, "fetch or train it again") from error
+        raise LungsegError(
+            "the weight file cannot be read", path, "fetch or train it again", code="weights-unreadable"
+        ) from error
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise LungsegError("the file holds no plain state dict", path, "use the model.pt of a run") from None
+        raise LungsegError(
+            "the file does not hold a plain state dict", path, "use the model.pt of a run", code="weights-not-plain"
+        )
     return weights
 
 
-def save_checkpoint(content: object, path: str | PathLike) -> None:
-    """Write what `torch.save` can write, whole or not at all.
+def save_checkpoint(content: object, path: str | PathLike[str]) -> None:
+    """Write anything that `torch.save` can write, completely or not at all.
 
-    It goes through memory, for on a full disk `torch.save` would tell of a position in its archive instead.
+    The content is first written to memory: on a full disk `torch.save` raises an error about its archive instead.
 
     Raises:
         UsageError: the folder is read-only.
-        LungsegError: the disk is full, or the like.
+        LungsegError: the file cannot be written, for instance on a full disk.
     """
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -50,7 +56,7 @@ def save_checkpoint(content: object, path: str | PathLike) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def load_weights_into(network: torch.nn.Module, path: str | PathLike | None) -> torch.nn.Module:
+def load_weights_into(network: torch.nn.Module, path: str | PathLike[str] | None) -> torch.nn.Module:
     """Load the weights at `path` into `network` (nothing if None) and return the network.
 
     Raises:
@@ -63,10 +69,10 @@ def load_weights_into(network: torch.nn.Module, path: str | PathLike | None) -> 
         network.load_state_dict(weights)
     except RuntimeError as error:
         remedy = "use weights that this bundle's network_def was trained with"
-        raise LungsegError("the weights do not fit the network", path, remedy) from error
+        raise LungsegError("the weights do not fit the network", path, remedy, code="weights-do-not-fit") from error
     return network
 
 
-def weights_hash(path: str | PathLike) -> str:
+def weights_hash(path: str | PathLike[str]) -> str:
     """Return the SHA-256 of the file, in hex."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be seen of a segmentation without its reference: the features that quality is estimated from.
+"""Features of a segmentation that need no reference; the quality is estimated from them.
 
-They are taken at the network's resolution, where they cost a few milliseconds.
+They are computed at the network's resolution, which takes a few milliseconds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from lungseg.transforms.components import find_holes, label_components
+
+_Array = NDArray[Any]
 
 SHAPE_SIZE = 32
 NAMES = (
@@ -26,9 +32,9 @@ NAMES = (
     "right_share",  # of both lungs
     "islands",  # share that lies outside each lung's largest component
     "holes",  # share of the filled lungs
-    "edge",  # lung along that edge of the picture which has most of it, over the lungs' height
+    "edge",  # lung pixels along the picture's edge that has most of them, over the lungs' height
     "aspect",  # width over height of the lungs' box
-    "height_ratio",  # shorter over longer lung
+    "height_ratio",  # shorter lung over longer lung
     "tilt",  # degrees of the line through both lungs' centres off the horizontal
     "sides",  # distance of the lungs' centres over their box's width, negative when they are exchanged
     "right_roughness",  # perimeter squared over 4 pi area
@@ -39,14 +45,16 @@ NAMES = (
     "spread",  # standard deviation of the picture
     "grain",  # mean absolute Laplacian of the picture
     "frontal",  # logit of being a frontal chest radiograph
-    "upright",  # probability of the recognised turn
+    "upright",  # probability of the recognised orientation
 )
-# What differs by factors: the distance of shares from one, and what has a long tail.
+# Features on a logarithmic scale: the distance of shares from one, and features with a long tail.
 SHARES = ("agreement", "right_agreement", "left_agreement", "second", "right_second", "left_second", "height_ratio")
 SKEWED = ("blur", "confusion", "islands", "holes", "edge", "right_roughness", "left_roughness")
 
 
-def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Tensor, meta: dict) -> dict[str, float]:
+def features(
+    image: torch.Tensor, probabilities: torch.Tensor, second: torch.Tensor, meta: Mapping[str, Any]
+) -> dict[str, float]:
     """Measure a segmentation.
 
     Args:
@@ -56,7 +64,7 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Ten
         meta: `frontal` and `upright`, probabilities of :class:`lungseg.transforms.CorrectOrientation`.
 
     Returns:
-        Name -> value for each of `NAMES`; zeros for what is not defined where no lung was found.
+        Name -> value for each of `NAMES`; 0 for features that are not defined because no lung was found.
     """
     grey = image.detach().cpu().numpy()[0].T
     _, right, left = probabilities.detach().cpu().numpy().transpose(0, 2, 1)
@@ -74,7 +82,7 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Ten
     if not area:
         return found
     found |= {f"{side}_agreement": _agreement(p) for side, p in (("right", right), ("left", left))}
-    found |= _seconded(sides, second.detach().cpu().numpy().transpose(0, 2, 1))
+    found |= _second_agreement(sides, second.detach().cpu().numpy().transpose(0, 2, 1))
     found |= _extent(lungs, sides)
     found |= _greys(grey, lungs)
     found |= {f"{side}_roughness": _roughness(mask) for side, mask in sides.items()}
@@ -91,15 +99,15 @@ def features(image: torch.Tensor, probabilities: torch.Tensor, second: torch.Ten
 
 
 def contrasts(image: torch.Tensor, probabilities: torch.Tensor) -> dict[str, float]:
-    """Return each lung's contrast, "right_contrast" and "left_contrast", of what :func:`features` is given."""
+    """Return each lung's contrast, "right_contrast" and "left_contrast"; for the arguments see :func:`features`."""
     grey = image.detach().cpu().numpy()[0].T
     sides = _sides(*probabilities.detach().cpu().numpy().transpose(0, 2, 1)[1:])
     lungs = sides["right"] | sides["left"]
     return {f"{side}_contrast": _contrast(grey, mask, lungs) for side, mask in sides.items()}
 
 
-def shape(probabilities: torch.Tensor) -> np.ndarray:
-    """Return the lungs within their common box: (2 * 32 * 32,) float32 shares of right and left lung, zeros if none."""
+def shape(probabilities: torch.Tensor) -> _Array:
+    """Return the lungs in their bounding box: (2 * 32 * 32,) float32 shares of right and left lung; 0 without lungs."""
     _, right, left = probabilities.detach().cpu()
     lungs = right + left > 0.5
     box = lungs.nonzero()
@@ -110,12 +118,12 @@ def shape(probabilities: torch.Tensor) -> np.ndarray:
     return torch.nn.functional.adaptive_avg_pool2d(masks[None], SHAPE_SIZE).flatten().numpy()
 
 
-def _sides(right: np.ndarray, left: np.ndarray) -> dict[str, np.ndarray]:
+def _sides(right: _Array, left: _Array) -> dict[str, _Array]:
     lungs = right + left > 0.5
     return {"right": lungs & (right >= left), "left": lungs & (left > right)}
 
 
-def _seconded(sides: dict[str, np.ndarray], second: np.ndarray) -> dict[str, float]:
+def _second_agreement(sides: dict[str, _Array], second: _Array) -> dict[str, float]:
     others = _sides(*second[1:])
     return {
         "second": _dice(sides["right"] | sides["left"], others["right"] | others["left"]),
@@ -123,27 +131,27 @@ def _seconded(sides: dict[str, np.ndarray], second: np.ndarray) -> dict[str, flo
     }
 
 
-def _dice(one: np.ndarray, other: np.ndarray) -> float:
+def _dice(one: _Array, other: _Array) -> float:
     return float(2 * (one & other).sum() / max(one.sum() + other.sum(), 1))
 
 
-def _agreement(p: np.ndarray) -> float:
+def _agreement(p: _Array) -> float:
     sure, likely = (p > 0.75).sum(), (p > 0.25).sum()
     return float(2 * sure / max(sure + likely, 1))
 
 
-def _perimeter(mask: np.ndarray) -> int:
+def _perimeter(mask: _Array) -> int:
     padded = np.pad(mask, 1)
     return int(sum((np.diff(padded, axis=axis) != 0).sum() for axis in (0, 1)))
 
 
-def _roughness(mask: np.ndarray) -> float:
+def _roughness(mask: _Array) -> float:
     area = mask.sum()
-    # Steps along a slanted line are a quarter pi longer than the line, on average over all slants.
+    # On average over all directions, the steps along a line have 4 / pi times its length.
     return float((_perimeter(mask) * np.pi / 4) ** 2 / (4 * np.pi * area)) if area else 0.0
 
 
-def _extent(lungs: np.ndarray, sides: dict[str, np.ndarray]) -> dict[str, float]:
+def _extent(lungs: _Array, sides: dict[str, _Array]) -> dict[str, float]:
     rows, columns = np.flatnonzero(lungs.any(1)), np.flatnonzero(lungs.any(0))
     height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
     edge = max(lungs[0].sum(), lungs[-1].sum(), lungs[:, 0].sum(), lungs[:, -1].sum())
@@ -159,7 +167,7 @@ def _extent(lungs: np.ndarray, sides: dict[str, np.ndarray]) -> dict[str, float]
     return found
 
 
-def _greys(grey: np.ndarray, lungs: np.ndarray) -> dict[str, float]:
+def _greys(grey: _Array, lungs: _Array) -> dict[str, float]:
     return {
         "inside": float(grey[lungs].mean()),
         "contrast": _contrast(grey, lungs, lungs),
@@ -167,8 +175,8 @@ def _greys(grey: np.ndarray, lungs: np.ndarray) -> dict[str, float]:
     }
 
 
-def _contrast(grey: np.ndarray, region: np.ndarray, lungs: np.ndarray) -> float:
-    """Return the mean of a rim around `region`, outside of both lungs, minus the mean of `region`; 0 without either."""
+def _contrast(grey: _Array, region: _Array, lungs: _Array) -> float:
+    """Return the mean of a rim around `region`, outside both lungs, minus the mean of `region`; 0 if one is empty."""
     reach = max(2, min(lungs.shape) // 24)
     rim = ndimage.maximum_filter(region, size=2 * reach + 1) & ~lungs
     return float(grey[rim].mean() - grey[region].mean()) if rim.any() and region.any() else 0.0

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far to trust a segmentation: an estimate of its Dice, and flags with reasons in words.
 
-The estimate is a regression from what :mod:`lungseg.quality.features` measures, agreement with a second network
-included, and from how far the lungs' shape lies from those that annotators drew (a principal component
-analysis, as in Cootes' active shape models, 1995), to the Dice that damaged
-radiographs of the training and validation lists reached.
-`recipes/quality.py` fits it, `benchmarks/robustness.py` measures it.
+The estimate is a regression to the Dice of corrupted radiographs of the training and validation lists. It uses the
+features of :mod:`lungseg.quality.features`, among them the agreement with a second network, and the distance of the
+lungs' shape from the shapes that annotators drew (a principal component analysis, as in the active shape models of
+Cootes et al., 1995).
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from os import PathLike
+from typing import Any
 
 import torch
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
 
@@ -25,7 +26,7 @@ from lungseg.quality.second_model import SecondModel
 
 
 class QualityEstimator:
-    """Judges segmentations.
+    """Estimate the Dice of a segmentation and find reasons to doubt it.
 
     Args:
         weights: state dict of :class:`QualityNetwork`.
@@ -35,13 +36,14 @@ class QualityEstimator:
         LungsegError: the weights cannot be used.
     """
 
-    def __init__(self, weights: str | PathLike, second: SecondModel) -> None:
-        self.network = load_weights_into(QualityNetwork(), weights).eval()
+    def __init__(self, weights: str | PathLike[str], second: SecondModel) -> None:
+        self.network = QualityNetwork()
+        load_weights_into(self.network.eval(), weights)
         self.second = second
 
     @torch.no_grad()
-    def __call__(self, image: torch.Tensor, probabilities: torch.Tensor) -> tuple[float, dict[str, str]]:
-        """QualityEstimator a segmentation.
+    def __call__(self, image: MetaTensor, probabilities: torch.Tensor) -> tuple[float, dict[str, str]]:
+        """Estimate the quality of one segmentation.
 
         Args:
             image: (1, w, h) as the network saw it, with the metadata of
@@ -68,16 +70,26 @@ class EstimateQualityd(MapTransform):
 
     Args:
         keys: the probabilities (3, w, h), at the network's resolution.
-        image_key: the image that they were made from.
-        weights, second: see :class:`QualityEstimator`.
+        weights: see :class:`QualityEstimator`.
+        second_network, second_weights: see :class:`lungseg.quality.second_model.SecondModel`.
+        image_key: the image that the probabilities belong to.
     """
 
-    def __init__(self, keys: str, weights: str | PathLike, second: SecondModel, image_key: str = "image") -> None:
+    def __init__(
+        self,
+        keys: str,
+        weights: str | PathLike[str],
+        second_network: torch.nn.Module,
+        second_weights: str | PathLike[str],
+        image_key: str = "image",
+    ) -> None:
         super().__init__(keys)
-        self.image_key, self.judge = image_key, QualityEstimator(weights, second)
+        self.image_key = image_key
+        self.estimator = QualityEstimator(weights, SecondModel(second_network, second_weights))
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, object]:
-        out: dict[Hashable, object] = dict(data)
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Add both to a copy of `data`."""
+        out: dict[Hashable, Any] = dict(data)
         for key in self.key_iterator(out):
-            out["quality"], out["flags"] = self.judge(out[self.image_key], out[key])
+            out["quality"], out["flags"] = self.estimator(out[self.image_key], out[key])
         return out

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the bundle"s network."""
+"""Train the bundle's network."""
 
 from lungseg.utils.imports import lazy_exports
 
@@ -11,6 +11,8 @@ __all__ = [
     "ResumableEMA",
     "RunCheckpoint",
     "TrainingInferer",
+    "per_lung",
+    "union",
 ]
 
 __getattr__ = lazy_exports(
@@ -23,5 +25,7 @@ __getattr__ = lazy_exports(
         "ProgressBar": "handlers",
         "ResumableEMA": "handlers",
         "RunCheckpoint": "handlers",
+        "per_lung": "handlers",
+        "union": "handlers",
     },
 )

@@ -4,45 +4,61 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+import os
+import sys
+import time
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
 from ignite.handlers import Checkpoint, EMAHandler
+from ignite.handlers import ProgressBar as IgniteProgressBar
 from monai.data.utils import set_rnd
 from monai.utils import set_determinism
 
-from lungseg.model.weights import save_checkpoint
+from lungseg.model.weights import save_checkpoint, weights_hash
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 
+_log = logging.getLogger(__name__)
 
-def per_lung(output: list[dict]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+# MONAI adds attributes to Ignite's engines and their states that their types do not have.
+MonaiEngine = Any
+_Batch = list[dict[str, torch.Tensor]]
+_Pairs = tuple[list[torch.Tensor], list[torch.Tensor]]
+
+
+def per_lung(output: _Batch) -> _Pairs:
     """Give metric handlers the two lungs of each label map, as boolean (2, W, H) predictions and references.
 
-    A reference whose sides are not known (label 3) has two empty lungs, which MONAI's metrics leave out.
+    A reference of unknown laterality (label 3) has two empty lungs, which MONAI's metrics leave out.
     """
-    pairs = [tuple(torch.cat([item[key] == lung for lung in (1, 2)]) for key in ("pred", "label")) for item in output]
-    return [pred for pred, _ in pairs], [label for _, label in pairs]
+
+    def lungs(key: str) -> list[torch.Tensor]:
+        return [torch.cat([item[key] == lung for lung in (1, 2)]) for item in output]
+
+    return lungs("pred"), lungs("label")
 
 
-def union(output: list[dict]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def union(output: _Batch) -> _Pairs:
     """Give metric handlers the union of the lungs, as boolean (1, W, H) predictions and references."""
     return [item["pred"] > 0 for item in output], [item["label"] > 0 for item in output]
 
 
 def is_main_process() -> bool:
-    """Whether this process writes files: rank 0, or the only one."""
+    """Return whether this process writes files: it has rank 0, or it is the only one."""
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
 class EpochSeeder:
     """Make each epoch's randomness a function of (seed, epoch) alone.
 
-    Shuffling, the workers' seeds and the random transforms then do not depend on what ran before, so that a resumed
-    run sees what the uninterrupted one would have seen.
+    Shuffling, the workers' seeds and the random transforms then do not depend on earlier epochs, so a resumed run
+    sees the same data as an uninterrupted one.
 
     Args:
         seed: seed of the run.
@@ -51,107 +67,122 @@ class EpochSeeder:
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: MonaiEngine) -> None:
         """Reseed `engine` (a MONAI Trainer) at each start of an epoch, before its data loader starts workers."""
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: MonaiEngine) -> None:
+        """Seed the epoch that begins."""
         rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
         seed = (self.seed * 1_000_003 + engine.state.epoch * 1009 + rank) % 2**31
         set_determinism(seed=seed)
-        # With workers MONAI's loader seeds the transforms in each; without, they live here.
+        # MONAI's loader seeds the transforms in each of its workers; without workers they are in this process.
         set_rnd(engine.data_loader.dataset, seed)
 
 
 class ResumableEMA(EMAHandler):
     """Ignite's exponential moving average of the weights, with the state that a resumed run needs.
 
-    Takes the arguments of EMAHandler; `ema_model` has the average.
+    It takes the arguments of EMAHandler; `ema_model` is the average.
     """
 
-    def state_dict(self) -> dict:
-        """Return the average and how far the momentum's warm-up has come."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the average and the number of updates, on which the momentum's warm-up depends."""
+        assert self.momentum_scheduler is not None
         return {"model": self.ema_model.state_dict(), "updates": self.momentum_scheduler.event_index}
 
-    def load_state_dict(self, state: dict) -> None:
-        """Take up what `state_dict` returned; the handler must be attached."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the result of `state_dict`; the handler must be attached."""
         self.ema_model.load_state_dict(state["model"])
+        assert self.momentum_scheduler is not None
         self.momentum_scheduler.event_index = state["updates"]
 
 
 class EarlyStop:
-    """End the training when the key metric has not improved for `patience` epochs.
+    """Stop the training when the key metric has not improved for `patience` epochs.
 
-    MONAI's EarlyStopHandler counts for itself and cannot be resumed; the evaluator's best epoch tells the same. A
-    training ends after a validation alone, however long the interval between two.
+    Ignite's EarlyStopping is not used: it must be given the trainer, to which a config's trainer cannot refer, and it
+    counts validations, not epochs. The evaluator's best epoch, which `RunCheckpoint` restores, is all the state needed.
 
     Args:
         evaluator: the MONAI Evaluator that validates.
-        patience: number of epochs without a new best.
+        patience: number of epochs without a new best; the training stops only after a validation.
     """
 
-    def __init__(self, evaluator: Engine, patience: int) -> None:
+    def __init__(self, evaluator: MonaiEngine, patience: int) -> None:
         self.evaluator, self.patience = evaluator, patience
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: MonaiEngine) -> None:
         """Attach to a MONAI Trainer, after its ValidationHandler."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: MonaiEngine) -> None:
+        """Stop `engine` if it is time."""
         epoch, validated = engine.state.epoch, self.evaluator.state
         if validated.epoch == epoch and epoch - validated.best_metric_epoch >= self.patience:
             engine.terminate()
 
 
 class RunCheckpoint:
-    """Keep a run's best weights (`model.pt`) and all that it needs to go on (`last.pt`), each written atomically.
+    """Keep a run's best weights (`model.pt`) and everything that it needs to continue (`last.pt`), written atomically.
 
-    MONAI's CheckpointSaver does not write atomically and does not keep the best metric, so it cannot bring a killed
-    run back bit for bit. Attach it after the handlers that validate, schedule and stop: it stores their state. The
-    scaler of a trainer's mixed precision is stored, too.
+    Ignite's Checkpoint, which MONAI's CheckpointSaver uses, removes the previous file before it writes the next one
+    under the same name, so a run that is killed between the two could not be resumed. Attach this handler after the
+    handlers that validate, schedule and stop: it stores their state, and the scaler of a trainer's mixed precision.
 
     Args:
-        output_dir: folder of the run.
+        output_dir: folder for `history.json`.
         state: name -> object with `state_dict` and `load_state_dict`, such as network, optimizer, lr_scheduler.
         best: module whose weights are saved as a plain `state_dict` when the key metric improves.
-        evaluator: MONAI Evaluator with the key metric; None keeps the latest weights.
+        evaluator: MONAI Evaluator with the key metric; with None the latest weights are kept.
         resume: load `last.pt` when the run starts.
+        ckpt_dir: folder for `model.pt` and `last.pt`; None for `output_dir`. Weights that are there and that no
+            training wrote, such as those of a downloaded bundle, are kept as `model_before_training.pt`.
     """
 
     def __init__(
         self,
-        output_dir: str | PathLike,
-        state: dict[str, object],
+        output_dir: str | PathLike[str],
+        state: dict[str, Any],
         best: torch.nn.Module,
-        evaluator: Engine | None = None,
+        evaluator: MonaiEngine | None = None,
         resume: bool = False,
+        ckpt_dir: str | PathLike[str] | None = None,
     ) -> None:
-        self.output_dir = Path(output_dir)
+        self.output_dir, self.ckpt_dir = Path(output_dir), Path(output_dir if ckpt_dir is None else ckpt_dir)
         self.state, self.best, self.evaluator, self.resume = state, best, evaluator, resume
-        self.history: list[dict] = []
+        self.history: list[dict[str, Any]] = []
         self._losses: list[float] = []
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: MonaiEngine) -> None:
         """Attach to a MONAI Trainer; must come after its ValidationHandler."""
         engine.add_event_handler(Events.STARTED, self.load)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._note_loss)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        engine.add_event_handler(Events.COMPLETED, self._report)
 
-    def load(self, engine: Engine) -> None:
-        """Bring trainer, evaluator and all of `state` to where `last.pt` left them."""
+    def load(self, engine: MonaiEngine) -> None:
+        """Restore trainer, evaluator and all of `state` from `last.pt`."""
+        path = self.ckpt_dir / "last.pt"
         if not self.resume:
+            if is_main_process() and not path.exists():
+                self._keep_other_weights()
             return
-        path = self.output_dir / "last.pt"
         if not path.is_file():
-            raise LungsegError("there is no run to resume", path, "leave out --resume or name the run's folder")
+            raise LungsegError(
+                "there is no run to resume", path, "leave out --resume or name the run's folder", code="no-run"
+            )
         try:
             stored = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise LungsegError("the checkpoint cannot be read", path, "start the run anew without --resume") from error
+            raise LungsegError(
+                "the checkpoint cannot be read", path, "start a new run without --resume", code="checkpoint-damaged"
+            ) from error
         Checkpoint.load_objects(to_load=self.state, checkpoint=stored["state"])
-        # Empty where the run had no mixed precision.
-        if _scaler(engine) is not None and stored.get("scaler"):
-            _scaler(engine).load_state_dict(stored["scaler"])
+        # Empty if the run had no mixed precision.
+        scaler = _scaler(engine)
+        if scaler is not None and stored.get("scaler"):
+            scaler.load_state_dict(stored["scaler"])
         self.history = stored["history"]
         engine.state.epoch, engine.state.iteration = stored["epoch"], stored["iteration"]
         if self.evaluator is not None:
@@ -160,24 +191,39 @@ class RunCheckpoint:
         if stored["stopped"]:
             engine.terminate()
 
-    def _note_loss(self, engine: Engine) -> None:
+    def _keep_other_weights(self) -> None:
+        weights = self.ckpt_dir / "model.pt"
+        if weights.is_file():
+            kept = weights.with_name("model_before_training.pt")
+            os.replace(weights, kept)
+            _log.warning("%s: the weights that were here are kept as %s", weights, kept.name)
+
+    def _report(self, engine: MonaiEngine) -> None:
+        weights = self.ckpt_dir / "model.pt"
+        if is_main_process() and weights.is_file():
+            epoch = self.evaluator.state.best_metric_epoch if self.evaluator is not None else engine.state.epoch
+            _log.info("trained weights: %s, epoch %d, SHA-256 %s", weights, epoch, weights_hash(weights))
+
+    def _note_loss(self, engine: MonaiEngine) -> None:
         self._losses.append(float(engine.state.output[0]["loss"]))
 
-    def save(self, engine: Engine) -> None:
+    def save(self, engine: MonaiEngine) -> None:
         """Save at the end of an epoch: first the weights if they are the best, then the state."""
-        entry = {"epoch": engine.state.epoch, "loss": sum(self._losses) / max(1, len(self._losses))}
+        entry: dict[str, Any] = {"epoch": engine.state.epoch, "loss": sum(self._losses) / max(1, len(self._losses))}
         self._losses = []
+        metrics = {} if self.evaluator is None else self.evaluator.state.metrics
         evaluated = self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch
         if evaluated:
-            entry |= {name: _number(value) for name, value in self.evaluator.state.metrics.items()}
+            entry |= {name: _number(value) for name, value in metrics.items()}
         self.history.append(entry)
         if not is_main_process():
             return
         if self.evaluator is None or (evaluated and self.evaluator.state.best_metric_epoch == engine.state.epoch):
-            save_checkpoint(self.best.state_dict(), self.output_dir / "model.pt")
+            save_checkpoint(self.best.state_dict(), self.ckpt_dir / "model.pt")
+        scaler = _scaler(engine)
         stored = {
             "state": {name: _unwrapped(item).state_dict() for name, item in self.state.items()},
-            "scaler": _scaler(engine).state_dict() if _scaler(engine) is not None else {},
+            "scaler": {} if scaler is None else scaler.state_dict(),
             "history": self.history,
             "epoch": engine.state.epoch,
             "iteration": engine.state.iteration,
@@ -185,64 +231,74 @@ class RunCheckpoint:
             "best_metric_epoch": self.evaluator.state.best_metric_epoch if self.evaluator is not None else None,
             "stopped": bool(engine.should_terminate),
         }
-        save_checkpoint(stored, self.output_dir / "last.pt")
+        save_checkpoint(stored, self.ckpt_dir / "last.pt")
         with atomic_path(self.output_dir / "history.json") as path:
             path.write_text(json.dumps(self.history, indent=1))
 
 
-def _unwrapped(item):
-    """The module within DistributedDataParallel, whose names a run on one device shares."""
+def _unwrapped(item: Any) -> Any:
+    """Return the module within DistributedDataParallel: its parameters have the names of a run on one device."""
     return item.module if isinstance(item, torch.nn.parallel.DistributedDataParallel) else item
 
 
-def _scaler(engine: Engine) -> torch.amp.GradScaler | None:
-    return getattr(engine, "scaler", None)
+def _scaler(engine: MonaiEngine) -> torch.amp.GradScaler | None:
+    scaler: torch.amp.GradScaler | None = getattr(engine, "scaler", None)
+    return scaler
 
 
-def _number(value) -> float | list[float]:
-    """A metric as JSON and a safe checkpoint can hold it."""
-    value = torch.as_tensor(value)
-    return value.item() if value.ndim == 0 else value.tolist()
+def _number(value: Any) -> float | list[float]:
+    """Return a metric in a form that JSON and a safe checkpoint can hold."""
+    number: float | list[float] = torch.as_tensor(value).tolist()
+    return number
 
 
 class ProgressBar:
-    """One bar for the whole run, with the time left, the loss and the latest validation figure.
+    """Show the epoch, the loss and the latest validation figure: Ignite's bar on a terminal, else a line now and then.
 
     Args:
         evaluator: MONAI Evaluator whose key metric is shown.
-        disable: show nothing; None shows the bar on a terminal alone.
+        show: whether to show anything.
+        seconds: at least this time lies between two lines in a log; the first and the last epoch always have one.
     """
 
-    def __init__(self, evaluator: Engine | None = None, disable: bool | None = False) -> None:
-        self.evaluator, self.disable = evaluator, disable or not is_main_process()
-        self.bar = None
+    def __init__(self, evaluator: MonaiEngine | None = None, show: bool = True, seconds: float = 30) -> None:
+        self.evaluator, self.show, self.seconds = evaluator, show and is_main_process(), seconds
+        self._began, self._first, self._logged = 0.0, 0, -math.inf
 
-    def attach(self, engine: Engine) -> None:
-        """Attach to a MONAI Trainer, after what resumes it."""
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
-        engine.add_event_handler(Events.COMPLETED, self._close)
-        engine.add_event_handler(Events.EXCEPTION_RAISED, self._abort)
+    def attach(self, engine: MonaiEngine) -> None:
+        """Attach to a MONAI Trainer, after the handler that resumes it."""
+        if not self.show:
+            return
+        if sys.stderr is not None and sys.stderr.isatty():
+            bar = IgniteProgressBar(file=sys.stderr)
+            bar.attach(engine, output_transform=lambda output: self._figures(engine))
+            engine.add_event_handler(Events.EXCEPTION_RAISED, _close, bar)
+        else:
+            engine.add_event_handler(Events.STARTED, self._start)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._log)
 
-    def _start(self, engine: Engine) -> None:
-        from tqdm import tqdm
-
-        total = engine.state.max_epochs * engine.state.epoch_length
-        self.bar = tqdm(total=total, initial=engine.state.iteration, unit="batch", disable=self.disable, smoothing=0.05)
-
-    def _step(self, engine: Engine) -> None:
-        shown = {"epoch": engine.state.epoch, "loss": f"{float(engine.state.output[0]['loss']):.3f}"}
+    def _figures(self, engine: MonaiEngine) -> dict[str, str]:
+        figures = {"loss": f"{float(engine.state.output[0]['loss']):.3f}"}
         if self.evaluator is not None and self.evaluator.state.best_metric_epoch > 0:
             name = self.evaluator.state.key_metric_name
-            shown["val IoU"] = f"{self.evaluator.state.metrics.get(name, math.nan):.4f}"
-            shown["best"] = f"{self.evaluator.state.best_metric:.4f}"
-        self.bar.set_postfix(shown, refresh=False)
-        self.bar.update()
+            figures[name] = f"{self.evaluator.state.metrics.get(name, math.nan):.4f}"
+            figures["best"] = f"{self.evaluator.state.best_metric:.4f}"
+        return figures
 
-    def _close(self, engine: Engine) -> None:
-        self.bar.close()
+    def _start(self, engine: MonaiEngine) -> None:
+        self._began, self._first, self._logged = time.monotonic(), engine.state.epoch, -math.inf
 
-    def _abort(self, engine: Engine, error: Exception) -> None:
-        if self.bar is not None:
-            self.bar.close()
-        raise error
+    def _log(self, engine: MonaiEngine) -> None:
+        now, epoch, last = time.monotonic(), engine.state.epoch, engine.state.max_epochs
+        if now - self._logged < self.seconds and epoch != last and not engine.should_terminate:
+            return
+        self._logged = now
+        figures = ", ".join(f"{name} {value}" for name, value in self._figures(engine).items())
+        left = (now - self._began) / (epoch - self._first) * (last - epoch)
+        _log.info("epoch %d of %d: %s, at most %d s left", epoch, last, figures, round(left))
+
+
+def _close(engine: MonaiEngine, error: Exception, bar: IgniteProgressBar) -> None:
+    if bar.pbar is not None:
+        bar.pbar.close()
+    raise error

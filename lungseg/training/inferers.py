@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the network is called in training."""
+"""The forward pass in training."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from monai.inferers import SimpleInferer
@@ -12,7 +15,7 @@ from lungseg.model.backends import cpu_is_faster_in_bf16
 class TrainingInferer(SimpleInferer):
     """Plain forward pass, in bfloat16 on the CPUs where that is faster.
 
-    MONAI's engines offer mixed precision for CUDA alone, hence this wrapper; on other devices it does nothing.
+    MONAI's engines offer mixed precision for CUDA only. On other devices than a CPU this wrapper does nothing.
 
     Args:
         bf16: whether to use bfloat16 on a CPU that has it in hardware.
@@ -22,9 +25,11 @@ class TrainingInferer(SimpleInferer):
         super().__init__()
         self.bf16 = bf16 and cpu_is_faster_in_bf16()
 
-    def __call__(self, inputs: torch.Tensor, network, *args, **kwargs) -> torch.Tensor:
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
         """Return the float32 logits (B, 3, W, H) of `inputs` (B, 1, W, H)."""
         enabled = self.bf16 and inputs.device.type == "cpu"
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            logits = super().__call__(inputs, network, *args, **kwargs)
+            logits: torch.Tensor = super().__call__(inputs, network, *args, **kwargs)
         return logits.float() if enabled else logits

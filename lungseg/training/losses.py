@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loss: Dice and cross-entropy, aware of lungs whose side is not known."""
+"""The training loss: Dice and cross-entropy, also for references of unknown laterality."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lungseg.data.labels import SIDE_UNKNOWN
 class LungDiceCELoss(nn.Module):
     """MONAI's DiceLoss plus cross-entropy over background, right lung and left lung.
 
-    A reference in which the border between the lungs is not believed (label 3) teaches their union alone: for it the
-    two lung probabilities are added before they are compared.
+    For a reference of unknown laterality (label 3) the two lung probabilities are added before the comparison, so it
+    trains the union only. This is region-based training as in nnU-Net.
 
     Args:
         dice_weight: weight of the Dice term.
@@ -46,8 +46,9 @@ class LungDiceCELoss(nn.Module):
             terms.append(self.dice(p[~unknown], one_hot[~unknown, :3]).mean((1, 2, 3)))
         if unknown.any():
             union = p[unknown, 1:].sum(1, keepdim=True)
-            known_as = one_hot[unknown, 1:].sum(1, keepdim=True)
+            reference = one_hot[unknown, 1:].sum(1, keepdim=True)
             terms.append(
-                self.dice(torch.cat([1 - union, union], 1), torch.cat([1 - known_as, known_as], 1)).mean((1, 2, 3))
+                self.dice(torch.cat([1 - union, union], 1), torch.cat([1 - reference, reference], 1)).mean((1, 2, 3))
             )
-        return self.dice_weight * torch.cat(terms).mean() + self.ce_weight * cross_entropy
+        loss: torch.Tensor = self.dice_weight * torch.cat(terms).mean() + self.ce_weight * cross_entropy
+        return loss

@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -21,8 +23,12 @@ from PIL import Image
 import lungseg
 from benchmarks.orthanc_node import free_port
 from lungseg.data import write_phantoms
+from lungseg.inference.predictor import Predictor
+from lungseg.model.bundle import open_bundle
 from lungseg.model.pack import pack
 from lungseg.model.paths import bundle_root, config_file
+from lungseg.model.weights import weights_hash
+from lungseg.utils.errors import LungsegError
 
 SMALL = {
     "network_def#channels": "[4,8]",
@@ -68,7 +74,7 @@ def trained(phantoms, tmp_path_factory) -> Path:
     run(
         "run",
         *flags({"config_file": config("train"), "meta_file": config("metadata"), "bundle_root": bundle_root()}),
-        *flags({"dataset_dir": phantoms, "output_dir": output, **SMALL}),
+        *flags({"dataset_dir": phantoms, "ckpt_dir": output, "output_dir": output, **SMALL}),
         "--mlflow",
         "",
     )
@@ -83,18 +89,27 @@ def test_train_writes_checkpoints_and_history(trained):
     assert all(isinstance(value, torch.Tensor) for value in weights.values())
 
 
-def test_train_then_evaluate(trained, phantoms, tmp_path):
-    settings = {key: value for key, value in SMALL.items() if key != "epochs"}
-    run(
-        "run",
-        *flags({"config_file": f"['{config('train')}','{config('evaluate')}']", "meta_file": config("metadata")}),
-        *flags({"bundle_root": bundle_root(), "dataset_dir": phantoms, "output_dir": tmp_path, **settings}),
-        *flags({"weights": trained / "model.pt", "split": "validation"}),
-    )
-    summary = json.loads((tmp_path / "summary.json").read_text())
+def test_evaluate_measures_the_weights_that_train_wrote(phantoms, tmp_path):
+    """As in the model zoo: both read and write `ckpt_dir`, so no other argument is needed."""
+    root = shutil.copytree(bundle_root(), tmp_path / "bundle")
+    shipped = weights_hash(root / "models/model.pt")
+    common = {"meta_file": root / "configs/metadata.json", "bundle_root": root, "dataset_dir": phantoms, **SMALL}
+    train = str(root / "configs/train.json")
+    out = run("run", *flags({"config_file": train, **common}))
+    trained = weights_hash(root / "models/model.pt")
+    assert trained != shipped
+    assert re.search(rf"trained weights: {re.escape(str(root))}/models/model.pt, epoch 1, SHA-256 {trained}", out)
+    assert "model_before_training.pt" in out
+    assert weights_hash(root / "models/model_before_training.pt") == shipped
+
+    files = f"['{train}','{root / 'configs/evaluate.json'}']"
+    out = run("run", *flags({"config_file": files, **common, "split": "validation", "output_dir": tmp_path / "out"}))
+    assert f"SHA-256 {trained}" in out
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
     assert 0 <= summary["overall"]["metrics"]["iou"]["mean"] <= 1
-    assert (tmp_path / "cases.csv").is_file()
-    assert (tmp_path / "index.html").is_file()
+    assert trained in json.dumps(summary)
+    for name in ("cases.csv", "index.html"):
+        assert (tmp_path / "out" / name).is_file()
 
 
 def test_inference_equals_the_python_api_and_the_command_line(phantoms, tmp_path):
@@ -141,7 +156,7 @@ def test_check_properties_is_empty(names, kind, phantoms, tmp_path, monkeypatch)
     dataset = phantoms / "CXR_png" if kind == "inference" else phantoms
     settings = {"bundle_root": str(bundle_root()), "dataset_dir": str(dataset), "output_dir": str(tmp_path)}
     if kind == "train":
-        settings["progress"] = False
+        settings |= {"ckpt_dir": str(bundle_root() / "models"), "progress": False}
     workflow = ConfigWorkflow(
         config_file=[config(name) for name in names],
         meta_file=config("metadata"),
@@ -156,38 +171,85 @@ def test_check_properties_is_empty(names, kind, phantoms, tmp_path, monkeypatch)
         workflow.finalize()
 
 
-# Data sets are upright, and need neither a judgement nor files.
-INFERENCE_ALONE = (
-    "lungseg.transforms.orientation.CorrectOrientationd",
-    "lungseg.quality.transform.EstimateQualityd",
-    "SaveImaged",
-)
+def strings(value: object) -> Iterator[str]:
+    """All strings within a config's values."""
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from strings(part)
+    elif isinstance(value, str):
+        yield value
+
+
+def targets(value: object) -> Iterator[dict]:
+    """All components within a config."""
+    if isinstance(value, dict | list):
+        if isinstance(value, dict) and "_target_" in value:
+            yield value
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from targets(part)
+
+
+def read(name: str) -> dict:
+    return json.loads(config_file(name).read_text("utf-8"))
+
+
+def test_the_configs_read_like_the_zoos():
+    assert sum(text.startswith("$") for text in strings(read("train"))) <= 26
+    own = [one for one in targets(read("inference")) if one["_target_"].startswith("lungseg.")]
+    plain = {one["_target_"] for one in own if "@quality" not in one.get("_disabled_", "")}
+    assert len(plain) <= 8
+    assert len(own) == len(plain) + 1
+    for name in ("evaluate", "multi_gpu_train", "multi_gpu_evaluate"):
+        assert len(config_file(name).read_text("utf-8").splitlines()) <= 45
+
+
+def test_image_transforms_are_stated_once_in_train():
+    """The crop of the label map has the image's box, so it is computed from the image, too."""
+    stated = [one["_target_"].rpartition(".")[2] for one in targets(read("train")) if "image" in one.get("keys", ())]
+    for name in ("LoadImaged", "EnsureChannelFirstd", "CropForegroundd", "ResizeShorterSided", "CLAHEd"):
+        assert stated.count(name) == 1, name
 
 
 def test_training_and_inference_share_their_deterministic_transforms():
-    train = json.loads(config_file("train").read_text())
-    inference = json.loads(config_file("inference").read_text())
-    both = train["train"]["deterministic_transforms"], train["validate"]["preprocessing"]["transforms"]
-    for transforms in both:
-        assert [t for t in map(of_image, transforms) if t] == [
-            of_image(t) for t in inference["preprocessing"]["transforms"] if t["_target_"] not in INFERENCE_ALONE
-        ]
-    finish = [t for t in inference["postprocessing"]["transforms"] if t["_target_"] not in INFERENCE_ALONE]
-    assert [t | {"transform": ""} for t in train["validate"]["postprocessing"]["transforms"]] == [
-        t | {"transform": ""} for t in finish
+    train, inference = read("train"), read("inference")
+    # Data sets are upright.
+    prepare = [one for one in inference["prepare"] if not one["_target_"].endswith("CorrectOrientationd")]
+    assert train["prepare"] == prepare
+    load = [one | {"keys": "image"} for one in train["load"] if "image" in one["keys"]]
+    assert load == inference["load"]
+    # References need no estimate of the quality.
+    finish = [*inference["probabilities"], *inference["labels"]]
+    finish = [one for one in finish if not one["_target_"].endswith("EstimateQualityd")]
+    assert [one | {"transform": ""} for one in train["validate"]["postprocessing"]["transforms"]] == [
+        one | {"transform": ""} for one in finish
     ]
-    for same in ("network_def", "network", "image_size", "clahe", "threshold"):
-        expected = {**train[same], "path": "@weights"} if same == "network" else train[same]
-        assert inference[same] == expected
+    for same in ("network_def", "image_size", "clahe", "threshold"):
+        assert inference[same] == train[same]
+    assert inference["network"] == train["network"]["network"]
     assert train["validate"]["inferer"] == inference["inferer"]
 
 
-def of_image(transform: dict) -> dict | None:
-    """What a transform of train.json does to the image, None if it does nothing to its values."""
-    keys = [transform["keys"]] if isinstance(transform["keys"], str) else transform["keys"]
-    if "image" not in keys or transform["_target_"] == "EnsureTyped":
-        return None
-    return transform | {"keys": "image"}
+def test_quality_is_behind_one_switch(phantoms, tmp_path):
+    root = shutil.copytree(bundle_root(), tmp_path / "bundle")
+    file = root / "configs/inference.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"quality": False}))
+    image = phantoms / "CXR_png/phantom_0001.png"
+    plain, full = (Predictor(device="cpu", bundle=bundle).predict(image) for bundle in (open_bundle(root), None))
+    assert (plain.quality, plain.flags) == (None, {})
+    assert full.quality is not None
+    np.testing.assert_array_equal(plain.labels, full.labels)
+
+
+def test_a_bundle_without_the_named_groups_is_refused(tmp_path):
+    root = shutil.copytree(bundle_root(), tmp_path / "bundle", ignore=shutil.ignore_patterns("docs"))
+    file = root / "configs/inference.json"
+    config = json.loads(file.read_text("utf-8"))
+    config["preprocessing"]["transforms"] = config.pop("load") + config.pop("prepare")
+    file.write_text(json.dumps(config))
+    with pytest.raises(LungsegError) as error:
+        Predictor(device="cpu", bundle=open_bundle(root))
+    assert error.value.code == "bundle-without-groups"
+    assert "'load'" in str(error.value)
 
 
 def test_a_2_to_1_radiograph_takes_more_than_one_window(tmp_path):
@@ -265,6 +327,8 @@ def test_the_packed_bundle_works_by_itself(phantoms, tmp_path):
     with zipfile.ZipFile(pack(tmp_path / "bundle.zip")) as archive:
         archive.extractall(tmp_path)
     root = tmp_path / "lung_cxr_segmentation"
+    for unused in ("cli", "inference", "model/pack.py", "training/train.py", "bundle", "workflows"):
+        assert not (root / "lungseg" / unused).exists()
     where = subprocess.run(
         [sys.executable, "-c", "import lungseg; print(lungseg.__file__)"], cwd=root, capture_output=True, text=True
     )
@@ -285,6 +349,13 @@ def test_the_packed_bundle_works_by_itself(phantoms, tmp_path):
         cwd=root,
     )
     assert (tmp_path / "evaluation/summary.json").is_file()
+    run(
+        "run",
+        *flags({"config_file": "configs/train.json", **common, "dataset_dir": phantoms, **SMALL}),
+        cwd=root,
+    )
+    assert (root / "models/model_before_training.pt").is_file()
+    assert (root / "runs/latest/history.json").is_file()
 
 
 def test_two_processes_train_and_evaluate(phantoms, tmp_path):
@@ -293,7 +364,7 @@ def test_two_processes_train_and_evaluate(phantoms, tmp_path):
     torchrun += ["-m", "monai.bundle", "run"]
     files = f"['{config('train')}','{config('multi_gpu_train')}']"
     # More than each process has, and fewer than both have.
-    few = {"output_dir": tmp_path, **settings, "batch_size": "12"}
+    few = {"ckpt_dir": tmp_path, "output_dir": tmp_path, **settings, "batch_size": "12"}
     run(*torchrun, *flags({"config_file": files, **few}), module="torch.distributed.run")
     weights = torch.load(tmp_path / "model.pt", weights_only=True)
     assert not any(name.startswith("module.") for name in weights)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from scipy import ndimage
 
 import lungseg
 from lungseg.quality.features import NAMES, contrasts, features, shape
+from lungseg.quality.flags import _RULES, FLAGS
 from lungseg.quality.second_model import SecondModel
 
 META = {"frontal": 0.99, "upright": 1.0, "mirrored": 0.0, "view": "", "quarter_turns": 0, "inverted": 0}
@@ -79,6 +81,11 @@ def test_a_second_opinion_has_the_size_of_the_image(size, tmp_path):
     torch.testing.assert_close(found.sum(0), torch.ones(size))
     assert all(n % 8 == 0 for n in seen[0])
     assert min(seen[0]) == 192
+
+
+def test_every_flag_has_a_rule_and_a_sentence():
+    assert list(_RULES) == list(FLAGS)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in FLAGS)
 
 
 def test_no_lung_has_features_too():
@@ -148,7 +155,7 @@ def test_contrasts_are_each_lungs_own():
 
 @pytest.mark.parametrize(
     ("attributes", "flag"),
-    [({"PatientOrientation": ["R", "F"]}, "flipped"), ({"ViewPosition": "RAO"}, "oblique")],
+    [({"PatientOrientation": ["R", "F"]}, "mirrored-header"), ({"ViewPosition": "RAO"}, "oblique")],
     ids=str,
 )
 def test_what_the_file_says_is_flagged(radiograph, tmp_path, attributes, flag):

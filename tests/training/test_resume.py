@@ -16,7 +16,7 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from lungseg.cli import main as cli
+from lungseg.cli.train import _silence_worker
 from lungseg.data import write_phantoms
 from lungseg.training.handlers import RunCheckpoint
 
@@ -134,7 +134,7 @@ def test_the_scaler_of_mixed_precision_is_resumed(tmp_path, before, after, scale
 
 
 @pytest.mark.parametrize(
-    ("error", "in_worker", "told"),
+    ("error", "in_worker", "reported"),
     [
         (ConnectionResetError(), True, False),
         (EOFError(), True, False),
@@ -142,10 +142,10 @@ def test_the_scaler_of_mixed_precision_is_resumed(tmp_path, before, after, scale
         (OSError(), True, True),
     ],
 )
-def test_a_worker_that_is_left_alone_says_nothing(error, in_worker, told, capsys, monkeypatch):
+def test_a_worker_that_is_left_alone_says_nothing(error, in_worker, reported, capsys, monkeypatch):
     monkeypatch.setattr("multiprocessing.parent_process", lambda: object() if in_worker else None)
-    cli._silence_worker(type(error), error, None)
-    assert bool(capsys.readouterr().err) == told
+    _silence_worker(type(error), error, None)
+    assert bool(capsys.readouterr().err) == reported
 
 
 def test_ctrl_c_says_how_to_go_on(data, tmp_path):
@@ -162,7 +162,7 @@ def test_ctrl_c_counts_even_where_python_ignores_it(data, tmp_path):
     """What a callback raises while a data worker is forked, KeyboardInterrupt too, Python reports and forgets."""
     program = f"""if True:
         import itertools, os, sys
-        from lungseg import cli
+        from lungseg.cli.main import main
 
         forks = itertools.count()
 
@@ -172,7 +172,7 @@ def test_ctrl_c_counts_even_where_python_ignores_it(data, tmp_path):
 
         os.register_at_fork(after_in_parent=interrupted_at_the_second_fork)
         sys.argv = {command(data, tmp_path)[2:]!r}
-        sys.exit(cli.main())
+        sys.exit(main())
     """
     done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
     assert done.returncode in (130, -signal.SIGINT), done.stderr

@@ -17,7 +17,7 @@ from lungseg.data import phantom, write_phantoms
 from lungseg.model.paths import config_file
 from lungseg.transforms.augmentation import RandMirrord, RandSimulateDevicesd, RandSimulateOpacityd, RandWindowd
 from lungseg.transforms.intensity import CLAHEd, ScaleIntensityRangePercentilesFastd
-from lungseg.transforms.post import AsLungLabelsd, CleanComponents, DropBackgroundd
+from lungseg.transforms.post import AsLungLabelsd, CleanComponents
 from lungseg.transforms.spatial import ResizeLabelsd, ResizeShorterSided, foreground_mask
 
 
@@ -83,7 +83,7 @@ def test_clahe_stays_in_range_and_keeps_the_meta():
 
 def test_a_pixel_is_lung_above_the_threshold_and_of_the_likelier_side():
     probabilities = torch.rand(3, 40, 50).softmax(0)
-    data = AsLungLabelsd("pred", threshold=0.4)(DropBackgroundd("pred")({"pred": probabilities}))
+    data = AsLungLabelsd("pred", threshold=0.4)({"pred": probabilities})
     side = 1 + probabilities[1:].argmax(0)
     torch.testing.assert_close(data["pred"][0].long(), torch.where(probabilities[0] < 0.6, side, 0))
     assert data["pred"].dtype == torch.uint8
