@@ -140,7 +140,7 @@ def test_a_picture_without_lungs_is_flagged(command, run_folder, tmp_path):
     (row,) = report(tmp_path / "out")
     assert row["status"] == "flagged"
     assert "this does not look like a frontal chest radiograph" in row["reason"]
-    assert "not-chest" in row["flags"].split()
+    assert "not-frontal" in row["flags"].split()
 
 
 def test_strict_makes_failures_of_flags(command, run_folder, tmp_path):
@@ -156,7 +156,7 @@ def test_strict_makes_failures_of_flags(command, run_folder, tmp_path):
         assert "--strict" in failure
         (row,) = report(tmp_path / "out")
         assert row["status"] == "failed"
-        assert "not-chest" in row["flags"].split()
+        assert "not-frontal" in row["flags"].split()
         assert float(row["quality"]) < 0.85
         assert written(tmp_path / "out" / "masks") == []
     assert command(*arguments).status == 0
