@@ -7,9 +7,9 @@ import sys
 import traceback
 from importlib import import_module
 
-from benchmarks.command import run
+from recipes.command import run
 
-NAMES = ("accuracy", "choices", "windows", "robustness", "training", "predict", "annotation", "deploy")
+NAMES = ("accuracy", "ablations", "windows", "robustness", "training", "predict", "annotation", "deploy")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 """`python -m benchmarks.accuracy`: evaluate weights on the sets, keep the figures, rewrite the tables.
 
 Weights are named by what they were trained on: "both" sets, "montgomery" or "shenzhen" alone. Each time a test list is
-evaluated, a line says so in the bundle's log.
+evaluated, a line says so in test_log.md.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 
 from benchmarks import record
 from benchmarks.accuracy_tables import LOW_DICE, TRAINED_ON, tables
-from benchmarks.command import data_folder, parser, run
 from lungseg.data.splits import SETS
 from lungseg.utils.files import atomic_path
+from recipes.command import data_folder, parser, run
 
 SHIPPED = {"both": "shipped", "montgomery": "montgomery"}
-LOG = "bundle/docs/test_log.md"
+LOG = "benchmarks/test_log.md"
 LOG_HEAD = """# When the test lists were evaluated
 
 Every choice is made on the validation lists, some after test lists had shown what to look into; the model card says
@@ -33,7 +33,7 @@ METADATA = "bundle/configs/metadata.json"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the tables, and the bundle's metadata."""
+    """Measure, unless only tables are wanted; rewrite the tables, and the bundle's metadata."""
     options = _parser().parse_args(arguments)
     entries = record.load("accuracy", [])
     if not options.tables_only:
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser():
-    options = parser("accuracy", "Evaluate weights on the sets and rewrite the tables of the documents.")
+    options = parser("benchmarks.accuracy", "Evaluate weights on the sets and rewrite the tables of the documents.")
     options.add_argument(
         "--trained-on",
         action="append",

@@ -27,7 +27,7 @@ def tables(entries: list[dict], explanations: dict[str, str]) -> dict[str, str]:
 
     Args:
         entries: what `benchmarks.accuracy.measure` returned.
-        explanations: name of a test image under `LOW_DICE` -> why, as a look at it tells.
+        explanations: name of a test image under `LOW_DICE` -> why, as seen by eye.
     """
     found = {(entry["section"], entry["trained_on"], entry["set"]): entry for entry in entries}
     return {
@@ -88,4 +88,4 @@ def _low_dice(found: dict, explanations: dict[str, str]) -> str:
     if not images:
         return f"No test image is under {METRICS['dice'].split(',')[0]} {LOW_DICE:.2f}."
     rows = [[image["name"], f"{image['dice']:.4f}", explanations.get(image["name"], "")] for image in images]
-    return markdown_table(["Image", "Dice", "What a look at it tells"], rows, text_columns=(0, 2))
+    return markdown_table(["Image", "Dice", "Seen by eye"], rows, text_columns=(0, 2))

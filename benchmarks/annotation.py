@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import record
-from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.tables import NOT_MEASURED, markdown_table
+from recipes.command import add_trial, data_folder, parser, run
 
 HOME, AWAY = "montgomery", "shenzhen"
 FIRST = "montgomery"  # the shipped weights that saw one hospital
@@ -29,8 +29,8 @@ PLOT = record.ROOT / "docs" / "images" / "annotation.png"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the table and the plot."""
-    options = parser("annotation", "Simulate annotation with each strategy.")
+    """Measure, unless only tables are wanted; rewrite the table and the plot."""
+    options = parser("benchmarks.annotation", "Simulate annotation with each strategy.")
     add_trial(options)
     options.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     options = options.parse_args(arguments)

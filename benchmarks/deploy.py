@@ -3,7 +3,7 @@
 
 Phantoms are sent by dcmtk's storescu to an Orthanc on loopback, beside which a worker runs. In each disturbance, what
 is there at the end is compared with what was sent: `lost` has no segmentation or no overlay, `doubled` has two, `wrong`
-has another mask than `lungseg predict` finds, or was made of what is no radiograph.
+has another mask than `lungseg predict` finds, or was made from an object that is not a radiograph.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import record
-from benchmarks.command import add_trial, parser, run
 from benchmarks.machine import describe
 from benchmarks.orthanc_node import Node, Worker, program, wait_until
 from benchmarks.tables import NOT_MEASURED, markdown_table
+from recipes.command import add_trial, parser, run
 
 SPEED_SIDE, SIDE = 1024, 512
 SPEED_COUNT, COUNT = 200, 30
@@ -35,8 +35,8 @@ _SMALL, _LARGE = "2m", "2g"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the tables."""
-    options = parser("deploy", "Send studies to an Orthanc beside which `lungseg deploy watch` runs.")
+    """Measure, unless only tables are wanted; rewrite the tables."""
+    options = parser("benchmarks.deploy", "Send studies to an Orthanc beside which `lungseg deploy watch` runs.")
     add_trial(options)
     options = options.parse_args(arguments)
     if options.trial:
@@ -99,7 +99,7 @@ def measure_speed(count: int) -> dict:
 
 
 def stages_of(log: str) -> dict[str, float]:
-    """Add up the seconds of each stage that the worker tells of."""
+    """Add up the seconds of each stage that the worker logs."""
     total: Counter[str] = Counter()
     for line in log.splitlines():
         if line.startswith("study ") and line.endswith(" s)"):
@@ -165,7 +165,7 @@ def write_radiograph(path: Path, pixels: np.ndarray, name: str, **attributes) ->
 
 
 def compare(node: Node, masks: dict[str, np.ndarray]) -> dict[str, int]:
-    """Count what is lost, doubled and wrong among the results in an Orthanc."""
+    """Count lost, doubled and wrong results in an Orthanc."""
     from highdicom.seg import segread
 
     results = node.results()
@@ -186,7 +186,7 @@ def compare(node: Node, masks: dict[str, np.ndarray]) -> dict[str, int]:
 
 
 def wait_for_studies(worker: Worker, count: int) -> None:
-    """Wait until the worker, or those before it, has told of so many studies."""
+    """Wait until the worker, or those before it, has logged that many studies."""
     wait_until(lambda: worker.log.count("study") >= count, "some studies were not processed", _SECONDS)
 
 
@@ -254,7 +254,7 @@ def disk_full(folder: Path, count: int, whose: str) -> dict:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_SMALL}", "lungseg", disk], check=True)
     worker = node = None
     try:
-        # The index of a disk that is full is not what is tried here.
+        # A full disk under the index is not part of this test.
         storage = {"StorageDirectory": str(disk)} if whose == "Orthanc" else {}
         node = Node(folder / "orthanc", **storage)
         at = disk / "worker" if whose == "worker" else folder
@@ -313,7 +313,7 @@ def association_aborted(folder: Path, count: int) -> dict:
 
 
 def malformed_objects(folder: Path, count: int) -> dict:
-    """Before each tenth study one that is damaged in some way is sent, or that is no radiograph."""
+    """Before each tenth study, send a damaged one, or one that is not a radiograph."""
     masks, node = write_studies(folder / "in", count, SIDE), Node(folder / "orthanc")
     pixels = np.zeros((SIDE, SIDE), np.uint16)
     damages = (

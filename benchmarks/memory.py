@@ -20,7 +20,7 @@ class PeakMemory:
 
     Attributes:
         bytes: the largest sum of this process's resident set and its descendants' proportional sets (unique sets where
-            the system tells no others).
+            the system reports no others).
     """
 
     def __init__(self, interval: float = 1.0) -> None:

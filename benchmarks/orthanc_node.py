@@ -71,7 +71,7 @@ class Node:
         (folder / "orthanc.json").write_text(json.dumps(config), encoding="utf-8")
         self.start()
 
-    def build_workflow(self) -> None:
+    def start(self) -> None:
         self.process = subprocess.Popen(
             [program("Orthanc"), self.folder / "orthanc.json"],
             stdout=subprocess.DEVNULL,

@@ -16,26 +16,26 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.command import run
 from lungseg.cli.demo import real_radiograph
 from lungseg.data.phantoms import phantom
 from lungseg.inference.predict import predict
 from lungseg.io import read_radiograph, write_png
 from lungseg.model.paths import bundle_root
 from lungseg.utils.errors import UsageError
+from recipes.command import run
 
 _WIDTH, _PAGE = 678, (1180, 1480)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Segment the chest of pydicom-data, what was made of it, a leg and phantoms; show the first and the report."""
+    """Segment the chest of pydicom-data, variants of it, a leg and phantoms; show the first and the report."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.pictures", description="Draw the README's pictures.")
     options.add_argument("--output", default=bundle_root().parent / "docs" / "images", help="a folder that is there")
     shown = Path(options.parse_args(arguments).output).absolute()
     browser, chest, leg = shutil.which("chromium"), real_radiograph(), get_testdata_file("RG3_UNCR.dcm", download=False)
     if not (browser and chest and leg):
         raise UsageError("chromium or pydicom-data is not installed", remedy="install both")
-    # The report tells the folder as it was given.
+    # The report names the folder as it was given.
     with TemporaryDirectory() as folder, chdir(folder):
         inputs, output = Path("radiographs"), Path("out")
         inputs.mkdir()

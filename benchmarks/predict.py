@@ -15,15 +15,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import record
-from benchmarks.command import add_trial, parser, run
 from benchmarks.machine import describe
 from benchmarks.tables import NOT_MEASURED, markdown_table
 from lungseg.utils.imports import silence_libraries
+from recipes.command import add_trial, parser, run
 
 STAGES = {
     "read": "decode",
@@ -35,9 +34,8 @@ STAGES = {
 
 
 class Way(NamedTuple):
-    """What computes the network, and whether the workers are processes, as for a folder of hundreds, or threads."""
+    """The precision, and whether the workers are processes, as for a folder of hundreds, or threads."""
 
-    engine: str
     precision: str
     processes: bool = True
 
@@ -45,11 +43,9 @@ class Way(NamedTuple):
 # None is the plain one, which the others are compared with.
 WAYS = {
     "plain: PyTorch, fp32, one after the other": None,
-    "PyTorch, fp32 (default)": Way("torch", "fp32"),
-    "PyTorch, bf16": Way("torch", "bf16"),
-    "OpenVINO, fp32": Way("openvino", "fp32"),
-    "OpenVINO, bf16": Way("openvino", "bf16"),
-    "PyTorch, fp32, threads (default for a few files)": Way("torch", "fp32", processes=False),
+    "PyTorch, fp32 (default)": Way("fp32"),
+    "PyTorch, bf16": Way("bf16"),
+    "PyTorch, fp32, threads (default for a few files)": Way("fp32", processes=False),
 }
 PLAIN, *_ = WAYS
 # Side in pixels -> number of files.
@@ -65,8 +61,8 @@ _LEFT_OUT = 4
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the tables."""
-    options = parser("predict", "Segment folders of phantoms as lungseg predict does.")
+    """Measure, unless only tables are wanted; rewrite the tables."""
+    options = parser("benchmarks.predict", "Segment folders of phantoms as lungseg predict does.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
     options.add_argument(
@@ -141,13 +137,12 @@ def segment_folder(way: Way | None, inputs: str, output: str, weights: str) -> d
 
 
 def can_run(way: Way | None) -> bool:
-    """Whether this machine has the engine and the precision."""
+    """Whether this machine has the precision."""
     from lungseg.model.backends import cpu_is_faster_in_bf16
 
     if way is None:
         return True
-    installed = way.engine == "torch" or find_spec(way.engine) is not None
-    return installed and (way.precision == "fp32" or cpu_is_faster_in_bf16())
+    return way.precision == "fp32" or cpu_is_faster_in_bf16()
 
 
 def write_inputs(folder: Path, side: int, count: int) -> None:
@@ -194,7 +189,6 @@ def overlapped(
     inputs: str,
     output: str,
     weights: str,
-    engine: str = "torch",
     precision: str = "fp32",
     processes: bool | None = None,
 ) -> dict:
@@ -205,15 +199,13 @@ def overlapped(
     """
     from lungseg.inference.predict import predict
 
-    # As the command line does; worker processes do so themselves.
     ends: list[float] = []
     rows = predict(
         [inputs],
         output,
         weights,
         "cpu",
-        lambda index, total, row: ends.append(time.perf_counter()),
-        engine=engine,
+        on_result=lambda index, total, row: ends.append(time.perf_counter()),
         precision=precision,
         processes=processes,
     )

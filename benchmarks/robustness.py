@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.robustness`: damaged radiographs and wrong images, and whether the quality tells of them.
+"""`python -m benchmarks.robustness`: damaged radiographs and wrong images, and whether the quality shows them.
 
 Measured on the test lists; everything was fitted and chosen on the validation lists.
 """
@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from benchmarks import record
-from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.tables import NOT_MEASURED, markdown_table
-from benchmarks.wrong_references import TEST, VALIDATION
+from recipes.command import add_trial, data_folder, parser, run
+from recipes.excluded_references import TEST, VALIDATION
 
 POOR = 0.90
 _COPIES = 2
@@ -23,8 +23,8 @@ _ORACLES = {"change": ", change known", "undamaged": ", undamaged known"}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the tables."""
-    options = parser("robustness", "Measure damage, wrong images, and the estimate of quality.")
+    """Measure, unless only tables are wanted; rewrite the tables."""
+    options = parser("benchmarks.robustness", "Measure damage, wrong images, and the estimate of quality.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
     options.add_argument("--split", default="test", choices=["validation", "test"])
@@ -53,10 +53,10 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
     """
     from tqdm import tqdm
 
-    from benchmarks.damage import HELD_OUT, KINDS
-    from benchmarks.segmented import Segmenter, cases, dice
-    from benchmarks.wrong_images import wrong_images
     from lungseg.model.weights import weights_hash
+    from recipes.corruptions import HELD_OUT, KINDS
+    from recipes.other_images import other_images
+    from recipes.segmented import Segmenter, cases, dice
 
     segment = Segmenter(weights)
     seen = []
@@ -82,7 +82,7 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
     }
     wrong: dict[tuple[str, bool], list[bool]] = {}
     for held_out in (False, True):
-        for source, _, pixels in wrong_images(held_out):
+        for source, _, pixels in other_images(held_out):
             wrong.setdefault((source, held_out), []).append(bool(segment(pixels)[0].flags))
     names_undamaged = [names for _, kind, *_, names in seen if kind == "none"]
     return {
@@ -173,7 +173,7 @@ def tables(numbers: dict | None) -> dict[str, str]:
 
 
 def _limits_table(radiographs: list[dict]) -> str:
-    from benchmarks.damage import KINDS
+    from recipes.corruptions import KINDS
 
     header = ["Pictures"]
     header += [f"{name}{known}" for known in ("", *_ORACLES.values()) for name in ("Spearman", "AUC")]
@@ -183,7 +183,7 @@ def _limits_table(radiographs: list[dict]) -> str:
             orders = [row, *(row["oracles"][name] for name in _ORACLES)]
             rows.append([row["kind"], *(text for order in orders for text in _cells(order))])
     note = (
-        "Upper bounds: what an estimate would reach that knew what no picture tells. Change known: the quality of the "
+        "Upper bounds: what an estimate could reach that knew more than a picture. Change known: the quality of the "
         "undamaged picture times the Dice of both results. Undamaged known: the true Dice of the undamaged picture "
         "times the share of its quality that is left."
     )

@@ -31,7 +31,7 @@ def shapes(sizes: dict[str, tuple[int, int]]) -> dict[str, Callable[[str, np.nda
 
     def proportional(name: str, image: np.ndarray, labels: np.ndarray) -> Pair:
         if name not in sizes:
-            raise LungsegError("original_sizes.csv does not tell its size", name, "add a line for it")
+            raise LungsegError("original_sizes.csv does not list its size", name, "add a line for it")
         width, height = sizes[name]
         factor = min(image.shape) / min(width, height)
         return _resized(image, labels, round(width * factor), round(height * factor))

@@ -15,7 +15,7 @@ _BLOCK = re.compile(rf"^(<!-- table: ([\w-]+) -->)$.*?^{_END}$", re.MULTILINE | 
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Sequence[int] = (0,)) -> str:
-    """Return a table; the columns that are no text are aligned to the right, as numbers."""
+    """Return a table; columns that are not text are aligned to the right, as numbers."""
     rules = ["---" if column in text_columns else "---:" for column in range(len(header))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rules, *rows))
 

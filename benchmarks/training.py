@@ -8,17 +8,17 @@ import tempfile
 import time
 
 from benchmarks import record
-from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.machine import describe
 from benchmarks.tables import NOT_MEASURED, markdown_table
+from recipes.command import add_trial, data_folder, parser, run
 
 EPOCHS = 3
 _TRIAL = {"image_size": 64, "data_source#sets": ["montgomery"]}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the table."""
-    options = parser("training", "Train a few epochs as train.json says, from nothing, and throw the weights away.")
+    """Measure, unless only tables are wanted; rewrite the table."""
+    options = parser("benchmarks.training", "Train a few epochs by train.json and throw the weights away.")
     add_trial(options)
     options = options.parse_args(arguments)
     if options.tables_only:

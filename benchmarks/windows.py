@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import record
-from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.tables import NOT_MEASURED, markdown_table
+from recipes.command import add_trial, data_folder, parser, run
 
 OVERLAPS = (0.25, 0.5, 0.75)
 ONE_PASS = "one resized pass"
@@ -22,8 +22,8 @@ _IN_A_TRIAL = 2
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the table."""
-    options = parser("windows", "Compare sliding windows with one resized pass, on the validation lists.")
+    """Measure, unless only tables are wanted; rewrite the table."""
+    options = parser("benchmarks.windows", "Compare sliding windows with one resized pass, on the validation lists.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
     options = options.parse_args(arguments)
@@ -100,7 +100,7 @@ def measure(data: str, cases: Sequence[dict], weights: str) -> dict:
 
 
 class _Counted:
-    """A predictor that tells how many windows it gave to the network."""
+    """A predictor that counts the windows that it gives to the network."""
 
     def __init__(self, predictor) -> None:
         self.predictor, self._passes = predictor, 0
@@ -116,7 +116,7 @@ class _Counted:
 
 
 def _methods(weights: str) -> dict[str, _Counted]:
-    from benchmarks.squeeze import squeeze
+    from benchmarks.single_pass import squeeze
     from lungseg import load
 
     methods = {ONE_PASS: _Counted(squeeze(load(weights)))}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_support import TINY, Outcome, restored_process
+from wheel_support import build_wheel, call
 
 from lungseg.utils.errors import UsageError
 from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
@@ -123,3 +124,35 @@ def label_server(label_studies):
     require_environment()
     with LabelServer(label_studies) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    """A wheel of the tree."""
+    return build_wheel(tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def site(wheel, tmp_path_factory) -> Path:
+    """The wheel, installed beside the dependencies that are here; `-P` and the path keep the source tree out."""
+    folder = tmp_path_factory.mktemp("installed") / "site"
+    call("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", folder, wheel)
+    return folder
+
+
+# A folder's tests all need what its marker says; others say what they need where they skip without it.
+_FOLDER_MARKERS = ("label", "deploy")
+_REASONS = {"browser": "chromium", "data": "LUNGSEG_DATA"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they need; see the markers in `setup.cfg`."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        if folder in _FOLDER_MARKERS:
+            item.add_marker(folder)
+        reasons = " ".join(str(marker.kwargs.get("reason")) for marker in item.iter_markers("skipif"))
+        for marker, word in _REASONS.items():
+            if word in reasons:
+                item.add_marker(marker)

@@ -4,40 +4,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
-import pytest
+from wheel_support import ROOT, call
 
 import lungseg
 from lungseg.data import phantom
 from lungseg.io import write_png
-
-ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("lungseg", "bundle", "workflows", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
-
-
-def call(*arguments: object, **options) -> str:
-    done = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """Built from a copy, for a build leaves files in the tree, and takes those that an earlier one left."""
-    tree, dist = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("dist")
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy(ROOT / name, tree)
-    call("-m", "build", "--wheel", "--no-isolation", "--outdir", dist, tree)
-    (built,) = dist.glob("*.whl")
-    return built
 
 
 def test_the_wheel_holds_the_bundle_and_the_workflows(wheel):
@@ -45,7 +21,7 @@ def test_the_wheel_holds_the_bundle_and_the_workflows(wheel):
         names = set(archive.namelist())
     for folder, parts in (
         ("bundle", ("LICENSE", "configs/*", "models/*", "docs/*")),
-        ("workflows", ("**/*.py", "deploy/*.*", "label/page/**/*", "label/constraints.txt")),
+        ("workflows", ("**/*.py", "deploy/*.*", "label/page/**/*", "label/setup/constraints.txt")),
     ):
         sources = [path for part in parts for path in (ROOT / folder).glob(part) if path.is_file()]
         wanted = {f"lungseg/{folder}/{path.relative_to(ROOT / folder).as_posix()}" for path in sources}
@@ -57,14 +33,6 @@ def test_the_wheel_holds_the_bundle_and_the_workflows(wheel):
     assert not modules - names
     assert any(name.startswith("lungseg/data/splits/") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "bundle/", "workflows/"))]
-
-
-@pytest.fixture(scope="module")
-def site(wheel, tmp_path_factory) -> Path:
-    """The wheel, installed beside the dependencies that are here; `-P` and the path keep the source tree out."""
-    folder = tmp_path_factory.mktemp("installed") / "site"
-    call("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", folder, wheel)
-    return folder
 
 
 def test_the_installed_wheel_segments_from_any_folder(site, tmp_path):

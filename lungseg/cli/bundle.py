@@ -1,35 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lungseg export`, `lungseg pack` and `lungseg demo`."""
+"""`lungseg export` and `lungseg pack`."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from lungseg.cli.options import add_weights
+from lungseg.cli.console import print_result
+from lungseg.cli.options import add_command, add_output, add_weights
 from lungseg.model.backends import EXPORT_FORMATS
 
+if TYPE_CHECKING:
+    from lungseg.cli.options import Commands
 
-def add_export(export: argparse.ArgumentParser) -> None:
-    export.add_argument("-o", "--output", required=True, help="folder for model.onnx, model.xml and model.bin")
+
+def add_export(commands: Commands) -> None:
+    """Add `lungseg export`."""
+    example = "lungseg export -o exported --format onnx --check one.dcm"
+    purpose = "write the network for other programs, compared with PyTorch"
+    export = add_command(commands, "export", purpose, example, _export)
+    add_output(export, "folder for the files")
     add_weights(export)
     export.add_argument(
-        "--format", nargs="+", dest="formats", default=EXPORT_FORMATS, choices=EXPORT_FORMATS, help="(default: both)"
+        "--format",
+        nargs="+",
+        dest="formats",
+        default=EXPORT_FORMATS,
+        choices=EXPORT_FORMATS,
+        help=f"{' and '.join(EXPORT_FORMATS)} (default: all of them)",
     )
     export.add_argument(
         "--check",
         nargs="+",
         default=[],
         metavar="INPUT",
-        help="radiographs to compare label maps on (default: phantoms)",
+        help="radiographs on which the label maps are compared (default: phantoms)",
     )
-    export.set_defaults(run=_export)
 
 
-def run_demo(options: argparse.Namespace) -> int:
-    from lungseg.cli.demo import demo
-
-    demo(options.output)
-    return 0
+def add_pack(commands: Commands) -> None:
+    """Add `lungseg pack`."""
+    example = "lungseg pack -o lung_cxr_segmentation.zip"
+    pack = add_command(commands, "pack", "zip the bundle with its code", example, _pack)
+    add_output(pack, "file to write", "lung_cxr_segmentation.zip")
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -37,16 +50,16 @@ def _export(options: argparse.Namespace) -> int:
 
     files, parities = export(options.output, options.weights, options.formats, options.check)
     images = parities[0].images
-    print(f"Compared with PyTorch in fp32 on {images} radiograph{'s' * (images != 1)}:")
+    print_result(f"Compared with PyTorch in fp32 on {images} radiograph{'s' * (images != 1)}:")
     for parity in parities:
-        print(f"  {parity}")
+        print_result(f"  {parity}")
     for file in files:
-        print(file)
+        print_result(file)
     return 0
 
 
-def run_pack(options: argparse.Namespace) -> int:
+def _pack(options: argparse.Namespace) -> int:
     from lungseg.model.pack import pack
 
-    print(pack(options.output))
+    print_result(pack(options.output))
     return 0

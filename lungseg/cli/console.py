@@ -1,13 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the library logs, on the terminal: plain lines that do not break a progress bar."""
+"""The terminal: lines that the library logs, results of commands, and how far a command is."""
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+import time
 import warnings
+from typing import TYPE_CHECKING
 
 from lungseg.utils.imports import silence_libraries
+
+if TYPE_CHECKING:
+    from logging import _SysExcInfoType
+    from typing import Self
+
+logger = logging.getLogger(__name__)
+
+# A log gets a line on the progress not more often than this, and at most a hundred of them.
+_SECONDS_BETWEEN_LINES = 30
 
 
 class ConsoleHandler(logging.Handler):
@@ -23,29 +35,86 @@ class ConsoleHandler(logging.Handler):
                 tqdm.write(f"lungseg: {text}", file=sys.stderr)
             else:
                 tqdm.write(text, file=sys.stdout)
+                # A log file is read while a service runs.
+                sys.stdout.flush()
+        except BrokenPipeError:
+            raise
         except Exception:
             self.handleError(record)
 
 
-def configure_console(level: int = logging.INFO) -> None:
-    """Show what lungseg logs from `level` on, and keep other libraries' notices from the terminal.
+class _BriefFormatter(logging.Formatter):
+    """The message alone, also where the record has a traceback."""
 
-    Standard streams show names that they have no characters for by escapes.
+    def formatException(self, ei: _SysExcInfoType) -> str:  # noqa: N802
+        return ""
+
+
+def configure_console(level: int = logging.INFO, debug: bool = False) -> None:
+    """Show on the terminal what lungseg logs from `level` on.
+
+    Standard streams escape characters that they cannot show.
+
+    Args:
+        level: a level of :mod:`logging`.
+        debug: also show modules' names, tracebacks, and the notices of other libraries.
     """
-    # There is none where the shell closed it.
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        stream.reconfigure(errors="backslashreplace")
-    logger = logging.getLogger("lungseg")
-    for handler in [handler for handler in logger.handlers if isinstance(handler, ConsoleHandler)]:
-        logger.removeHandler(handler)
+    # A stream is None where the shell closed it.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    package = logging.getLogger("lungseg")
+    for handler in [handler for handler in package.handlers if isinstance(handler, ConsoleHandler)]:
+        package.removeHandler(handler)
     handler = ConsoleHandler()
-    if level <= logging.DEBUG:
-        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(level)
-    logger.propagate = False
-    if level > logging.DEBUG:
-        silence_libraries()
-    else:
-        logging.captureWarnings(True)
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s") if debug else _BriefFormatter())
+    package.addHandler(handler)
+    package.setLevel(level)
+    package.propagate = False
+    if debug:
         warnings.simplefilter("default")
+    else:
+        silence_libraries()
+
+
+def is_quiet() -> bool:
+    """Whether only warnings and errors are shown."""
+    return not logging.getLogger("lungseg").isEnabledFor(logging.INFO)
+
+
+def print_result(text: object) -> None:
+    """Print what a command found, unless it is quiet."""
+    if not is_quiet():
+        print(text)
+
+
+class Progress:
+    """How many of the inputs are done: a bar on a terminal; elsewhere a line in the log from time to time.
+
+    Args:
+        unit: what is counted, in the singular.
+    """
+
+    def __init__(self, unit: str) -> None:
+        from tqdm import tqdm
+
+        on_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._unit = unit
+        self._bar = tqdm(unit=unit, disable=is_quiet() or not on_terminal)
+        self._logs = not on_terminal
+        self._logged_at, self._logged = time.monotonic(), 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def update(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are finished."""
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+        now = time.monotonic()
+        if self._logs and now - self._logged_at >= _SECONDS_BETWEEN_LINES and done - self._logged >= total / 100:
+            self._logged_at, self._logged = now, done
+            logger.info("%d of %d %ss (%d %%)", done, total, self._unit, 100 * done // total)

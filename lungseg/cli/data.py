@@ -4,36 +4,51 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from lungseg.cli.options import add_data
+from lungseg.cli.console import print_result
+from lungseg.cli.options import add_command, add_folders, add_output
 from lungseg.utils.errors import UsageError
 
-LAYOUTS = """Known without options, in DIR or up to two levels below it: CXR_png/ (or images/) beside masks/, beside
-label maps (0, 1 right lung, 2 left lung) in left_right_labels/, label_maps/ or labels/, or beside ManualMask/ or masks/
-with a folder for each lung (leftMask/, right lung/). A mask has its image's name, with or without a suffix. Any two
-folders do as --images and --masks, sub-folders included."""
+if TYPE_CHECKING:
+    from lungseg.cli.options import Commands
+
+_LAYOUTS = """
+These layouts are recognised in DIR, or up to two levels below it:
+  CXR_png/ or images/ beside masks/
+  CXR_png/ or images/ beside left_right_labels/, label_maps/ or labels/, which hold
+    label maps (0 background, 1 right lung, 2 left lung)
+  CXR_png/ or images/ beside ManualMask/ or masks/ with one folder per lung
+    (leftMask/, right lung/)
+A mask has the name of its image, with or without a suffix. Any two other folders
+can be given with --images and --masks; their sub-folders are read too."""
 
 
-def add_check(check: argparse.ArgumentParser) -> None:
-    add_data(check, positional=True)
-    check.add_argument("--sheet", default="contact-sheet.png", help="picture to write (default: contact-sheet.png)")
-    check.add_argument("--strict", action="store_true", help="any problem is an error")
-    check.set_defaults(run=_check_data)
+def add_check(commands: Commands) -> None:
+    """Add `lungseg check-data`."""
+    example = 'lungseg check-data "Lung Segmentation" -o contact-sheet.png'
+    purpose = "pair images with masks, and list every problem"
+    check = add_command(commands, "check-data", purpose, example, _check_data, _LAYOUTS)
+    check.add_argument("data", nargs="?", metavar="DIR", help="folder of the data set")
+    add_folders(check)
+    add_output(check, "contact sheet to write, a PNG file", "contact-sheet.png")
+    check.add_argument("--strict", action="store_true", help="end with exit status 1 if there is any problem")
 
 
 def _check_data(options: argparse.Namespace) -> int:
     from lungseg.data import check_data, draw_contact_sheet, find_data
 
     if options.data is None and options.images is None:
-        raise UsageError("no data set was named", remedy="give its folder, or --images DIR and --masks DIR")
-    if not options.sheet.lower().endswith(".png"):
-        raise UsageError("the contact sheet is a PNG", options.sheet, "let its name end in .png")
+        remedy = "give its folder, or --images DIR and --masks DIR"
+        raise UsageError("no data set was named", remedy=remedy, code="data-not-named")
+    if not options.output.lower().endswith(".png"):
+        raise UsageError("the contact sheet is a PNG file", options.output, "let its name end in .png", code="not-png")
     suffix = {} if options.mask_suffix is None else {"mask_suffix": options.mask_suffix}
     result = check_data(find_data(options.data, options.images, options.masks, **suffix))
-    print(result)
-    missing = draw_contact_sheet(result, options.sheet)
+    print_result(result)
+    missing = draw_contact_sheet(result, options.output)
     if missing is not None:
         more = f"; {missing} more cases with a problem are not on it" if missing else ""
-        print(f"Contact sheet: {options.sheet}{more}")
+        print_result(f"Contact sheet: {options.output}{more}")
     result.check_usable()
     return 1 if options.strict and result.problems else 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `lungseg`: parses, calls, prints.
+"""The command `lungseg`.
 
 Exit status: 0 all well, 1 some inputs failed, 2 wrong use, 130 stopped by Ctrl-C.
 """
@@ -7,14 +7,17 @@ Exit status: 0 all well, 1 some inputs failed, 2 wrong use, 130 stopped by Ctrl-
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
 import threading
 
-from lungseg.cli.bundle import add_export, run_demo, run_pack
+from lungseg.cli.bundle import add_export, add_pack
 from lungseg.cli.console import configure_console
-from lungseg.cli.data import LAYOUTS, add_check
+from lungseg.cli.data import add_check
+from lungseg.cli.demo import add_demo
+from lungseg.cli.options import log_level
 from lungseg.cli.predict import add_predict
 from lungseg.cli.train import add_evaluate, add_train
 from lungseg.cli.workflows import add_deploy, add_label, deploy_run, deploy_watch
@@ -22,36 +25,67 @@ from lungseg.utils.errors import LungsegError, UsageError, first_line
 from lungseg.utils.imports import block_monai_deploy
 from lungseg.version import __version__
 
+logger = logging.getLogger(__name__)
+
+_EPILOG = """
+`lungseg COMMAND --help` shows the options of a command, and an example.
+Exit status: 0 all well, 1 some inputs failed, 2 wrong use, 130 stopped by Ctrl-C.
+
+Environment variables:
+  LUNGSEG_ORTHANC_USER, LUNGSEG_ORTHANC_PASSWORD
+      account for `deploy watch`, instead of --credentials
+  LUNGSEG_LABEL_ENVIRONMENT
+      folder of the Python environment of MONAI Label (default: in the source tree,
+      or under XDG_DATA_HOME)
+  LUNGSEG_LABEL_PUBLIC_HOST
+      host name under which a proxy offers the annotation page
+  MONAI_LABEL_DICOMWEB_USERNAME, MONAI_LABEL_DICOMWEB_PASSWORD, MONAI_LABEL_QIDO_PREFIX
+      account and path of the DICOMweb service of `label --studies URL`
+  HOLOSCAN_INPUT_PATH, HOLOSCAN_OUTPUT_PATH, HOLOSCAN_MODEL_PATH
+      folders in a MONAI Deploy package
+  XDG_STATE_HOME, XDG_DATA_HOME
+      folders that hold the state of `deploy watch` and `label` (default: ~/.local/state),
+      and the environment of MONAI Label (default: ~/.local/share)
+  OMP_NUM_THREADS
+      threads of PyTorch
+LUNGSEG_DATA and LUNGSEG_TEST_EVERYTHING are for the tests and benchmarks (CONTRIBUTING.md).
+"""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     options.own_process = arguments is None
-    configure_console()
+    configure_console(log_level(options), options.debug)
     if options.own_process:
         sys.unraisablehook = _repeat_ctrl_c
         if options.run not in (deploy_run, deploy_watch):
             block_monai_deploy()
     try:
-        return options.run(options)
+        status: int = options.run(options)
+        return status
     except UsageError as error:
-        print(f"lungseg: {error}", file=sys.stderr)
+        _report(error)
         return 2
     except LungsegError as error:
-        print(f"lungseg: {error}", file=sys.stderr)
+        _report(error)
         return 1
     except KeyboardInterrupt:
-        print("\nlungseg: stopped; what was finished is kept.", file=sys.stderr)
+        print("\nlungseg: stopped; results that were finished are kept.", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        if os.environ.get("LUNGSEG_TRACEBACK"):
-            raise
-        remedy = "if it is no lack of memory or disk, report what LUNGSEG_TRACEBACK=1 prints"
-        print(f"lungseg: {LungsegError(f'stopped by {first_line(error)}', remedy=remedy)}", file=sys.stderr)
+        what = f"stopped by {first_line(error)}"
+        remedy = "if memory and disk are not full, run it again with --debug and report the output"
+        _report(LungsegError(what, remedy=remedy, code="unexpected"))
         return 1
+
+
+def _report(error: LungsegError) -> None:
+    logger.debug("error code %s", error.code, exc_info=True)
+    logger.error("%s", error)
 
 
 def _repeat_ctrl_c(ignored: sys.UnraisableHookArgs) -> None:
@@ -65,28 +99,12 @@ def _repeat_ctrl_c(ignored: sys.UnraisableHookArgs) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lungseg",
-        description="Lung segmentation from chest radiographs. Not a medical device.",
+        description="Segment the lungs on chest radiographs. Not a medical device.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"lungseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    add_predict(commands.add_parser("predict", help="segment radiographs"))
-    add_train(commands.add_parser("train", help="train on a folder of radiographs and masks"))
-    add_evaluate(commands.add_parser("evaluate", help="measure weights on radiographs with masks"))
-    what = "pair images with masks and say what is wrong"
-    add_check(commands.add_parser("check-data", help=what, description=f"{what.capitalize()}. {LAYOUTS}"))
-    what = "segment, train and evaluate in about two minutes, with nothing to download"
-    demo = commands.add_parser("demo", help=what)
-    demo.add_argument("--output", default="lungseg-demo", help="folder for the results (default: lungseg-demo)")
-    demo.set_defaults(run=run_demo)
-    what = "write the network as ONNX and OpenVINO files, compared with PyTorch"
-    add_export(commands.add_parser("export", help=what))
-    deploy = commands.add_parser("deploy", help="DICOM studies in, DICOM results out: the MONAI Deploy application")
-    add_deploy(deploy.add_subparsers(required=True, metavar="run|watch"))
-    label = commands.add_parser("label", help="annotate in the browser, and train on it: the MONAI Label app")
-    add_label(label.add_subparsers(required=True, metavar="start|check"))
-    pack = commands.add_parser("pack", help="zip the bundle with its code")
-    pack.add_argument(
-        "--output", default="lung_cxr_segmentation.zip", help="file to write (default: lung_cxr_segmentation.zip)"
-    )
-    pack.set_defaults(run=run_pack)
+    for add in (add_predict, add_train, add_evaluate, add_check, add_demo, add_export, add_deploy, add_label, add_pack):
+        add(commands)
     return parser

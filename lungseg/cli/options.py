@@ -1,59 +1,145 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that several commands have."""
+"""A command's parser, and the options that several commands have."""
 
 from __future__ import annotations
 
 import argparse
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from lungseg.utils.errors import UsageError
 
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    purpose: str,
+    example: str,
+    run: Callable[[argparse.Namespace], int],
+    description: str = "",
+) -> argparse.ArgumentParser:
+    """Add a command that shows an example in its help and takes `-v`, `-q` and `--debug`.
+
+    Args:
+        commands: the parsers of the commands, or of a command's own commands.
+        name: of the command.
+        purpose: one clause, for the list of commands.
+        example: a whole command line, or several.
+        run: takes the options and returns the exit status.
+        description: further sentences, in lines as they are to be shown.
+    """
+    parser = commands.add_parser(
+        name,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.\n{description}",
+        epilog=f"Example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("-v", "--verbose", action="store_true", help="show more detail")
+    shown.add_argument("-q", "--quiet", action="store_true", help="show warnings and errors only")
+    shown.add_argument("--debug", action="store_true", help="show all detail, tracebacks, and notices of libraries")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def log_level(options: argparse.Namespace) -> int:
+    """Return the level of :mod:`logging` from which on messages are shown."""
+    if options.verbose or options.debug:
+        return logging.DEBUG
+    return logging.WARNING if options.quiet else logging.INFO
+
 
 def at_least_one(text: str) -> int:
+    """Parse a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
+def add_output(parser: argparse.ArgumentParser, purpose: str, default: str | None = None) -> None:
+    """Add `-o/--output`, which is required where it has no default."""
+    help_text = f"{purpose} (default: {default})" if default else purpose
+    parser.add_argument("-o", "--output", default=default, required=default is None, metavar="PATH", help=help_text)
+
+
 def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Add `--weights`."""
     parser.add_argument(
         "--weights",
         metavar="WEIGHTS",
-        help="shipped (default), montgomery (trained without the non-commercial masks, unlike what judges results), a "
-        "file, or a run's folder",
+        help="shipped (default); montgomery (trained without the non-commercial masks; the quality model was not); "
+        "a weight file; or the folder of a run",
     )
 
 
-def add_data(parser: argparse.ArgumentParser, positional: bool = False) -> None:
-    name = {"dest": "data", "metavar": "DIR", "help": "folder of the data set"}
-    if positional:
-        parser.add_argument("data", nargs="?", metavar="DIR", help=name["help"])
-    else:
-        parser.add_argument("--data", **name)
-    parser.add_argument("--images", help="folder of images, instead of one that holds both")
-    parser.add_argument("--masks", help="folder of masks, instead of one that holds both")
-    parser.add_argument("--mask-suffix", help="what a mask's name has after its image's (default: _mask, or nothing)")
-    if not positional:
-        parser.add_argument("--sets", nargs="+", action="extend", help="use only these sets, such as montgomery")
-        parser.add_argument(
-            "--splits",
-            metavar="FILE",
-            help="JSON file with the split; written if it is not there (default: a seeded split, which images that are "
-            "added change; weights of a run are measured by the run's splits.json)",
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add `--device`."""
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto)")
+
+
+def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add `--config ID=VALUE …`."""
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ID=VALUE",
+        help=f"override items of the bundle's config, such as {example}",
+    )
+
+
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name images and masks in folders of their own."""
+    parser.add_argument("--images", metavar="DIR", help="folder of the images, if they have one of their own")
+    parser.add_argument("--masks", metavar="DIR", help="folder of the masks, if they have one of their own")
+    parser.add_argument(
+        "--mask-suffix", metavar="TEXT", help="end of a mask's name after its image's name (default: _mask, or nothing)"
+    )
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a data set, its split and its patients."""
+    parser.add_argument("--data", metavar="DIR", help="folder of the data set")
+    add_folders(parser)
+    parser.add_argument(
+        "--datasets", nargs="+", action="extend", metavar="NAME", help="use only these data sets, such as montgomery"
+    )
+    parser.add_argument(
+        "--splits",
+        metavar="FILE",
+        help="JSON file with the train, validation and test lists; it is written if it does not exist (default: lists "
+        "drawn with a fixed seed, which change if images are added; weights of a run use the splits.json of the run)",
+    )
+    parser.add_argument(
+        "--patients", metavar="RULE", help="regular expression or CSV file that gives the patient of an image"
+    )
+
+
+def data_overrides(options: argparse.Namespace, required: bool = True) -> dict[str, Any]:
+    """Turn the options of `add_data` into overrides of the config.
+
+    Raises:
+        UsageError: a data set is required, and none is named.
+    """
+    if required and options.data is None and options.images is None:
+        raise UsageError(
+            "no data set was named", remedy="give --data DIR, or --images DIR and --masks DIR", code="data-not-named"
         )
-        parser.add_argument("--patients", help="regular expression or CSV file that tells an image's patient")
-
-
-def data_overrides(options: argparse.Namespace) -> dict:
-    """Turn the options of `add_data` into overrides of the config's data source."""
-    if options.data is None and options.images is None:
-        raise UsageError("no data set was named", remedy="give --data DIR, or --images DIR and --masks DIR")
-    overrides = {"dataset_dir": options.data}
     named = {
         "images": options.images,
         "masks": options.masks,
         "mask_suffix": options.mask_suffix,
-        "sets": options.sets,
+        "sets": options.datasets,
         "splits_file": options.splits,
         "patients": options.patients,
     }
-    return overrides | {f"data_source#{name}": value for name, value in named.items() if value is not None}
+    overrides = {f"data_source#{name}": value for name, value in named.items() if value is not None}
+    if required or options.data is not None:
+        overrides["dataset_dir"] = options.data
+    return overrides

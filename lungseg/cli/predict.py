@@ -4,41 +4,52 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
+from typing import TYPE_CHECKING
 
-from lungseg.cli.options import add_weights, at_least_one
+from lungseg.cli.console import Progress, print_result
+from lungseg.cli.options import add_command, add_device, add_output, add_weights, at_least_one
 from lungseg.inference.outputs import DEFAULT_KINDS, KINDS
-from lungseg.model.backends import ENGINES, PRECISIONS
+from lungseg.model.backends import PRECISIONS
 from lungseg.utils.text import escape_control
 
+if TYPE_CHECKING:
+    from lungseg.cli.options import Commands
+    from lungseg.report.table import Row
 
-def add_predict(predict: argparse.ArgumentParser) -> None:
+logger = logging.getLogger(__name__)
+
+
+def add_predict(commands: Commands) -> None:
+    """Add `lungseg predict`."""
+    example = "lungseg predict radiographs/ one.dcm -o out --save nifti,dicom-seg"
+    predict = add_command(commands, "predict", "segment radiographs", example, _predict)
     predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders: PNG, JPEG, TIFF, DICOM, NIfTI")
-    predict.add_argument(
-        "-o", "--output", required=True, help="folder for the reports, and for a folder of each kind of output"
-    )
+    add_output(predict, "folder for the reports and for one folder of each kind of result")
     add_weights(predict)
-    predict.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto)")
-    predict.add_argument("--engine", default="torch", choices=ENGINES, help="what computes (default: torch)")
+    add_device(predict)
     predict.add_argument(
         "--precision",
         default="fp32",
         choices=PRECISIONS,
-        help="of the networks (default: fp32); bf16 is faster, and may move a border by a pixel",
+        help="number format of the networks (default: fp32); bf16 is faster, and may move a border by a pixel",
     )
     predict.add_argument(
-        "--batch-size", type=at_least_one, metavar="N", help="files per worker and turn (default: 1, on a GPU 8)"
+        "--batch-size", type=at_least_one, metavar="N", help="images per batch in each worker (default: 1; 8 on a GPU)"
     )
     predict.add_argument(
         "--workers",
         type=at_least_one,
         metavar="N",
-        help="files at the same time (default: one more than cores, up to 8)",
+        help="images processed at the same time (default: number of cores plus one, at most 8)",
     )
-    predict.add_argument("--overwrite", action="store_true", help="segment again what an earlier run finished")
+    predict.add_argument("--overwrite", action="store_true", help="segment again, also where an earlier run finished")
     predict.add_argument(
-        "--strict", action="store_true", help="a flagged radiograph has failed: nothing is written of it"
+        "--strict",
+        action="store_true",
+        help="treat flagged radiographs as failed and write no output for them",
     )
     predict.add_argument(
         "--save",
@@ -46,11 +57,12 @@ def add_predict(predict: argparse.ArgumentParser) -> None:
         type=lambda text: text.split(","),
         default=[],
         metavar="KIND[,KIND…]",
-        help=f"write these too: {', '.join(kind for kind in KINDS if kind not in DEFAULT_KINDS)}",
+        help=f"also write {', '.join(kind for kind in KINDS if kind not in DEFAULT_KINDS)}",
     )
     for kind in DEFAULT_KINDS:
-        predict.add_argument(f"--no-{kind}", action="append_const", dest="leave_out", const=kind, help=f"no {kind}")
-    predict.set_defaults(run=_predict, leave_out=[])
+        help_text = f"do not write {kind}"
+        predict.add_argument(f"--no-{kind}", action="append_const", dest="leave_out", const=kind, help=help_text)
+    predict.set_defaults(leave_out=[])
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -59,45 +71,42 @@ def _predict(options: argparse.Namespace) -> int:
 
         import_monai_quickly()
 
-    from tqdm import tqdm
-
     from lungseg.inference.predict import predict
     from lungseg.utils.distributed import launched_rank
 
+    # One of the processes that torchrun starts speaks for all; each reports the files that it could not segment.
+    first = launched_rank() == 0
+    if not first:
+        logging.getLogger("lungseg").setLevel(logging.WARNING)
     kinds = [kind for kind in (*DEFAULT_KINDS, *options.save) if kind not in options.leave_out]
     look = "look at its overlay" if "overlays" in kinds else "look at it"
-    # Of the processes that torchrun starts, one speaks for all.
-    first = launched_rank() == 0
-    bar = tqdm(unit="image", disable=None if first else True)
+    with Progress("image") as progress:
 
-    def done(index: int, total: int, row) -> None:
-        bar.total = total
-        bar.update()
-        if row.reason:
-            hint = f"; {look}" if row.status == "flagged" else ""
-            text = row.reason if row.status == "failed" else f"{escape_control(row.file)}: {row.reason}{hint}."
-            tqdm.write(f"lungseg: {row.status}: {text}", file=sys.stderr)
+        def report(index: int, total: int, row: Row) -> None:
+            progress.update(index, total)
+            if row.status == "failed":
+                logger.warning("failed: %s", row.reason)
+            elif row.status == "flagged":
+                logger.warning("flagged: %s: %s; %s.", escape_control(row.file), row.reason, look)
+            else:
+                logger.debug("ok: %s", escape_control(row.file))
 
-    with bar:
         rows = predict(
             options.inputs,
             options.output,
-            options.weights,
-            options.device,
-            done,
-            tqdm.write if first else lambda line: None,
-            kinds,
-            engine=options.engine,
+            weights=options.weights,
+            device=options.device,
+            kinds=kinds,
             precision=options.precision,
             batch_size=options.batch_size,
             workers=options.workers,
             processes=None if options.own_process else False,
             overwrite=options.overwrite,
             strict=options.strict,
+            on_result=report,
+            command=sys.argv,
         )
-    if not first:
-        return 0
     count = {status: sum(row.status == status for row in rows) for status in ("ok", "flagged", "failed")}
-    told = ", ".join(f"{number} {status}" for status, number in count.items() if number)
-    print(f"{told}: see {os.path.join(options.output, 'report.csv')}")
-    return 1 if count["failed"] else 0
+    counted = ", ".join(f"{number} {status}" for status, number in count.items() if number)
+    print_result(f"{counted}: see {os.path.join(options.output, 'report.csv')}")
+    return 1 if first and count["failed"] else 0

@@ -8,77 +8,75 @@ import multiprocessing
 import os
 import shlex
 import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
 
-from lungseg.cli.options import add_data, add_weights, at_least_one, data_overrides
-from lungseg.utils.errors import UsageError
+from lungseg.cli.console import print_result
+from lungseg.cli.options import (
+    add_command,
+    add_data,
+    add_output,
+    add_overrides,
+    add_weights,
+    at_least_one,
+    data_overrides,
+)
+
+if TYPE_CHECKING:
+    from lungseg.cli.options import Commands
 
 
-def _silence_worker(kind: type[BaseException], error: BaseException, trace) -> None:
-    """Report an exception that nobody caught, unless it is a worker's, which was left while it handed over a batch."""
+def add_train(commands: Commands) -> None:
+    """Add `lungseg train`."""
+    example = 'lungseg train --data "Lung Segmentation" -o runs/mine\n  lungseg train --resume -o runs/mine'
+    purpose = "train on a folder of radiographs and masks"
+    train = add_command(commands, "train", purpose, example, _train)
+    add_data(train)
+    add_output(train, "folder of the run", "runs/lungs")
+    train.add_argument("--epochs", type=at_least_one, metavar="N", help="largest number of epochs (default: 60)")
+    train.add_argument(
+        "--init", metavar="WEIGHTS", help="start from these weights: shipped, montgomery, a file or the folder of a run"
+    )
+    train.add_argument("--resume", action="store_true", help="continue the run in --output; give no other option")
+    add_overrides(train, "batch_size=4")
+
+
+def add_evaluate(commands: Commands) -> None:
+    """Add `lungseg evaluate`."""
+    example = 'lungseg evaluate --data "Lung Segmentation" --weights runs/mine -o figures'
+    purpose = "measure weights on radiographs with masks"
+    evaluate = add_command(commands, "evaluate", purpose, example, _evaluate)
+    add_data(evaluate)
+    choices = ("train", "validation", "test", "all")
+    evaluate.add_argument("--split", default="test", choices=choices, help="list to measure (default: test)")
+    add_weights(evaluate)
+    add_output(evaluate, "folder for the figures", "evaluation")
+    add_overrides(evaluate, "threshold=0.5")
+
+
+def _silence_worker(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Report an exception that nobody caught, unless it is a data worker's whose batch nobody wanted any more."""
     if multiprocessing.parent_process() is None or not isinstance(error, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, trace)
-
-
-def add_train(train: argparse.ArgumentParser) -> None:
-    add_data(train)
-    train.add_argument("--output", default="runs/lungs", help="folder of the run (default: runs/lungs)")
-    train.add_argument("--epochs", type=at_least_one, help="at most so many epochs (default: 60)")
-    train.add_argument(
-        "--init", metavar="WEIGHTS", help="start from these weights: shipped, montgomery, a file or a run"
-    )
-    train.add_argument("--resume", action="store_true", help="go on with the run in --output; give no other option")
-    train.add_argument(
-        "--config",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="ID=VALUE",
-        help="override items of train.json, such as batch_size=4",
-    )
-    train.set_defaults(run=_train)
-
-
-def add_evaluate(evaluate: argparse.ArgumentParser) -> None:
-    add_data(evaluate)
-    evaluate.add_argument(
-        "--split",
-        default="test",
-        choices=["train", "validation", "test", "all"],
-        help="list to measure (default: test)",
-    )
-    add_weights(evaluate)
-    evaluate.add_argument("--output", default="evaluation", help="folder for the figures (default: evaluation)")
-    evaluate.add_argument(
-        "--config",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="ID=VALUE",
-        help="override items of the config, such as threshold=0.5",
-    )
-    evaluate.set_defaults(run=_evaluate)
 
 
 def _train(options: argparse.Namespace) -> int:
     from lungseg.model.config import parse_overrides
     from lungseg.training.train import train
 
-    given = [options.data, options.images, options.masks, options.mask_suffix]
-    given += [options.sets, options.splits, options.patients]
-    if options.resume and any(given):
-        raise UsageError("a resumed run keeps its settings", options.output, "give --resume and --output alone")
-    overrides = {} if options.resume else data_overrides(options)
+    overrides = data_overrides(options, required=not options.resume)
+    own = {"output_dir": "--output", "ckpt_dir": "--output", "init": "--init", "resume": "--resume"}
     if options.epochs is not None:
         overrides["epochs"] = options.epochs
-    own = {"output_dir": "--output", "init": "--init", "resume": "--resume"}
-    overrides |= parse_overrides(options.config, own | ({} if options.epochs is None else {"epochs": "--epochs"}))
+        own["epochs"] = "--epochs"
+    overrides |= parse_overrides(options.config, own)
     if options.own_process:
         sys.excepthook = _silence_worker
     try:
         train(options.output, overrides, options.init, options.resume)
     except KeyboardInterrupt:
         again = f"lungseg train --resume --output {shlex.quote(options.output)}"
-        print(f"\nlungseg: stopped; go on with: {again}", file=sys.stderr)
+        print(f"\nlungseg: stopped; continue with: {again}", file=sys.stderr)
         return 130
     return 0
 
@@ -91,6 +89,6 @@ def _evaluate(options: argparse.Namespace) -> int:
     own = {"output_dir": "--output", "split": "--split", "weights": "--weights"}
     overrides = data_overrides(options) | parse_overrides(options.config, own)
     summary = evaluate(options.output, options.split, options.weights, overrides)
-    print(format_summary(summary))
-    print(f"Cases, pictures and the page to look at: {os.path.join(options.output, 'index.html')}")
+    print_result(format_summary(summary))
+    print_result(f"Cases, pictures and the page to look at: {os.path.join(options.output, 'index.html')}")
     return 0

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers of a segmented radiograph: what the report's columns say about its lungs."""
+"""Sizes of segmented lungs, for the columns of the report."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 _LUNGS = {"right": 1, "left": 2}
 
 
-def measurements(labels: np.ndarray, spacing: tuple[float, float] | None) -> dict[str, int | float]:
+def measurements(labels: NDArray[np.uint8], spacing: tuple[float, float] | None) -> dict[str, int | float]:
     """Measure a label map.
 
     Args:
@@ -16,16 +17,15 @@ def measurements(labels: np.ndarray, spacing: tuple[float, float] | None) -> dic
         spacing: (row, column) millimetres per pixel, or None when it is not known.
 
     Returns:
-        Name -> value, for the columns of :class:`lungseg.report.table.Row`. What cannot be known is left out:
-        millimetres without a spacing, ratio and width of both lungs where one is missing, box and width of a missing
-        lung.
+        Name -> value, for the columns of :class:`lungseg.report.table.Row`. Unknown values are left out: millimetres
+        without a spacing, ratio and width of both lungs if one is missing, box and width of a missing lung.
     """
     height, width = labels.shape
     found: dict[str, int | float] = {"image_width": width, "image_height": height}
     spans = {}
     for side, lung in _LUNGS.items():
         region = labels == lung
-        # bincount would first make eight bytes of each pixel.
+        # bincount would first convert each pixel to eight bytes.
         found[f"{side}_px"] = int(np.count_nonzero(region))
         if found[f"{side}_px"]:
             spans[side] = _spans(region)
@@ -47,8 +47,8 @@ def measurements(labels: np.ndarray, spacing: tuple[float, float] | None) -> dic
     return found
 
 
-def _spans(region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the last column of a region in each row, (H,) int64; rows without any: (W, -1)."""
+def _spans(region: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first and the last column of a region in each row, (H,) int64; for empty rows: (W, -1)."""
     width = region.shape[1]
     # argmax of booleans stops at the first that is true.
     first, last = region.argmax(axis=1), width - 1 - region[:, ::-1].argmax(axis=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `lungseg predict` writes of each radiograph, and where."""
+"""The kinds of output that `lungseg predict` writes for each radiograph, and where their files lie."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lungseg.utils.files import atomic_path, writing_failed
 # The command line names the kinds: nothing that takes long to import stands above.
 if TYPE_CHECKING:
     from lungseg.inference.predictor import Prediction
-    from lungseg.io.dicom.segmentation import Algorithm
+    from lungseg.io.dicom.derived import Algorithm
 
 
 def _mask(prediction: Prediction, source: Path) -> bytes:
@@ -47,6 +47,7 @@ def _probabilities(prediction: Prediction, source: Path) -> bytes:
 
     from lungseg.io import encode_png
 
+    assert prediction.probabilities is not None, "the predictor must keep probabilities for this kind"
     lungs = prediction.probabilities.sum(axis=0).clip(0, 1)
     return encode_png(np.rint(lungs * 65535).astype(np.uint16))
 
@@ -71,7 +72,7 @@ def _dicom_seg(prediction: Prediction, source: Path) -> bytes:
 
 @lru_cache(maxsize=1)
 def _algorithm(weights: Path) -> Algorithm:
-    from lungseg.io.dicom.segmentation import Algorithm
+    from lungseg.io.dicom.derived import Algorithm
     from lungseg.model.paths import BUNDLE_NAME, config_file
     from lungseg.model.weights import weights_hash
     from lungseg.version import __version__
@@ -80,7 +81,7 @@ def _algorithm(weights: Path) -> Algorithm:
     return Algorithm(BUNDLE_NAME, version, weights_hash(weights), software=__version__)
 
 
-# Kind -> ending of its files, and what turns a prediction and the file it was made from into the content of one.
+# Kind -> ending of its files, and the function that encodes a prediction, given its input file, as one of them.
 KINDS: dict[str, tuple[str, Callable[[Prediction, Path], bytes]]] = {
     "masks": (".png", _mask),
     "labels": (".png", _labels),
@@ -94,11 +95,11 @@ DEFAULT_KINDS = ("masks", "labels", "overlays", "thumbnails")
 
 
 class Outputs:
-    """The files of each radiograph: all that can be made of it are written, or none.
+    """The output files of each radiograph.
 
     Args:
-        folder: where the kinds' folders are made.
-        kinds: names among `KINDS`; blanks around them do not count.
+        folder: where a folder of each kind is made.
+        kinds: names among `KINDS`; blanks around them are ignored.
 
     Raises:
         UsageError: there is no such kind, or a package that it needs is missing.
@@ -109,45 +110,51 @@ class Outputs:
         for kind in self.kinds:
             if kind not in KINDS:
                 raise UsageError(
-                    f"there is no kind of output called {kind!r}", remedy=f"choose among {', '.join(KINDS)}"
+                    f"there is no kind of output called {kind!r}",
+                    remedy=f"choose among {', '.join(KINDS)}",
+                    code="unknown-output-kind",
                 )
         if "dicom-seg" in self.kinds and find_spec("highdicom") is None:
             raise UsageError(
-                "DICOM SEG needs the package highdicom", remedy='install it with pip install "lungseg[dicom]"'
+                "DICOM SEG needs the package highdicom",
+                remedy='install it with pip install "lungseg[dicom]"',
+                code="highdicom-missing",
             )
 
     def targets(self, stem: Path, kinds: Iterable[str] | None = None) -> dict[str, Path]:
         """Return kind -> file for an input whose results are called `stem` (which may have sub-folders).
 
         Args:
-            stem: what they are called.
-            kinds: which ones; None for all that are written here.
+            stem: the results' name.
+            kinds: which kinds; None for all that were asked for.
         """
         kinds = self.kinds if kinds is None else kinds
         return {kind: self.folder / kind / f"{stem}{KINDS[kind][0]}" for kind in kinds if kind in KINDS}
 
-    def encode(self, prediction: Prediction, source: Path) -> tuple[dict[str, bytes], str]:
-        """Make all kinds that can be made of the input file `source`.
+    def encode(
+        self, prediction: Prediction, source: Path, kinds: Iterable[str] | None = None
+    ) -> tuple[dict[str, bytes], dict[str, LungsegError]]:
+        """Encode the kinds that can be made from the input file `source`.
+
+        Args:
+            prediction: the lungs.
+            source: the input file.
+            kinds: which kinds; None for all that were asked for.
 
         Returns:
-            Kind -> content of its file, and in words which kinds were left out, and why; empty if none was.
-
-        Raises:
-            LungsegError: nothing can be made of this file.
+            Kind -> content of its file, and kind -> why it cannot be made.
         """
         contents: dict[str, bytes] = {}
         refused: dict[str, LungsegError] = {}
-        for kind in self.kinds:
+        for kind in self.kinds if kinds is None else kinds:
             try:
                 contents[kind] = KINDS[kind][1](prediction, source)
             except LungsegError as error:
                 refused[kind] = error
-        if refused and not contents:
-            raise next(iter(refused.values()))
-        return contents, "; ".join(_left_out(kind, error) for kind, error in refused.items())
+        return contents, refused
 
     def make_room(self, stem: Path, kinds: Iterable[str]) -> None:
-        """Make the folders of these kinds' files, and try that there may be files of these names.
+        """Make the folders of these kinds' files, and check that files of these names can exist.
 
         Raises:
             LungsegError: a name is too long, or a folder or a file is in the way.
@@ -162,11 +169,11 @@ class Outputs:
             except OSError as error:
                 raise writing_failed(error, file) from error
 
-    def remove(self, stem: Path, kinds: Iterable[str] | None) -> None:
-        """Remove the files of these kinds, where they are; see `targets`.
+    def remove(self, stem: Path, kinds: Iterable[str]) -> None:
+        """Remove the files of these kinds, if they exist; see `targets`.
 
         Raises:
-            LungsegError: the disk does not let go of one.
+            LungsegError: a file cannot be removed.
         """
         for file in self.targets(stem, kinds).values():
             try:
@@ -175,7 +182,7 @@ class Outputs:
                 raise writing_failed(error, file) from error
 
     def write(self, stem: Path, contents: Mapping[str, bytes]) -> None:
-        """Write the files of `contents`, see `encode`: all of them, or none is there afterwards.
+        """Write the files of `contents`, see `encode`; if one fails, none of them is there afterwards.
 
         Raises:
             LungsegError: a file cannot be written.
@@ -192,6 +199,7 @@ class Outputs:
             raise
 
 
-def _left_out(kind: str, error: LungsegError) -> str:
-    # A sentence in which a file's name or header cannot command the terminal, as a part of another one.
-    return str(LungsegError(f"{kind} was left out, for {error.what}")).removesuffix(".")
+def refusal(kind: str, error: LungsegError) -> str:
+    """Return in words that a kind of output was not written, and why."""
+    # A name or header of a file must not command the terminal: the sentence of an error is escaped.
+    return str(LungsegError(f"{kind} was not written: {error.what}")).removesuffix(".")

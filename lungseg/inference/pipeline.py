@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A few files from reading to writing: what a worker of `lungseg predict` does at a time."""
+"""A few files from reading to writing: the unit of work of `lungseg predict`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lungseg.inference.measurements import measurements
-from lungseg.inference.outputs import KINDS, Outputs
+from lungseg.inference.outputs import Outputs, refusal
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
-from lungseg.inference.records import ResultRecords, content_hash
+from lungseg.inference.records import Entry, ResultRecords, content_hash
 from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import disk_is_to_blame
@@ -22,12 +24,12 @@ from lungseg.utils.text import escape_control
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file.
+    """The end of one file.
 
     Attributes:
         row: its line of the report.
         reused: its results were there already.
-        fatal: why no other file can be written either, as on a full disk.
+        fatal: why no other file can be written either, for example because the disk is full.
     """
 
     row: Row
@@ -37,16 +39,23 @@ class Outcome:
 
 @dataclass
 class _Task:
-    """One file on its way; it has an outcome as soon as nothing is left to do."""
+    """One file on its way.
+
+    Attributes:
+        path, stem: the file, and the name of its results.
+        content: SHA-256 of the file; None if it cannot be read.
+        entry: what the record knows of its results.
+        current: those results were made from this content, with the same settings.
+        missing: the kinds that have to be written.
+        outcome: None until nothing is left to do.
+    """
 
     path: Path
     stem: Path
     content: str | None = None
-    # What an earlier run wrote, see `ResultRecords.kinds`, and of this what is not written anew but still holds.
-    kinds: Sequence[str] | None = ()
-    kept: Sequence[str] = ()
-    prepared: Prepared | None = None
-    logits: torch.Tensor | None = None
+    entry: Entry = field(default_factory=Entry)
+    current: bool = False
+    missing: tuple[str, ...] = ()
     outcome: Outcome | None = None
 
 
@@ -54,140 +63,160 @@ class Pipeline:
     """Segments files and writes their results; one bad file does not stop the others. May be called from threads.
 
     Args:
-        predictor: what segments.
-        outputs: what writes.
-        ledger: tells what is done, and is told.
-        overwrite: do again what is done.
-        strict: what is flagged has failed.
+        predictor: segments.
+        outputs: encodes and writes.
+        records: the record of results, which is read and extended.
+        overwrite: write all wanted kinds again.
+        strict: flagged radiographs fail.
     """
 
     def __init__(
         self,
         predictor: Predictor,
         outputs: Outputs,
-        ledger: ResultRecords,
+        records: ResultRecords,
         overwrite: bool = False,
         strict: bool = False,
     ) -> None:
-        self.predictor, self.outputs, self.ledger = predictor, outputs, ledger
+        self.predictor, self.outputs, self.records = predictor, outputs, records
         self.overwrite, self.strict = overwrite, strict
         self._disk_failed = False
 
     def __call__(self, files: Sequence[tuple[Path, Path]]) -> list[Outcome]:
-        """Segment (path, stem) pairs; of each file all that can be made is written, or nothing is there of it.
+        """Segment (path, stem) pairs; the wanted kinds of a file are written together, or none of them.
 
         Nothing is begun, and nothing returned, once the disk has failed.
         """
         if self._disk_failed:
             return []
         tasks = [_Task(path, stem) for path, stem in files]
-        for step in (self._look_up, self._prepare, self._run, self._write):
-            step([task for task in tasks if task.outcome is None])
-        return [task.outcome for task in tasks]
-
-    def _look_up(self, tasks: Sequence[_Task]) -> None:
         for task in tasks:
-            # Before it is read: if the file changes in between, the next run sees that.
-            task.content = content_hash(task.path)
-            task.kinds = self.ledger.kinds(task.stem)
-            if self.ledger.is_of(task.stem, task.content):
-                task.kept = [kind for kind in task.kinds or () if kind not in self.outputs.kinds]
-            row = None if self.overwrite else self.ledger.find(task.stem, task.content)
-            if row and self.strict and row.status == "flagged":
-                row = None
-            if row and all(file.is_file() for file in self.outputs.targets(task.stem, task.kinds).values()):
-                task.outcome = Outcome(replace(row, file=str(task.path)), reused=True)
+            self._look_up(task)
+        prepared = list(self._prepare(task for task in tasks if task.outcome is None))
+        segmented = self._run(prepared)
+        prepared.clear()
+        while segmented:
+            # Each radiograph is released before the next one is drawn.
+            self._finish(*segmented.pop(0))
+        return [task.outcome for task in tasks if task.outcome]
 
-    def _prepare(self, tasks: Sequence[_Task]) -> None:
+    def _look_up(self, task: _Task) -> None:
+        """Find which kinds of output are missing; there is an outcome if none is."""
+        # Before it is read: if the file changes in between, the next run notices.
+        task.content = content_hash(task.path)
+        task.entry = entry = self.records.find(task.stem)
+        task.current = self.records.is_current(task.stem, task.content)
+        task.missing = self.outputs.kinds
+        if self.overwrite or not task.current or entry.row is None:
+            return
+        if self.strict and entry.row.status == "flagged":
+            return self._refuse(task, entry.row)
+        files = self.outputs.targets(task.stem)
+        task.missing = tuple(kind for kind in files if kind not in entry.kinds or not files[kind].is_file())
+        only_refused = entry.refused.keys() >= set(task.missing) and len(task.missing) < len(files)
+        if only_refused or not task.missing:
+            task.outcome = Outcome(self._complete(replace(entry.row, file=str(task.path)), entry.refused), reused=True)
+
+    def _prepare(self, tasks: Iterable[_Task]) -> Iterator[tuple[_Task, Prepared]]:
         for task in tasks:
             try:
-                task.prepared = self.predictor.prepare(task.path)
+                prepared = self.predictor.prepare(task.path)
             except Exception as error:  # whatever one picture does to the libraries, the others are still segmented
                 self._fail(task, error)
+            else:
+                yield task, prepared
 
-    def _run(self, tasks: Sequence[_Task]) -> None:
+    def _run(self, batch: Sequence[tuple[_Task, Prepared]]) -> list[tuple[_Task, Prepared, torch.Tensor]]:
         began = time.perf_counter()
         all_logits = None
         try:
-            all_logits = self.predictor.run([task.prepared for task in tasks])
+            all_logits = self.predictor.run([prepared for _, prepared in batch])
         except Exception as error:
-            if len(tasks) == 1:
-                return self._fail(tasks[0], error)
-        # One by one where they were too much together; not above, where the error still holds their memory.
+            if len(batch) == 1:
+                self._fail(batch[0][0], error)
+                return []
+        # One by one if they were too much together; not above, where the error still holds their memory.
         if all_logits is None:
-            for task in tasks:
-                self._run([task])
-            return
-        for task, logits in zip(tasks, all_logits, strict=True):
-            task.logits = logits
-            task.prepared.seconds["network"] = (time.perf_counter() - began) / len(tasks)
+            return [segmented for one in batch for segmented in self._run([one])]
+        for _, prepared in batch:
+            prepared.seconds["network"] = (time.perf_counter() - began) / len(batch)
+        return [(*one, logits) for one, logits in zip(batch, all_logits, strict=True)]
 
-    def _write(self, tasks: Sequence[_Task]) -> None:
-        for task in tasks:
-            began = time.perf_counter()
-            try:
-                prediction = self.predictor.finish(task.prepared, task.logits)
-                if self.strict and prediction.flags:
-                    self._refuse(task, prediction)
-                    continue
-                contents, left_out = self.outputs.encode(prediction, task.path)
-                self.outputs.make_room(task.stem, contents)
-                self.ledger.forget(task.stem)
-                # Of another content or model, or left out.
-                outdated = set(KINDS if task.kinds is None else task.kinds) - set(task.kept)
-                self.outputs.remove(task.stem, outdated.union(self.outputs.kinds) - contents.keys())
-                self.outputs.write(task.stem, contents)
-                seconds = sum(task.prepared.seconds.values()) + time.perf_counter() - began
-                row = _row(task, prediction, left_out, seconds)
-                if task.content:
-                    kinds = [kind for kind, file in self.outputs.targets(task.stem).items() if file.is_file()]
-                    self.ledger.add(task.stem, task.content, row, [*kinds, *task.kept])
-                task.outcome = Outcome(row)
-            except Exception as error:
-                self._fail(task, error, isinstance(error, LungsegError) and disk_is_to_blame(error))
-            finally:
-                task.prepared = task.logits = None
+    def _finish(self, task: _Task, prepared: Prepared, logits: torch.Tensor) -> None:
+        began = time.perf_counter()
+        try:
+            prediction = self.predictor.finish(prepared, logits)
+            row = _row(task, prediction)
+            if self.strict and prediction.flags:
+                return self._refuse(task, row)
+            kinds, refused = self._write(task, prediction)
+            row = replace(row, seconds=round(sum(prepared.seconds.values()) + time.perf_counter() - began, 3))
+            if task.content:
+                self.records.add(task.stem, task.content, row, kinds, refused)
+            task.outcome = Outcome(self._complete(row, refused))
+        except Exception as error:
+            self._fail(task, error, isinstance(error, LungsegError) and disk_is_to_blame(error))
 
-    def _refuse(self, task: _Task, prediction: Prediction) -> None:
-        """Let a flagged radiograph fail, but tell what was seen of it."""
-        reasons = "; ".join(prediction.flags.values())
-        # What an earlier run wrote of it does not stay.
-        self.ledger.forget(task.stem)
-        self._fail(task, LungsegError(reasons, task.path, "look at it, and segment it without --strict"))
-        row = replace(task.outcome.row, quality=prediction.quality, flags=" ".join(prediction.flags))
-        task.outcome = replace(task.outcome, row=row)
+    def _write(self, task: _Task, prediction: Prediction) -> tuple[frozenset[str], dict[str, str]]:
+        """Write the missing kinds; return all kinds whose files hold now, and kind -> why it was refused."""
+        kept = task.entry.kinds.difference(task.missing) if task.current else frozenset()
+        contents, errors = self.outputs.encode(prediction, task.path, task.missing)
+        if errors and not contents and not kept.intersection(self.outputs.kinds):
+            raise next(iter(errors.values()))
+        self.outputs.make_room(task.stem, contents)
+        # Of another content or model, begun by a run that was killed, or about to be written.
+        affected = (task.entry.kinds | task.entry.touched | set(task.missing)) - kept
+        self.records.begin(task.stem, affected)
+        self.outputs.remove(task.stem, affected - contents.keys())
+        self.outputs.write(task.stem, contents)
+        refused = {kind: refusal(kind, error) for kind, error in errors.items()}
+        earlier = task.entry.refused if task.current else {}
+        return kept | contents.keys(), {kind: why for kind, why in earlier.items() if kind not in contents} | refused
 
-    def _fail(self, task: _Task, error: Exception, fatal: bool = False) -> None:
-        """Note the failure, and remove what an earlier run wrote unless the ledger says that it still holds.
+    def _complete(self, row: Row, refused: Mapping[str, str]) -> Row:
+        """Add to the reason of a row which of the wanted kinds were left out."""
+        left_out = [refused[kind] for kind in self.outputs.kinds if kind in refused]
+        return replace(row, reason="; ".join(filter(None, (row.reason, *left_out))))
 
-        Nothing is removed because of a file that is not there or cannot be read.
+    def _refuse(self, task: _Task, row: Row) -> None:
+        """Let a flagged radiograph fail: its earlier results are removed, but its quality and flags are reported."""
+        error = LungsegError(row.reason, task.path, "look at it, and segment it without --strict", code="flagged")
+        task.current = False
+        self._fail(task, error, quality=row.quality, flags=row.flags)
+
+    def _fail(self, task: _Task, error: Exception, fatal: bool = False, **columns: Any) -> None:
+        """Record the failure, and remove earlier results of the file unless they still hold.
+
+        Nothing is removed because of a file that does not exist or cannot be read.
         """
         try:
-            if task.content and not self.ledger.is_of(task.stem, task.content):
-                self.outputs.remove(task.stem, task.kinds)
-                self.ledger.forget(task.stem)
+            if task.content:
+                entry = self.records.find(task.stem)
+                stale = entry.touched if task.current else entry.kinds | entry.touched
+                self.records.begin(task.stem, stale)
+                self.outputs.remove(task.stem, stale)
         except LungsegError as stuck:
             error, fatal = stuck, fatal or disk_is_to_blame(stuck)
         self._disk_failed |= fatal
-        task.outcome = Outcome(_failed(task.path, error), fatal=error if fatal else None)
+        known = as_lungseg_error(error, "it could not be segmented", task.path)
+        # An error about a file of the results says which input it is of.
+        reason = str(known) if str(known.where) == str(task.path) else f"{escape_control(task.path)}: {known}"
+        row = Row(file=str(task.path), status="failed", reason=reason, **columns)
+        # The disk may be full.
+        with suppress(LungsegError):
+            self.records.add_failure(task.stem, row)
+        task.outcome = Outcome(row, fatal=known if fatal else None)
 
 
-def _row(task: _Task, prediction: Prediction, left_out: str, seconds: float) -> Row:
+def _row(task: _Task, prediction: Prediction) -> Row:
+    measured: dict[str, Any] = {**measurements(prediction.labels, prediction.radiograph.spacing)}
     return Row(
         file=str(task.path),
         status="flagged" if prediction.flags else "ok",
-        reason="; ".join(filter(None, (*prediction.flags.values(), left_out))),
+        reason="; ".join(prediction.flags.values()),
         name=str(task.stem),
-        **measurements(prediction.labels, prediction.radiograph.spacing),
+        **measured,
         spacing_kind=prediction.radiograph.spacing_kind,
         quality=prediction.quality,
         flags=" ".join(prediction.flags),
-        seconds=round(seconds, 3),
     )
-
-
-def _failed(path: Path, error: Exception) -> Row:
-    told = as_lungseg_error(error, "it could not be segmented", path)
-    # What is told of a result's file says which input it is of.
-    reason = str(told) if str(told.where) == str(path) else f"{escape_control(path)}: {told}"
-    return Row(file=str(path), status="failed", reason=reason)

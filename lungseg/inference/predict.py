@@ -3,30 +3,33 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from lungseg.inference.outputs import DEFAULT_KINDS, Outputs
+from lungseg.inference.outputs import DEFAULT_KINDS, KINDS, Outputs
 from lungseg.inference.pipeline import Outcome
 from lungseg.inference.predictor import Predictor
-from lungseg.inference.records import content_hash, sources
+from lungseg.inference.records import content_hash, read_entries, start_record
 from lungseg.inference.workers import Job, segment, worker_processes
-from lungseg.io import Inputs, find_radiographs
+from lungseg.io.discovery import Inputs, find_radiographs
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import weights_hash
-from lungseg.report.predictions import reporting
-from lungseg.report.table import CsvReport, Row
-from lungseg.utils.distributed import Processes, launched_processes, merged
+from lungseg.report.predictions import remove_reports, reporting
+from lungseg.report.table import Row
+from lungseg.utils.distributed import Processes, interleave, launched_processes
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import remove_abandoned, usable_folder
 from lungseg.utils.parallel import core_count, default_workers, work_in_order
 from lungseg.utils.text import shorten_list
+
+logger = logging.getLogger(__name__)
 
 _NAMES_SHOWN = 3
 # A GPU wants many windows at a time; on a CPU they would only wait for each other.
@@ -36,75 +39,68 @@ _WORTH_PROCESSES = 200
 
 
 def predict(
-    inputs: str | PathLike | Iterable[str | PathLike],
-    output: str | PathLike,
-    weights: str | PathLike | None = None,
+    inputs: str | PathLike[str] | Iterable[str | PathLike[str]],
+    output: str | PathLike[str],
+    weights: str | PathLike[str] | None = None,
     device: str = "auto",
-    done: Callable[[int, int, Row], None] = lambda index, total, row: None,
-    say: Callable[[str], None] = lambda line: None,
-    kinds: Iterable[str] = DEFAULT_KINDS,
     *,
-    engine: str = "torch",
+    kinds: Iterable[str] = DEFAULT_KINDS,
     precision: str = "fp32",
     batch_size: int | None = None,
     workers: int | None = None,
     processes: bool | None = False,
     overwrite: bool = False,
     strict: bool = False,
+    on_result: Callable[[int, int, Row], None] | None = None,
+    command: Sequence[str] | None = None,
 ) -> list[Row]:
     """Segment files and folders; one bad file does not stop the others.
 
-    Workers decode, segment and write at the same time. What an earlier run finished with the same content, weights and
-    options is not done again: its row is taken over. Of processes that `torchrun` started, each does a part, and the
-    first one writes the report on all.
+    Workers decode, segment and write at the same time. Results that an earlier run made from the same content with the
+    same weights and settings are reused; only kinds of output that are missing are added. If `torchrun` started several
+    processes, each does a part of the files, and the first one writes the report on all of them.
 
     Args:
-        inputs: see :func:`lungseg.io.find_radiographs`; one alone may be given as it is.
-        output: folder for a folder of each kind, `report.csv`, `report.json`, `report.html` and `done.jsonl`, which
-            tells the next run what is done; sub-folders of the inputs are kept.
+        inputs: files and folders, see :func:`lungseg.io.find_radiographs`, or a single one.
+        output: folder for a folder of each kind, the record `records.jsonl` (by which the next run knows what is done)
+            and its views `report.csv`, `report.json` and `report.html`. Sub-folders of the inputs are kept.
         weights: see :func:`lungseg.model.paths.weights_file`.
         device: see :func:`lungseg.inference.devices.choose_device`.
-        done: called after each file with its index from 1, the number of files, and its row; of this process's part.
-        say: takes lines on what was passed over or done before.
-        kinds: what to write of each radiograph, see :data:`lungseg.inference.outputs.KINDS`.
-        engine, precision: what computes the network, see :func:`lungseg.model.backends.make_backend`.
-        batch_size: how many files each worker takes at a time; the network gets those of one size together. The
-            default is 1 on a CPU, 8 on a GPU.
-        workers: how many work at the same time; the default is one more than there are cores, up to eight.
-        processes: whether workers are processes, each with memory of its own, instead of threads; None for where that
-            is faster, which is with hundreds of files on a CPU with several cores. A script that does not say False
-            must start its work under `if __name__ == "__main__"`.
-        overwrite: do again what is done, and let results take the place of another file's.
-        strict: a flagged radiograph has failed: nothing is written of it.
+        kinds: kinds of output to write for each radiograph, see :data:`lungseg.inference.outputs.KINDS`.
+        precision: of the networks, see :func:`lungseg.model.backends.make_backend`.
+        batch_size: files per worker at a time; images of one size go through the network together. The default is 1 on
+            a CPU, 8 on a GPU.
+        workers: files at the same time; the default is one more than there are cores, up to eight.
+        processes: whether workers are processes, each with memory of its own, instead of threads; None: where that is
+            faster, which is with hundreds of files on a CPU with several cores. Unless it is False, a script must start
+            its work under `if __name__ == "__main__"`.
+        overwrite: write results again, and replace results of another file that have the same name.
+        strict: treat flagged radiographs as failed and write no output for them.
+        on_result: called after each file of this process with its index from 1, the number of files, and its row.
+        command: the command line, which `report.json` records.
 
     Returns:
-        The rows of the report, in the order of the inputs; of all processes, in each of them.
+        The rows of the report, in the order of the inputs; in each process those of all processes.
 
     Raises:
         UsageError: there is nothing to segment, or the output folder cannot be written to, is among the inputs, or has
-            results of the same name of another file.
-        LungsegError: the weights cannot be used, or the disk is full: what was finished until then stays.
+            results of another file under the same name.
+        LungsegError: the weights cannot be used, or the disk is full; results that were finished before are kept.
     """
-    inputs = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
-    # A shell's variable that is not set; the working directory was not meant.
-    if not all(os.fspath(path) for path in (*inputs, output)):
-        raise UsageError("an input or the output folder has an empty name", remedy="name each file and folder")
-    output, inputs = Path(output), [Path(path) for path in inputs]
-    outputs = Outputs(output, kinds)
+    paths = [Path(path) for path in _as_list(inputs, output)]
+    outputs = Outputs(Path(output), kinds)
     with launched_processes() as group:
-        found = _listed(group, inputs, outputs, overwrite)
-        for line in _passed_over(found):
-            say(line)
-        job = Job(output, outputs.kinds, weights_file(weights), device, engine, precision, overwrite, strict)
+        first = group.rank == 0
+        found = _find_inputs(group, paths, outputs, overwrite)
+        if first:
+            _log_skipped(found)
+        job = Job(outputs.folder, outputs.kinds, weights_file(weights), device, precision, overwrite, strict)
         predictor = job.predictor()
         files = group.share(found.radiographs)
-        rows: list[Row] = []
-        first = group.rank == 0
-        usable_folder(output)
+        usable_folder(outputs.folder)
         if first:
-            for kind in outputs.kinds:
-                remove_abandoned(output / kind)
-        report = CsvReport(output / "report.csv") if first else None
+            _tidy_folder(outputs.folder)
+        rows: list[Row] = []
         reused = 0
 
         def finished(outcomes: list[Outcome]) -> None:
@@ -112,56 +108,72 @@ def predict(
             for outcome in outcomes:
                 rows.append(outcome.row)
                 reused += outcome.reused
-                if report:
-                    report.add(outcome.row)
                 if outcome.fatal:
                     raise outcome.fatal
-                done(len(rows), len(files), outcome.row)
+                if on_result:
+                    on_result(len(rows), len(files), outcome.row)
 
         size = batch_size or _BATCH_SIZE.get(predictor.device.type, 1)
         batches = [files[start : start + size] for start in range(0, len(files), size)]
         if processes is None:
             processes = predictor.device.type == "cpu" and core_count() > 1 and len(files) >= _WORTH_PROCESSES
         workers = max(1, min(workers or default_workers(), len(batches)))
-        # The ledgers' numbers are no other process's, wherever it runs.
+        # No other process has the same number of a record, wherever it runs.
         parts = range(group.rank, group.size * workers, group.size)
-        with reporting(output, rows, _facts(predictor, outputs)) if first else nullcontext():
+        with reporting(outputs.folder, rows, _facts(predictor, outputs, command)) if first else nullcontext():
             if processes:
                 with worker_processes(job, parts) as pool:
                     work_in_order(segment, batches, workers, finished, pool)
             else:
                 with _cores_shared(workers):
-                    work_in_order(job.segmenter(predictor, parts[0]), batches, workers, finished)
-            if group.size > 1:
-                rows[:] = merged(group.gather(rows))
-                if first:
-                    _write_again(report, rows)
-        if reused:
-            say(f"Done before, with the same weights and options: {reused}; --overwrite does them again")
+                    work_in_order(job.pipeline(predictor, parts[0]), batches, workers, finished)
+            rows[:] = interleave(group.gather(rows))
+        if reused and first:
+            logger.info("Reused results of an earlier run (same content, weights and settings): %d", reused)
     return rows
 
 
-def _listed(group: Processes, inputs: list[Path], outputs: Outputs, overwrite: bool) -> Inputs:
-    """Find the inputs once for all processes, for a folder may change in between."""
-    found, error = None, None
+def _as_list(
+    inputs: str | PathLike[str] | Iterable[str | PathLike[str]], output: str | PathLike[str]
+) -> list[str | PathLike[str]]:
+    names = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
+    # A variable of the shell that is not set; the working directory was not meant.
+    if not all(os.fspath(path) for path in (*names, output)):
+        remedy = "name each file and folder"
+        raise UsageError("an input or the output folder has an empty name", remedy=remedy, code="empty-name")
+    return names
+
+
+def _find_inputs(group: Processes, inputs: Sequence[Path], outputs: Outputs, overwrite: bool) -> Inputs:
+    """Find the inputs once for all processes, because a folder may change in between."""
+    found: Inputs | LungsegError | None = None
     if group.rank == 0:
         try:
             found = find_radiographs(inputs, exclude=outputs.folder)
-            _keep_apart(inputs, found.radiographs, outputs)
+            _check_apart(inputs, found.radiographs, outputs)
             if not overwrite:
-                _keep_others(found.radiographs, outputs)
+                _check_names_free(found.radiographs, outputs)
         except LungsegError as refused:
-            error = refused
-    found, error = group.told_by_first((found, error))
-    if error:
-        raise error
-    return found
+            found = refused
+    answer: Inputs | LungsegError = group.broadcast_first(found)
+    if isinstance(answer, LungsegError):
+        raise answer
+    return answer
 
 
-def _facts(predictor: Predictor, outputs: Outputs) -> dict:
-    """Return what `report.json` records of the run."""
+def _tidy_folder(output: Path) -> None:
+    """Start the record in the output folder, and remove files of earlier runs that do not hold any more."""
+    if start_record(output):
+        logger.info("%s was made by an older version of lungseg: everything is segmented again", output)
+    remove_reports(output)
+    for kind in KINDS:
+        remove_abandoned(output / kind)
+
+
+def _facts(predictor: Predictor, outputs: Outputs, command: Sequence[str] | None) -> dict[str, Any]:
+    """Return the facts of the run for `report.json`."""
     return {
-        "command": sys.argv,
+        **({"command": list(command)} if command else {}),
         "weights": {"file": str(predictor.weights), "sha256": weights_hash(predictor.weights)},
         "device": str(predictor.device),
         **predictor.computed,
@@ -169,36 +181,44 @@ def _facts(predictor: Predictor, outputs: Outputs) -> dict:
     }
 
 
-def _keep_apart(inputs: list[Path], radiographs: list[tuple[Path, Path]], outputs: Outputs) -> None:
-    """Refuse an output folder in which results would become inputs, or take their place."""
+def _check_apart(inputs: Sequence[Path], radiographs: Sequence[tuple[Path, Path]], outputs: Outputs) -> None:
+    """Refuse an output folder in which results would become inputs or replace them."""
     here = os.path.realpath(outputs.folder)
     inputs_here = [path for path in inputs if os.path.isdir(path) and os.path.realpath(path) == here]
     targets = {os.path.realpath(file) for _, stem in radiographs for file in outputs.targets(stem).values()}
     overwritten = [path for path, _ in radiographs if os.path.realpath(path) in targets]
     if inputs_here or overwritten:
         raise UsageError(
-            "the results would lie among the inputs", (inputs_here + overwritten)[0], "choose another folder for them"
+            "the results would lie among the inputs",
+            (inputs_here + overwritten)[0],
+            "choose another output folder",
+            code="output-among-inputs",
         )
 
 
-def _keep_others(radiographs: list[tuple[Path, Path]], outputs: Outputs) -> None:
-    """Refuse what would take the place of the results of another file, where that is still there and no copy."""
-    owners = sources(outputs.folder)
+def _check_names_free(radiographs: Sequence[tuple[Path, Path]], outputs: Outputs) -> None:
+    """Refuse to replace the results of another file, unless that file is gone or has the same content."""
+    entries = read_entries(outputs.folder)
     for path, stem in radiographs:
-        owner, content = owners.get(str(stem), (None, None))
-        moved = owner and owner != os.path.realpath(path) and os.path.exists(owner)
-        if moved and content != content_hash(path):
-            what = f"{outputs.folder} has results called {stem} already, of {owner}"
-            raise UsageError(what, path, "choose another output folder, or replace them with --overwrite")
+        entry = entries.get(str(stem))
+        if not entry or not entry.kinds or entry.source == os.path.realpath(path):
+            continue
+        if os.path.exists(entry.source) and entry.content != content_hash(path):
+            raise UsageError(
+                f"{outputs.folder} already has results called {stem}, of {entry.source}",
+                path,
+                "choose another output folder, or replace them with --overwrite",
+                code="name-taken",
+            )
 
 
-def _passed_over(found: Inputs) -> Iterator[str]:
-    for paths, what in (
-        (found.skipped, "hidden, linked folders, earlier results or no pictures"),
+def _log_skipped(found: Inputs) -> None:
+    for paths, kind in (
+        (found.skipped, "hidden files, symlinked folders, earlier results, non-images"),
         (found.companions, "DICOM reports, presentation states, segmentations and the like"),
     ):
         if paths:
-            yield f"Passed over, as {what}: {shorten_list([path.name for path in paths], _NAMES_SHOWN)}"
+            logger.info("Skipped (%s): %s", kind, shorten_list([path.name for path in paths], _NAMES_SHOWN))
 
 
 @contextmanager
@@ -210,10 +230,3 @@ def _cores_shared(workers: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _write_again(report: CsvReport, rows: Sequence[Row]) -> None:
-    """Put the rows of all processes in the place of the first one's."""
-    whole = CsvReport(report.path)
-    for row in rows:
-        whole.add(row)

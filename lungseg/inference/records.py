@@ -1,27 +1,178 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done already: a second run of `lungseg predict` skips it."""
+"""The record of results: one append-only file per process, from which a later run knows what is done."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
-from glob import glob
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from lungseg.report.table import Row
 from lungseg.utils.files import writing_failed
 
-_KEYS = {"name": str, "content": str | None, "settings": str, "time": int, "row": dict | None}
-# Earlier versions did not note them.
-_LATER_KEYS = {"source": str | None, "kinds": list | None, "model": str | None}
+_FILE = re.compile(r"records(\.\d+)?\.jsonl")
+_OLDER_FILE = re.compile(r"done(\.\d+)?\.jsonl")
+_LINE = {"event": str, "name": str, "time": int}
+_EVENTS: dict[str, dict[str, type]] = {
+    "result": {"content": str, "model": str, "source": str, "row": dict, "kinds": list, "refused": dict},
+    "writing": {"kinds": list},
+    # For people: what failed is tried again.
+    "failure": {"row": dict},
+}
 _ROW = get_type_hints(Row)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the record knows of one radiograph's results; everything is empty for an unknown one.
+
+    Attributes:
+        content: SHA-256 of the input's content.
+        model: hash of everything else that the results depend on.
+        source: real path of the input.
+        row: its line of the report; `reason` is without that of `refused`.
+        kinds: kinds of output whose files hold.
+        refused: kind -> why no file of this kind can be made, in words.
+        touched: kinds whose files may be there but do not hold: a run began to write or remove them.
+    """
+
+    content: str = ""
+    model: str = ""
+    source: str = ""
+    row: Row | None = None
+    kinds: frozenset[str] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    touched: frozenset[str] = frozenset()
+
+    def after_writing(self, kinds: Iterable[str]) -> Entry:
+        """Return the entry once files of these kinds have been touched."""
+        return replace(self, kinds=self.kinds.difference(kinds), touched=self.touched.union(kinds))
+
+
+class ResultRecords:
+    """The record in a folder of results: a JSON line for each result, which is only ever appended.
+
+    Processes that share the folder have a file each: `records.jsonl`, `records.1.jsonl`, and so on. All of them are
+    read. Lines count in the order of their times; a damaged line, such as a power cut leaves, is ignored. Methods may
+    be called from threads.
+
+    Args:
+        folder: the folder of results.
+        settings: everything that the results depend on besides the input, as JSON can hold it.
+        part: number of this process among those that share the folder.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], part: int = 0) -> None:
+        self.path = folder / ("records.jsonl" if part == 0 else f"records.{part}.jsonl")
+        self._model = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        self._lock = threading.Lock()
+        self._entries = read_entries(folder)
+
+    def find(self, stem: Path) -> Entry:
+        """Return what is known of the results called `stem`."""
+        return self._entries.get(str(stem), Entry())
+
+    def is_current(self, stem: Path, content: str | None) -> bool:
+        """Return whether the results called `stem` were made from this content, with these settings."""
+        entry = self.find(stem)
+        return entry.row is not None and (entry.content, entry.model) == (content, self._model)
+
+    def begin(self, stem: Path, kinds: Iterable[str]) -> None:
+        """Invalidate these kinds of the results called `stem`, before their files are written or removed.
+
+        Raises:
+            LungsegError: the line cannot be written, for example because the disk is full.
+        """
+        entry = self._entries.get(str(stem))
+        if entry and not entry.touched.issuperset(kinds):
+            # On the disk before the files are, so that a power cut cannot bring the old line back.
+            self._append("writing", stem, sync=True, kinds=sorted(kinds))
+            self._entries[str(stem)] = entry.after_writing(kinds)
+
+    def add(
+        self, stem: Path, content: str, row: Row, kinds: Iterable[str] = (), refused: Mapping[str, str] | None = None
+    ) -> None:
+        """Record the results called `stem`: their row, the kinds whose files hold, and the kinds that were refused.
+
+        Raises:
+            LungsegError: the line cannot be written, for example because the disk is full.
+        """
+        entry = Entry(content, self._model, os.path.realpath(row.file), row, frozenset(kinds), dict(refused or {}))
+        self._append(
+            "result",
+            stem,
+            content=content,
+            model=self._model,
+            source=entry.source,
+            row=asdict(row),
+            kinds=sorted(entry.kinds),
+            refused=entry.refused,
+        )
+        self._entries[str(stem)] = entry
+
+    def add_failure(self, stem: Path, row: Row) -> None:
+        """Record that the input whose results would be called `stem` failed; what is known of it stays.
+
+        Raises:
+            LungsegError: the line cannot be written, for example because the disk is full.
+        """
+        self._append("failure", stem, row=asdict(row))
+
+    def _append(self, event: str, stem: Path, *, sync: bool = False, **facts: Any) -> None:
+        line = json.dumps({"event": event, "name": str(stem), "time": time.time_ns(), **facts}).encode() + b"\n"
+        try:
+            with self._lock, self.path.open("ab+") as file:
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":
+                        line = b"\n" + line
+                file.write(line)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise writing_failed(error, self.path) from error
+
+
+def start_record(folder: Path) -> bool:
+    """Make the record's first file, by which a folder of results is known, if it is not there.
+
+    Returns:
+        Whether an older version of lungseg wrote to the folder, and this version has not.
+
+    Raises:
+        LungsegError: the file cannot be written.
+    """
+    names = os.listdir(folder)
+    path = folder / "records.jsonl"
+    try:
+        path.touch()
+    except OSError as error:
+        raise writing_failed(error, path) from error
+    return any(map(_OLDER_FILE.fullmatch, names)) and not any(map(_FILE.fullmatch, names))
+
+
+def read_entries(folder: Path) -> dict[str, Entry]:
+    """Return name -> entry of the results that a folder's record describes; none if there is no record."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    lines = [line for name in names if _FILE.fullmatch(name) for line in _read_lines(folder / name)]
+    entries: dict[str, Entry] = {}
+    for line in sorted(lines, key=lambda line: int(line["time"])):
+        name = line["name"]
+        if line["event"] == "result":
+            given = {key: line[key] for key in ("content", "model", "source", "row", "refused")}
+            entries[name] = Entry(**given, kinds=frozenset(line["kinds"]))
+        elif line["event"] == "writing":
+            entries[name] = entries.get(name, Entry()).after_writing(line["kinds"])
+    return entries
 
 
 def content_hash(path: Path) -> str | None:
@@ -36,121 +187,28 @@ def content_hash(path: Path) -> str | None:
         return None
 
 
-def sources(folder: Path) -> dict[str, tuple[str, str]]:
-    """Return, for the names of the results in a folder, the real path and the content's hash of what they are of.
-
-    Earlier versions noted a file as it was named: from which folder, and so which file it is, may not be known.
-    """
-    entries = _latest(folder)
-    files = {name: entry["source"] or entry["row"]["file"] for name, entry in entries.items()}
-    return {
-        name: (os.path.realpath(file), entries[name]["content"]) for name, file in files.items() if os.path.isabs(file)
-    }
-
-
-class ResultRecords:
-    """`done.jsonl`: a line for each finished file, with its content's hash, what it was done with, and its row.
-
-    A line also tells where the file lies and of which kinds its results are. Lines are only appended, and a damaged
-    one, as a power cut leaves it, counts for nothing; of several lines about a file the latest counts. Processes that
-    share a folder have a file each. Methods may be called from threads.
-
-    Args:
-        folder: the results' folder.
-        settings: all that the results depend on besides the input, as JSON can hold it; `kinds` are those that are
-            wanted, on which no result depends.
-        part: number of this process among those that share the folder.
-    """
-
-    def __init__(self, folder: Path, settings: Mapping, part: int = 0) -> None:
-        self.path = folder / ("done.jsonl" if part == 0 else f"done.{part}.jsonl")
-        self._settings = _hash(settings)
-        self._model = _hash({name: value for name, value in settings.items() if name != "kinds"})
-        self._lock = threading.Lock()
-        self._latest = _latest(folder)
-
-    def find(self, stem: Path, content: str | None) -> Row | None:
-        """Return the row of the results called `stem` if they were made from this content with these settings."""
-        entry = self._latest.get(str(stem))
-        if entry is None or content is None or (entry["content"], entry["settings"]) != (content, self._settings):
-            return None
-        return Row(**entry["row"])
-
-    def is_of(self, stem: Path, content: str | None) -> bool:
-        """Say whether the results called `stem`, of whatever kinds, were made from this content by the same model."""
-        entry = self._latest.get(str(stem))
-        known = entry is not None and content is not None
-        return known and (entry["content"], entry["model"]) == (content, self._model)
-
-    def kinds(self, stem: Path) -> Sequence[str] | None:
-        """Return the kinds of output that are there of `stem`; None where an earlier version did not note them."""
-        entry = self._latest.get(str(stem))
-        return entry["kinds"] if entry else ()
-
-    def forget(self, stem: Path) -> None:
-        """Note, before anything is written, that what is there of `stem` is no longer what it was.
-
-        Raises:
-            LungsegError: the disk is full, or the like.
-        """
-        if str(stem) in self._latest:
-            self._append(stem, None, None)
-            del self._latest[str(stem)]
-
-    def add(self, stem: Path, content: str, row: Row, kinds: Sequence[str] | None = None) -> None:
-        """Note that the results called `stem`, of these kinds, are written, from this content.
-
-        Raises:
-            LungsegError: the disk is full, or the like.
-        """
-        self._append(stem, content, asdict(row), source=os.path.realpath(row.file), kinds=kinds)
-
-    def _append(self, stem: Path, content: str | None, row: dict | None, **more) -> None:
-        entry = {"name": str(stem), "content": content, "settings": self._settings, "time": time.time_ns(), "row": row}
-        entry["model"] = self._model
-        line = json.dumps(entry | more).encode() + b"\n"
-        try:
-            with self._lock, self.path.open("ab+") as file:
-                if file.tell():
-                    file.seek(-1, os.SEEK_END)
-                    if file.read(1) != b"\n":
-                        line = b"\n" + line
-                file.write(line)
-        except OSError as error:
-            raise writing_failed(error, self.path) from error
-
-
-def _hash(settings: Mapping) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def _latest(folder: Path) -> dict[str, dict]:
-    """Return name -> entry of what is there."""
-    entries = (entry for name in glob("done*.jsonl", root_dir=folder) for entry in _entries(folder / name))
-    latest = {entry["name"]: entry for entry in sorted(entries, key=lambda entry: entry["time"])}
-    return {name: entry for name, entry in latest.items() if entry["row"] is not None}
-
-
-def _entries(file: Path) -> Iterator[dict]:
+def _read_lines(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of one file that are whole, with their rows as `Row`."""
     with file.open("rb") as lines:
-        for line in lines:
-            # What is cut off is no JSON, and what has other columns is of another version.
-            with suppress(ValueError, TypeError, KeyError):
-                entry = json.loads(line)
-                entry = {key: entry[key] for key in _KEYS} | {key: entry.get(key) for key in _LATER_KEYS}
-                if _is_sound(entry):
-                    yield entry
+        for text in lines:
+            # A line that was cut off is not JSON; one with other columns is of another version.
+            with suppress(ValueError, TypeError, KeyError, AttributeError):
+                line = json.loads(text)
+                if _is_sound(line):
+                    yield line | ({"row": Row(**line["row"])} if "row" in line else {})
 
 
-def _is_sound(entry: dict) -> bool:
-    """Say whether everything is of its type, as far down as somebody reads it.
+def _is_sound(line: dict[str, Any]) -> bool:
+    """Return whether every value of a line has its type.
 
     Raises:
-        TypeError: the row has other columns.
+        TypeError, KeyError, AttributeError: it has other keys or columns.
     """
-    if not all(isinstance(entry[key], kind) for key, kind in (_KEYS | _LATER_KEYS).items()):
+    types = _LINE | _EVENTS[line["event"]]
+    if not all(isinstance(line[key], kind) for key, kind in types.items()):
         return False
-    if not all(isinstance(kind, str) for kind in entry["kinds"] or ()):
-        return False
-    columns = vars(Row(**entry["row"])) if entry["row"] is not None else {}
-    return all(isinstance(value, _ROW[name]) for name, value in columns.items())
+    texts = [*line.get("kinds", ()), *line.get("refused", {}).values()]
+    columns = vars(Row(**line["row"])) if "row" in line else {}
+    return all(isinstance(text, str) for text in texts) and all(
+        isinstance(value, _ROW[name]) for name, value in columns.items()
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imported, for its effect alone, by the server that worker processes are forked from: what all of them need."""
+"""Imported by the server that worker processes are forked from, so that they share the memory of these libraries."""
 
 from lungseg.utils.imports import import_monai_quickly
 

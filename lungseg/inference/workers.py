@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that segment the files of a folder: threads wait for Python's lock, these do not."""
+"""Processes that segment the files of a folder; unlike threads, they do not wait for Python's lock."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
 
 
+_pipeline: Pipeline | None = None
+
+
 @dataclass(frozen=True)
 class Job:
-    """What is to be done with every file, in a form that can be told to another process.
+    """The settings of a run, which another process can be given.
 
     Attributes:
         output, kinds: see :class:`lungseg.inference.outputs.Outputs`.
-        weights, device, engine, precision: see :class:`lungseg.inference.predictor.Predictor`.
+        weights, device, precision: see :class:`lungseg.inference.predictor.Predictor`.
         overwrite, strict: see :class:`lungseg.inference.pipeline.Pipeline`.
     """
 
@@ -43,37 +46,36 @@ class Job:
     kinds: tuple[str, ...]
     weights: Path
     device: str
-    engine: str
     precision: str
     overwrite: bool
     strict: bool
 
     def predictor(self) -> Predictor:
-        """Return what segments."""
+        """Load the network."""
         keep = "probabilities" in self.kinds
-        return Predictor(self.weights, self.device, self.precision, keep_probabilities=keep)
+        return Predictor(self.weights, device=self.device, precision=self.precision, keep_probabilities=keep)
 
-    def segmenter(self, predictor: Predictor, part: int) -> Pipeline:
-        """Return what segments files and writes their results, as number `part` of those that share the folder."""
-        ledger = ResultRecords(self.output, predictor.identity() | {"kinds": sorted(self.kinds)}, part)
-        return Pipeline(predictor, Outputs(self.output, self.kinds), ledger, self.overwrite, self.strict)
+    def pipeline(self, predictor: Predictor, part: int) -> Pipeline:
+        """Build the pipeline of process number `part` of those that share the output folder."""
+        records = ResultRecords(self.output, predictor.identity(), part)
+        return Pipeline(predictor, Outputs(self.output, self.kinds), records, self.overwrite, self.strict)
 
 
 @contextmanager
 def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[Executor]:
-    """Start a process for each number of a ledger, for :func:`segment` to be called in, and end them with the block.
+    """Start a process for each number of a record, in which :func:`segment` can be called; the block's end stops them.
 
-    The process that started them alone heeds Ctrl-C.
+    Only the process that started them reacts to Ctrl-C.
 
     Raises:
-        LungsegError: one of them was ended from outside.
+        LungsegError: one of them was killed.
     """
-    # Not forked from this process, whose threads would not come along, but from a server where there is one: it imports
-    # what all of them need once, and its memory is shared.
+    # They are not forked from this process, whose threads would be missing, but, where possible, from a server that
+    # imports the libraries once and shares their memory.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     context.set_forkserver_preload(["lungseg.inference.worker_preload"])
-    numbers = context.SimpleQueue()
+    numbers: SimpleQueue[int] = context.SimpleQueue()
     for part in parts:
         numbers.put(part)
     try:
@@ -84,19 +86,21 @@ def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[Executor]:
             yield pool
     except BrokenProcessPool as error:
         raise LungsegError(
-            "a worker process was ended, by the system for lack of memory or by a picture that crashed its decoder",
-            remedy="run it again, which goes on, with fewer --workers",
+            "a worker process was killed: the memory ran out, or a picture crashed its decoder",
+            remedy="run the command again with fewer --workers; it goes on from here",
+            code="worker-killed",
         ) from error
 
 
 def segment(files: Sequence[tuple[Path, Path]]) -> list[Outcome]:
     """Segment (path, stem) pairs in one of the processes that `worker_processes` started."""
-    return _segmenter(files)
+    assert _pipeline is not None
+    return _pipeline(files)
 
 
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
-    """Heed Ctrl-C after the block, for half a process cannot be ended; those that are started in it never heed it."""
+    """Delay Ctrl-C until the block ends, so that no process is half started; those started in it ignore Ctrl-C."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -113,19 +117,21 @@ def _ctrl_c_held_back() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _begin(job: Job, numbers: SimpleQueue, count: int) -> None:
-    global _segmenter
+def _begin(job: Job, numbers: SimpleQueue[int], count: int) -> None:
+    global _pipeline
     # For systems without such masks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     silence_libraries()
-    # As under torchrun, whose variable tells how many share the machine's cores.
+    # As under torchrun, whose variable says how many processes share the machine's cores.
     os.environ["LOCAL_WORLD_SIZE"] = str(count * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(min(torch.get_num_threads(), core_count()))
-    _segmenter = job.segmenter(job.predictor(), numbers.get())
+    _pipeline = job.pipeline(job.predictor(), numbers.get())
 
 
 def _end_with_parent() -> None:
-    """Leave no worker behind where the process that started it was killed."""
-    multiprocessing.parent_process().join()
+    """End this worker when the process that started it is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)

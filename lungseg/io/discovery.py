@@ -24,10 +24,10 @@ _NOT_PICTURES = re.compile(
     re.IGNORECASE,
 )
 # `lungseg predict` writes this record into its output folder, beside a folder for each kind of result.
-_RECORD = "done.jsonl"
+_RECORDS = ("records.jsonl", "done.jsonl")  # the second one is that of versions before 1.0
 RESULT_FOLDERS = ("masks", "labels", "overlays", "thumbnails", "probabilities", "nifti", "dicom-seg")
 # Files that mark the folders into which lungseg writes pictures: of predictions, of a training, of an evaluation.
-_WRITTEN = ({_RECORD}, {"run.json", "history.json"}, {"summary.json", "cases.csv"})
+_WRITTEN = (*({name} for name in _RECORDS), {"run.json", "history.json"}, {"summary.json", "cases.csv"})
 
 
 class Inputs(NamedTuple):
@@ -134,7 +134,7 @@ def _walk(root: Path, exclude: str | PathLike[str] | None, skipped: list[Path]) 
             skipped.append(Path(folder))
             folders.clear()
             continue
-        results = RESULT_FOLDERS if at_root and _RECORD in files else ()
+        results = RESULT_FOLDERS if at_root and not set(_RECORDS).isdisjoint(files) else ()
         for name in sorted(folders):
             path = Path(folder, name)
             if name.startswith(".") or path.is_symlink() or name in results:

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from os import PathLike
 from typing import TYPE_CHECKING
 
-import torch
-
 from lungseg.utils.errors import LungsegError, UsageError, first_line
 from lungseg.utils.parallel import core_count
 
@@ -156,5 +154,7 @@ def import_openvino():
 
 def cpu_is_faster_in_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; without that bf16 is ten times slower than float32."""
+    import torch
+
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

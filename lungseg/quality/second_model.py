@@ -2,7 +2,7 @@
 """A second network's lungs, for the estimate of quality: where two networks disagree, one is wrong.
 
 Disagreement within an ensemble tells what a network alone does not know (Lakshminarayanan et al., 2017). The second
-network is smaller, sees less detail and was trained from other random weights: `benchmarks/train_second.py`.
+network is smaller, sees less detail and was trained from other random weights: `recipes/second.py`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ The estimate is a regression from what :mod:`lungseg.quality.features` measures,
 included, and from how far the lungs' shape lies from those that annotators drew (a principal component
 analysis, as in Cootes' active shape models, 1995), to the Dice that damaged
 radiographs of the training and validation lists reached.
-`benchmarks/train_quality.py` fits it, `benchmarks/robustness.py` measures it.
+`recipes/quality.py` fits it, `benchmarks/robustness.py` measures it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people read: the pages, pictures and tables about segmentations and runs."""
+"""Pages, pictures and tables about segmentations and runs."""
 
 from lungseg.utils.imports import lazy_exports
 

@@ -6,16 +6,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from os import PathLike
+from typing import Any
 
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 
-# Below a metric's best value by more than this the first epochs would press all others together.
+# Values farther below a metric's best one are cut off: the first epochs would squeeze all others.
 _SHOWN_BELOW_BEST = 0.15
 _STYLES = ("-", "--", ":")
 
 
-def learning_curves(history: Sequence[dict], path: str | PathLike) -> None:
+def learning_curves(history: Sequence[dict[str, Any]], path: str | PathLike[str]) -> None:
     """Draw the training loss and the validation metrics over the epochs into a PNG file.
 
     Args:
@@ -30,7 +31,7 @@ def learning_curves(history: Sequence[dict], path: str | PathLike) -> None:
     from matplotlib.ticker import MaxNLocator
 
     if not history:
-        raise LungsegError("the run has no finished epoch to draw", path, "let it train for an epoch")
+        raise LungsegError("the run has no finished epoch to draw", path, "train it for an epoch", code="no-epoch")
     names = list(dict.fromkeys(name for entry in history for name in entry if name not in ("epoch", "loss")))
     names = [name for name in names if all(isinstance(entry.get(name, 0.0), int | float) for entry in history)]
     figure = Figure(figsize=(11, 4), layout="constrained")
@@ -44,7 +45,7 @@ def learning_curves(history: Sequence[dict], path: str | PathLike) -> None:
         if not points:
             continue
         title = name.removeprefix("val_").replace("_", " ").replace("iou", "IoU").replace("dice", "Dice")
-        # Metrics may lie on each other.
+        # Curves may coincide.
         metrics.plot(*zip(*points, strict=True), marker=".", linestyle=_STYLES[number % len(_STYLES)], label=title)
         epoch, best = max(points, key=lambda point: point[1])
         least_best, lowest = min(least_best, best), min(lowest, *(value for _, value in points))

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All cases of an evaluation in one picture."""
+"""A picture of all cases of an evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lungseg.metrics.agreement import METRICS
 from lungseg.metrics.summary import bootstrap_interval
 from lungseg.utils.files import atomic_path
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _SHOWN = ("dice", "dice_right", "dice_left", "hd95_px")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")
 
 
-def plot_distribution(rows: Sequence[dict], path: str | PathLike) -> None:
+def plot_distribution(rows: Sequence[dict[str, Any]], path: str | PathLike[str]) -> None:
     """Draw a dot for each case, per metric and data set, with mean, interval and median, into a PNG file.
 
     Args:
@@ -38,10 +43,10 @@ def plot_distribution(rows: Sequence[dict], path: str | PathLike) -> None:
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def _strip(axes, values: np.ndarray, place: int, colour: str) -> None:
+def _strip(axes: Axes, values: NDArray[np.float64], place: int, colour: str) -> None:
     if not values.size:
         return
-    # Spread across the strip so that equal values are seen; the same picture each time.
+    # Spread across the strip, so that equal values are visible; the same picture each time.
     heights = place + np.random.default_rng(0).uniform(-0.25, 0.25, values.size)
     axes.plot(values, heights, ".", color=colour, alpha=0.55, markersize=6, markeredgewidth=0)
     axes.plot([np.median(values)] * 2, [place - 0.35, place + 0.35], color="black", linewidth=1)

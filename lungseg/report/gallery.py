@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`report.html` of `lungseg predict`: all radiographs of a run on one page, to look through."""
+"""`report.html` of `lungseg predict`: all radiographs of a run on one page."""
 
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from html import escape
-from importlib.resources import files
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from lungseg.report.histogram import histogram
+from lungseg.report.histogram import Histogram, histogram
 from lungseg.report.manifest import STATUSES
-from lungseg.report.page import document_parts
+from lungseg.report.page import write_page
 from lungseg.report.table import Row
-from lungseg.utils.files import atomic_path
 from lungseg.version import __version__
 
 _ORDERS = {
@@ -29,15 +26,10 @@ _ORDERS = {
     "unequal": "most unequal lungs first",
     "name": "by name",
 }
-_LEGEND = (
-    "R, blue: right lung; L, orange: left lung (the patient's sides), with the area of the visible field; L/R: left to "
-    "right. A picture leads to its overlay; a click on a bar shows its images alone."
-)
-_NO_SCRIPT = "The pictures need JavaScript; the figures are in report.csv too, and the pictures in the folder overlays."
 
 
-def write_gallery(path: str | PathLike, rows: Sequence[Row], run: dict) -> None:
-    """Write the page, one file without need of others: only the links to the full overlays lead out of it.
+def write_gallery(path: str | PathLike[str], rows: Sequence[Row], run: Mapping[str, Any]) -> None:
+    """Write the page as one file; only the links to the full overlays lead out of it.
 
     The pictures are the files `thumbnails/{name}.jpg` beside it; they are read one at a time.
 
@@ -49,89 +41,62 @@ def write_gallery(path: str | PathLike, rows: Sequence[Row], run: dict) -> None:
     Raises:
         LungsegError: the file cannot be written.
     """
-    folder = Path(path).parent
-    with (
-        atomic_path(path) as temporary,
-        # A file name may hold bytes that are no UTF-8.
-        open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        parts = document_parts(
-            "Lungs of " + _counted(len(rows), "radiograph"), _body(rows, run, folder), _asset("css"), _asset("js")
-        )
-        for part in parts:
-            file.write(f"{part}\n")
+    write_page(path, "gallery.html", **gallery_context(rows, run, Path(path).parent))
 
 
-def worst_first(row: Row) -> tuple:
+def gallery_context(rows: Sequence[Row], run: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the variables of `templates/gallery.html`; `folder` is that of the results."""
+    common = _common_folder(rows)
+    # Square millimetres of some and pixels of others cannot be compared; shares of the picture can.
+    metric = all(row.lungs_mm2 is not None for row in rows if row.lungs_px is not None)
+    weights = run.get("weights")
+    statuses, flags = Counter(row.status for row in rows), Counter(flag for row in rows for flag in row.flags.split())
+    return {
+        "title": f"Lungs of {len(rows):,} radiograph{'s' * (len(rows) != 1)}",
+        "version": __version__,
+        "weights": weights and {"file": Path(weights["file"]).name, "sha256": weights["sha256"]},
+        "common": common,
+        "stopped": run.get("stopped"),
+        "charts": list(_charts(rows, metric)),
+        "orders": list(_ORDERS.items()),
+        "statuses": [(status, statuses[status]) for status in reversed(STATUSES) if statuses[status]],
+        "flags": flags.most_common(),
+        "cards": (_card(row, folder, common, metric) for row in sorted(rows, key=worst_first)),
+    }
+
+
+def worst_first(row: Row) -> tuple[bool, float, int, str]:
     """Sort key: rising quality, then failures; unknown quality comes before all others if flagged, else after them."""
     unknown = -1.0 if row.flags else 2.0
     quality = unknown if row.quality is None else row.quality
     return row.status == "failed", quality, -len(row.flags.split()), row.file
 
 
-def _asset(kind: str) -> str:
-    return files("lungseg.report").joinpath(f"gallery.{kind}").read_text(encoding="utf-8")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def _body(rows: Sequence[Row], run: dict, folder: Path) -> Iterator[str]:
-    common = _common_folder(rows)
-    # Square millimetres of some and pixels of others cannot be compared; shares of the picture can.
-    metric = all(row.lungs_mm2 is not None for row in rows if row.lungs_px is not None)
-    yield f'<p class="quiet">{" · ".join(_facts(rows, run, common))}</p>'
-    yield '<a class="skip" href="#controls">Skip the charts</a><div class="charts">'
-    yield from _charts(rows, metric)
-    yield "</div>"
-    yield from _controls(rows)
-    yield f'<p class="quiet">{_LEGEND}</p>'
-    yield f"<noscript><p>{_NO_SCRIPT}</p></noscript>"
-    yield '<ul id="cards"></ul><div id="end"></div>'
-    # Thousands of elements with a picture each would make a browser crawl: the script makes those that are looked at.
-    yield '<script type="application/json" id="rows">['
-    for number, row in enumerate(sorted(rows, key=worst_first)):
-        # Within a script element, "<" could end it.
-        text = json.dumps(_card(row, folder, common, metric)).replace("<", r"\u003c")
-        yield f",{text}" if number else text
-    yield "]</script>"
-
-
 def _common_folder(rows: Sequence[Row]) -> str:
-    """Return the folder that all files lie in, "" where there is none."""
+    """Return the folder that all files lie in, or ""."""
     try:
         return os.path.commonpath([os.path.dirname(row.file) for row in rows])
     except ValueError:
         return ""
 
 
-def _facts(rows: Sequence[Row], run: dict, common: str) -> Iterator[str]:
-    yield f"lungseg {__version__}"
-    if "weights" in run:
-        yield f"weights {escape(Path(run['weights']['file']).name)} (SHA-256 {run['weights']['sha256'][:12]}…)"
-    if common:
-        yield f"files of <bdi>{escape(common)}</bdi>"
-    if "stopped" in run:
-        yield f"<strong>not finished: {escape(run['stopped'])}</strong>"
-
-
 def _area(row: Row, side: str, metric: bool) -> float:
     """Return an area in square centimetres, or in percent of the picture."""
+    pixels, area = getattr(row, f"{side}_px"), getattr(row, f"{side}_mm2")
     if metric:
-        return getattr(row, f"{side}_mm2") / 100
-    return 100 * getattr(row, f"{side}_px") / (row.image_width * row.image_height)
+        return float(area / 100)
+    return float(100 * pixels / ((row.image_width or 0) * (row.image_height or 0)))
 
 
 def _figures(row: Row, metric: bool) -> dict[str, float]:
-    """Return what is charted and sorted by, as far as it is known."""
+    """Return the figures that are charted and sorted by, as far as they are known."""
     found = {"quality": row.quality, "ratio": row.left_right_ratio}
     if row.lungs_px is not None:
         found["area"] = round(_area(row, "lungs", metric), 3)
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _charts(rows: Sequence[Row], metric: bool) -> Iterator[str]:
+def _charts(rows: Sequence[Row], metric: bool) -> Iterator[Histogram]:
     titles = {
         "quality": "Quality: estimated Dice",
         "area": f"Area of both lungs, {_unit(rows) if metric else '% of the picture'}",
@@ -151,30 +116,8 @@ def _unit(rows: Sequence[Row]) -> str:
     return "cm² at the detector" if len(kinds) == 1 else "cm², some at the detector"
 
 
-def _controls(rows: Sequence[Row]) -> Iterator[str]:
-    yield '<form id="controls" hidden>'
-    yield '<label>Name <input type="search" id="search" placeholder="part of it"></label>'
-    options = "".join(f'<option value="{key}">{text}</option>' for key, text in _ORDERS.items())
-    yield f'<label>Order <select id="order">{options}</select></label>'
-    found = Counter(row.status for row in rows)
-    yield _boxes("Status", "status", {status: found[status] for status in reversed(STATUSES) if found[status]})
-    flags = Counter(flag for row in rows for flag in row.flags.split())
-    if flags:
-        yield _boxes("Flags", "flag", dict(flags.most_common()))
-    yield '<p><output id="shown"></output> <button type="reset">Show all</button></p></form>'
-
-
-def _boxes(title: str, name: str, counts: dict[str, int]) -> str:
-    boxes = "".join(
-        f'<label class="{escape(value)}"><input type="checkbox" name="{name}" value="{escape(value)}"> {escape(value)} '
-        f'<span class="quiet">{count:,}</span></label>'
-        for value, count in counts.items()
-    )
-    return f"<fieldset><legend>{title}</legend>{boxes}</fieldset>"
-
-
-def _card(row: Row, folder: Path, common: str, metric: bool) -> dict:
-    """Return what the script makes a card of."""
+def _card(row: Row, folder: Path, common: str, metric: bool) -> dict[str, Any]:
+    """Return the data that the script makes a card of."""
     card = {
         "name": os.path.relpath(row.file, common) if common else row.file,
         "file": row.file,

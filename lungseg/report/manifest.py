@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`report.json` of `lungseg predict`: with what the results were made, and what became of each file."""
+"""`report.json` of `lungseg predict`: the facts of the run, and the row of each file."""
 
 from __future__ import annotations
 
 import json
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
+from typing import Any
 
 from lungseg.report.table import Row
 from lungseg.utils.files import atomic_path
 from lungseg.version import __version__
 
-# What the results may depend on.
-_PACKAGES = ("torch", "monai", "numpy", "scipy", "pillow", "pydicom", "python-gdcm", "highdicom", "openvino")
+# Packages that the results may depend on.
+_PACKAGES = ("torch", "monai", "numpy", "scipy", "pillow", "pydicom", "python-gdcm", "highdicom")
 STATUSES = ("ok", "flagged", "failed")
 
 
-def write_manifest(path: str | PathLike, rows: Sequence[Row], run: dict) -> None:
-    """Write `report.json`: the facts of the run, then a line for each file, with what is not known as null.
+def write_manifest(path: str | PathLike[str], rows: Sequence[Row], run: Mapping[str, Any]) -> None:
+    """Write `report.json`: the facts of the run, then a line for each file; unknown values are null.
 
     Args:
         path: the file.
@@ -47,7 +48,7 @@ def write_manifest(path: str | PathLike, rows: Sequence[Row], run: dict) -> None
         file.write("\n ]\n}\n")
 
 
-def _typed(row: Row) -> dict:
+def _typed(row: Row) -> dict[str, Any]:
     return asdict(row) | {"flags": row.flags.split()}
 
 

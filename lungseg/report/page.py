@@ -1,129 +1,80 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of a report's page: one HTML file that needs no other file and no network."""
+"""Pages as one HTML file that needs no other file and no network, made from the templates of this package."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from html import escape
+from collections.abc import Iterator
+from functools import lru_cache
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from lungseg.utils.files import atomic_path
+
+# Imported when a page is made: most commands make none.
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _LONGEST_SIDE = 720
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1a1a1a; --quiet: #595959; --ground: #fff; --line: #ddd; --strong: #888;
-        --focus: #0072b2; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e8e8; --quiet: #a8a8a8; --ground: #16181a; --line: #3a3d40; --strong: #777; --focus: #56b4e9; } }
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--ground); margin: 2rem auto;
-       max-width: 76rem; padding: 0 1rem; }
-h1 { margin-bottom: .2rem; } h2 { margin-top: 2.2rem; } .quiet { color: var(--quiet); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, td.text, th.text { text-align: left; }
-caption { text-align: left; font-weight: 600; padding: .8rem 0 .3rem; }
-thead th { border-bottom: 2px solid var(--strong); } th button { all: unset; cursor: pointer; }
-th button:focus-visible { outline: 2px solid var(--focus); }
-th[aria-sort=ascending] button::after { content: " \\2191"; }
-th[aria-sort=descending] button::after { content: " \\2193"; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
-figure { margin: 0; } figure img { width: 100%; background: #000; } img { max-width: 100%; height: auto; }
-figcaption { font-size: .9rem; }
-"""
 
-_SORTING = """
-for (const button of document.querySelectorAll("table.sortable th button")) button.onclick = () => {
-  const th = button.closest("th"), column = th.cellIndex, body = th.closest("table").tBodies[0];
-  const up = th.getAttribute("aria-sort") !== "ascending";
-  for (const other of th.parentNode.cells) other.removeAttribute("aria-sort");
-  th.setAttribute("aria-sort", up ? "ascending" : "descending");
-  const value = row => row.cells[column].textContent, number = row => parseFloat(value(row));
-  const text = th.classList.contains("text");
-  const order = (a, b) => text ? value(a).localeCompare(value(b)) : number(a) - number(b);
-  const rows = [...body.rows], full = rows.filter(row => text || value(row) !== "");
-  full.sort((a, b) => up ? order(a, b) : order(b, a));
-  body.append(...full, ...rows.filter(row => !full.includes(row)));
-};
-"""
-
-
-def document(title: str, body: Iterable[str]) -> str:
-    """Return the page; `title` is plain text, the items of `body` are HTML."""
-    return "\n".join(document_parts(title, body))
-
-
-def document_parts(title: str, body: Iterable[str], style: str = "", script: str = _SORTING) -> Iterator[str]:
-    """Yield the page piece by piece, for pages that are larger than memory should hold; lines end between them.
+def write_page(path: str | PathLike[str], template: str, **context: Any) -> None:
+    """Write a page, whole or not at all.
 
     Args:
-        title: plain text.
-        body: HTML.
-        style: CSS, besides what all pages share.
-        script: JavaScript, run at the end.
+        path: the HTML file.
+        template: name of a file in the folder `templates`.
+        **context: the template's variables; text is escaped. Generators are read while the page is written.
+
+    Raises:
+        LungsegError: the file cannot be written.
     """
-    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>"
-    yield '<p class="quiet">Not a medical device.</p>'
-    yield from body
-    yield f"<script>{script}</script>\n</body>\n</html>\n"
+    with (
+        atomic_path(path) as temporary,
+        # A file name may hold bytes that are not UTF-8.
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        file.writelines(page_parts(template, **context))
 
 
-def table(
-    header: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    caption: str = "",
-    text_columns: Sequence[int] = (0,),
-    sortable: bool = False,
-) -> str:
-    """Return a table of plain-text cells.
-
-    Args:
-        header: a title per column.
-        rows: the cells.
-        caption: the table's title.
-        text_columns: indices of the columns that hold words; the others hold numbers.
-        sortable: a click on a title sorts by that column; empty cells stay last.
-    """
-
-    def kind(column: int) -> str:
-        return ' class="text"' if column in text_columns else ""
-
-    head = "".join(
-        f'<th scope="col"{kind(column)}>'
-        + (f"<button>{escape(title)}</button>" if sortable else escape(title))
-        + "</th>"
-        for column, title in enumerate(header)
-    )
-    body = "\n".join(
-        "<tr>" + "".join(f"<td{kind(column)}>{escape(cell)}</td>" for column, cell in enumerate(row)) + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="wide"><table{" class=sortable" if sortable else ""}>'
-        + (f"<caption>{escape(caption)}</caption>" if caption else "")
-        + f"\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
-    )
+def page_parts(template: str, **context: Any) -> Iterator[str]:
+    """Yield a page piece by piece, for pages that are larger than memory should hold; see `write_page`."""
+    return _environment().get_template(template).generate(**context)
 
 
-def embed_png(content: bytes, description: str) -> str:
-    """Return an image element that holds the PNG file `content`."""
-    return _img("png", content, description)
+def png_uri(content: bytes) -> str:
+    """Return a URI that holds the PNG file `content`."""
+    return _data_uri("png", content)
 
 
-def embed_photo(picture: np.ndarray, description: str) -> str:
-    """Return an image element that holds `picture`, (H, W, 3) uint8, as a JPEG of at most 720 pixels."""
+def photo_uri(picture: NDArray[np.uint8]) -> str:
+    """Return a URI that holds `picture`, (H, W, 3) uint8, as a JPEG of at most 720 pixels."""
     from PIL import Image
 
     image = Image.fromarray(picture)
     image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88)
-    return _img("jpeg", buffer.getvalue(), description)
+    return _data_uri("jpeg", buffer.getvalue())
 
 
-def _img(kind: str, content: bytes, description: str) -> str:
-    data = base64.b64encode(content).decode("ascii")
-    return f'<img alt="{escape(description)}" src="data:image/{kind};base64,{data}">'
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    loader = PackageLoader("lungseg.report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    # Style sheets and scripts are not templates: their braces are their own.
+    environment.globals["asset"] = lambda name: Markup(loader.get_source(environment, name)[0])
+    return environment

@@ -4,24 +4,24 @@
 from __future__ import annotations
 
 import csv
-import io
-import os
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
-from pathlib import Path
+from os import PathLike
 
-from lungseg.utils.files import atomic_path, writing_failed
+from lungseg.utils.files import atomic_path
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of `report.csv`; what is not known is empty. Sides are the patient's. `docs/report.md` is for users.
+    """One line of `report.csv`; unknown values are empty. Sides are the patient's. See also `docs/report.md`.
+
+    `pandas.DataFrame(rows)` makes a table of them.
 
     Attributes:
         file: the input as it was named.
         status: "ok", "flagged" (segmented, but look at it) or "failed".
-        reason: why it was flagged or failed, in words.
-        name: what its results are called: `masks/{name}.png`, and so on.
+        reason: why it was flagged or failed, or a kind of output was not written, in words.
+        name: the name of its results: `masks/{name}.png`, and so on.
         image_width, image_height: of the input, in pixels.
         right_px, left_px, lungs_px: visible lung field in pixels of the input.
         right_mm2, left_mm2, lungs_mm2: the same in square millimetres, where the pixel spacing is known.
@@ -33,8 +33,8 @@ class Row:
             the other, where they are widest, along a row of pixels.
         right_width_mm, left_width_mm, lungs_width_mm: the same in millimetres.
         quality: estimate of the Dice of the lungs' union, 0 to 1.
-        flags: short names of what is doubtful, separated by blanks.
-        seconds: from reading to having written everything.
+        flags: short names of the doubts about it, separated by blanks.
+        seconds: from reading to the end of writing.
     """
 
     file: str
@@ -70,27 +70,17 @@ class Row:
     seconds: float | None = None
 
 
-class CsvReport:
-    """`report.csv`, which grows a row at a time: whatever ends the work, what was done is in it."""
+def write_csv(path: str | PathLike[str], rows: Iterable[Row]) -> None:
+    """Write `report.csv`: a header, and a line for each row.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with atomic_path(path) as temporary:
-            temporary.write_text(_csv_line(field.name for field in fields(Row)), encoding="utf-8")
-
-    def add(self, row: Row) -> None:
-        """Append a row, whole or not at all."""
-        size = self.path.stat().st_size
-        try:
-            # A file name may hold bytes that are no UTF-8.
-            with self.path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                file.write(_csv_line(astuple(row)))
-        except OSError as error:
-            os.truncate(self.path, size)
-            raise writing_failed(error, self.path) from error
-
-
-def _csv_line(cells: Iterable) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
+    Raises:
+        LungsegError: the file cannot be written.
+    """
+    with (
+        atomic_path(path) as temporary,
+        # A file name may hold bytes that are not UTF-8.
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in fields(Row))
+        writer.writerows(map(astuple, rows))

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures as text."""
+"""Metrics as text."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from lungseg.metrics.agreement import METRICS, is_distance
 
 
 def format_value(key: str, value: float | None) -> str:
-    """Write a value of the metric `key`: overlaps with four decimals, distances with two, nothing where undefined."""
+    """Write a value of the metric `key`: overlaps with four decimals, distances with two, nothing if undefined."""
     if value is None or math.isnan(value):
         return ""
     return f"{value:.2f}" if is_distance(key) else f"{value:.4f}"
 
 
-def summary_cells(key: str, figures: dict) -> list[str]:
+def summary_cells(key: str, figures: dict[str, Any]) -> list[str]:
     """Return title, n, mean, interval, median, 5th (distances: 95th) percentile, worst value and its case."""
     low, high = (format_value(key, figures[end]) for end in ("ci_low", "ci_high"))
     tail = "p95" if is_distance(key) else "p5"
@@ -34,16 +35,16 @@ def summary_cells(key: str, figures: dict) -> list[str]:
 SUMMARY_HEADER = ["", "n", "mean", "95 % interval", "median", "5th/95th pct", "worst", "case"]
 
 
-def summary_groups(summary: dict) -> list[tuple[str, dict]]:
-    """Return (title, figures) of each data set, and of all of them where there are several."""
+def summary_groups(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return (title, figures) of each data set, and of all of them if there are several."""
     groups = [(name, figures) for name, figures in summary["sets"].items()]
     if len(groups) > 1:
         groups.append(("all", summary["overall"]))
     return [(f"{name}, {figures['n']} image{'s' * (figures['n'] != 1)}", figures) for name, figures in groups]
 
 
-def format_summary(summary: dict) -> str:
-    """Write what `lungseg.metrics.summary.summarise` returns as a table for the terminal, with a block per data set."""
+def format_summary(summary: dict[str, Any]) -> str:
+    """Write a summary (see `lungseg.metrics.summary`) as a table for the terminal, with a block per data set."""
     blocks = [
         (title, [summary_cells(key, values) for key, values in figures["metrics"].items()])
         for title, figures in summary_groups(summary)

@@ -29,11 +29,11 @@ class Processes:
     size: int = 1
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Return this process's part of the items: every item is in exactly one part."""
+        """Return this process's part of the items; each item is in exactly one part."""
         return items[self.rank :: self.size]
 
-    def told_by_first(self, value: Any) -> Any:
-        """Return the value of the first process in all processes."""
+    def broadcast_first(self, value: Any) -> Any:
+        """Return the first process's value in all of them."""
         if self.size == 1:
             return value
         from torch.distributed import broadcast_object_list
@@ -53,8 +53,8 @@ class Processes:
         return values
 
 
-def merged(parts: Sequence[Sequence[Item]]) -> list[Item]:
-    """Merge the parts that `Processes.share` returned, in the original order."""
+def interleave(parts: Sequence[Sequence[Item]]) -> list[Item]:
+    """Put the parts that `Processes.share` made back together, in the first order."""
     whole: list[Any] = [None] * sum(len(part) for part in parts)
     for rank, part in enumerate(parts):
         whole[rank :: len(parts)] = part
@@ -68,13 +68,13 @@ def launched_rank() -> int:
 
 @contextmanager
 def launched_processes() -> Iterator[Processes]:
-    """Join the processes that `torchrun` started, if there are any, for the duration of a block."""
+    """Join the processes that `torchrun` started, if it did, for the duration of a block."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("WORLD_SIZE", "1") == "1":
         yield Processes()
         return
     import torch.distributed as group
 
-    # The processes exchange rows of text, never images: the CPU backend is enough, also with the network on a GPU.
+    # Rows of text are exchanged, never images: the CPU's way is enough, also where the network is on a GPU.
     group.init_process_group("gloo", timeout=_PATIENCE)
     try:
         yield Processes(group.get_rank(), group.get_world_size())

@@ -8,13 +8,18 @@ import os
 
 import pytest
 
-pytestmark = pytest.mark.skipif("LUNGSEG_DATA" not in os.environ, reason="LUNGSEG_DATA does not name the real data")
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.slow,
+    pytest.mark.skipif("LUNGSEG_DATA" not in os.environ, reason="LUNGSEG_DATA does not name the real data"),
+]
+COLLECTION = os.path.join(os.environ.get("LUNGSEG_DATA", ""), "Lung Segmentation")
 
 
 @pytest.mark.parametrize(("weights", "least"), [("shipped", 0.97), ("montgomery", 0.955)])
 def test_shipped_weights_on_montgomery(command, tmp_path, weights, least):
     done = command(
-        *("evaluate", "--data", os.environ["LUNGSEG_DATA"], "--sets", "montgomery", "--split", "validation"),
+        *("evaluate", "--data", COLLECTION, "--datasets", "montgomery", "--split", "validation"),
         *("--weights", weights, "--output", tmp_path),
     )
     assert done.status == 0, done.err
@@ -26,8 +31,7 @@ def test_shipped_weights_on_montgomery(command, tmp_path, weights, least):
 
 
 def test_check_data_counts_the_public_collection(command, tmp_path):
-    folder = os.path.join(os.environ["LUNGSEG_DATA"], "Lung Segmentation")
-    done = command("check-data", folder, "--sheet", tmp_path / "sheet.png")
+    done = command("check-data", COLLECTION, "-o", tmp_path / "sheet.png")
     assert done.status == 0, done.err
     for line in ("800 images", "704 masks", "704 pairs", "96 images without a mask", "0 masks without an image"):
         assert line in done.out

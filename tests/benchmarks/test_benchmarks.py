@@ -12,7 +12,7 @@ import pytest
 from browser_support import needs_browser
 from PIL import Image
 
-from benchmarks import accuracy, annotation, choices, deploy, pictures, predict, record, robustness, training, windows
+from benchmarks import ablations, accuracy, annotation, deploy, pictures, predict, record, robustness, training, windows
 from benchmarks.accuracy_tables import PUBLISHED, tables
 from benchmarks.shapes import original_sizes, shapes
 from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
@@ -80,7 +80,7 @@ def test_numbers_are_aligned_to_the_right():
 
 
 def test_variants_leave_out_what_their_names_say():
-    told = {name: json.dumps(overrides) for name, overrides in choices.variants().items()}
+    told = {name: json.dumps(overrides) for name, overrides in ablations.variants().items()}
     shipped = config_file("train").read_text("utf-8")
     for name, transform in (("no mirroring", "RandMirrord"), ("no opacities and gas", "RandSimulateOpacityd")):
         assert transform in shipped
@@ -91,7 +91,7 @@ def test_variants_leave_out_what_their_names_say():
 
 
 def test_every_marked_table_has_a_script():
-    modules = (choices, windows, training, predict, robustness, annotation, deploy)
+    modules = (ablations, windows, training, predict, robustness, annotation, deploy)
     known = set(tables([], {})) | {name for module in modules for name in module.tables(None)}
     for document in (ROOT / name for name in record.DOCUMENTS):
         if document.is_file():
@@ -215,7 +215,7 @@ def test_sizes_are_found_beside_the_folder_of_the_data(tmp_path):
 
 def test_one_resized_pass_takes_one_window_and_gives_the_native_size(run_folder, tmp_path):
     import lungseg
-    from benchmarks.squeeze import squeeze
+    from benchmarks.single_pass import squeeze
     from lungseg.io import write_png
 
     write_png(tmp_path / "wide.png", np.tile(np.arange(96, dtype=np.uint8), (48, 1)))

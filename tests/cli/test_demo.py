@@ -37,5 +37,6 @@ def test_the_demo_does_not_replace_a_folder_of_something_else(command, tmp_path)
     (tmp_path / "mine.txt").write_text("keep me")
     done = command("demo", "--output", tmp_path)
     assert done.status == 2
-    assert "holds something else than a demo; choose another with --output" in done.sentence
+    assert f"{tmp_path}: " in done.sentence
+    assert "--output" in done.sentence
     assert (tmp_path / "mine.txt").read_text() == "keep me"

@@ -134,7 +134,7 @@ def test_nothing_usable_is_an_error(command, tmp_path, masks, words):
     (tmp_path / "data/masks").mkdir()
     for name, mask in masks.items():
         save(tmp_path / "data/masks" / f"{name}.png", mask)
-    done = command("check-data", tmp_path / "data", "--sheet", tmp_path / "sheet.png")
+    done = command("check-data", tmp_path / "data", "-o", tmp_path / "sheet.png")
     assert done.status == 1
     assert words in done.sentence
     assert (tmp_path / "sheet.png").exists()
@@ -184,7 +184,7 @@ def test_contact_sheet_without_a_single_pair(tmp_path):
 def test_no_contact_sheet_where_no_case_can_be_pictured(tmp_path, capsys):
     for name in ("images/a.png", "images/a.jpg", "masks/a.png"):
         save(tmp_path / name, image_of())
-    assert main(["check-data", str(tmp_path), "--sheet", str(tmp_path / "sheet.png")]) == 1
+    assert main(["check-data", str(tmp_path), "-o", str(tmp_path / "sheet.png")]) == 1
     assert "Contact sheet" not in capsys.readouterr().out
     assert not (tmp_path / "sheet.png").exists()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which objects the application takes for frontal radiographs."""
+"""Which objects the application selects as frontal radiographs."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from lungseg.workflows.deploy.selection import look_at
+from lungseg.workflows.deploy.selection import read_study_file
 
 CAPTURE = {"SOPClassUID": SecondaryCaptureImageStorage}
 
 
 @pytest.mark.parametrize(
-    ("attributes", "reason"),
+    ("attributes", "code"),
     [
         ({"SOPClassUID": ComputedRadiographyImageStorage}, ""),
         ({"SOPClassUID": DigitalXRayImageStorageForPresentation, "Modality": "DX"}, ""),
-        ({"SOPClassUID": DigitalXRayImageStorageForProcessing, "Modality": "DX"}, "meant for processing"),
-        ({"SOPClassUID": CTImageStorage, "Modality": "CT"}, "CT Image Storage is no radiograph"),
+        ({"SOPClassUID": DigitalXRayImageStorageForProcessing, "Modality": "DX"}, "for-processing"),
+        ({"SOPClassUID": CTImageStorage, "Modality": "CT"}, "not-radiograph"),
         ({"ViewPosition": "AP"}, ""),
-        ({"ViewPosition": "LATERAL"}, "lateral view"),
-        ({"PatientOrientation": ["A", "F"]}, "lateral view"),
+        ({"ViewPosition": "LATERAL"}, "lateral"),
+        ({"PatientOrientation": ["A", "F"]}, "lateral"),
         (CAPTURE | {"Modality": "CR"}, ""),
         (CAPTURE | {"Modality": "RG"}, ""),
         (CAPTURE | {"Modality": "OT", "ConversionType": "DF"}, ""),
-        (CAPTURE | {"Modality": "OT", "ConversionType": "WSD"}, "of the modality OT is no radiograph"),
-        (CAPTURE | {"Modality": None}, "of the modality (none)"),
-        (CAPTURE | {"Modality": "DX", "SamplesPerPixel": 3}, "in colour"),
-        ({"Manufacturer": "lungseg"}, "lungseg made it"),
-        ({"ManufacturerModelName": "lungseg"}, "lungseg made it"),
+        (CAPTURE | {"Modality": "OT", "ConversionType": "WSD"}, "not-radiograph"),
+        (CAPTURE | {"Modality": None}, "not-radiograph"),
+        (CAPTURE | {"Modality": "DX", "SamplesPerPixel": 3}, "not-radiograph"),
+        ({"Manufacturer": "lungseg"}, "own-result"),
+        ({"ManufacturerModelName": "lungseg"}, "own-result"),
     ],
     ids=str,
 )
-def test_what_the_header_says(tmp_path, attributes, reason):
+def test_the_header_decides(tmp_path, attributes, code):
     write_study_file(tmp_path / "a.dcm", "a", pixels=GREY, **attributes)
-    case = look_at(tmp_path / "a.dcm")
-    assert case.status == ("skipped" if reason else "selected")
-    assert reason in case.reason
+    study_file = read_study_file(tmp_path / "a.dcm")
+    assert (study_file.status, study_file.code) == ("skipped" if code else "selected", code)
+    assert bool(study_file.reason) == bool(code)
 
 
 @pytest.mark.parametrize(
@@ -59,28 +59,22 @@ def test_what_the_header_says(tmp_path, attributes, reason):
     ],
     ids=str,
 )
-def test_what_cannot_be_named_fails(tmp_path, attributes):
+def test_a_uid_that_cannot_name_a_file_fails(tmp_path, attributes):
     write_study_file(tmp_path / "a.dcm", "a", pixels=GREY, **attributes)
-    case = look_at(tmp_path / "a.dcm")
-    assert case.status == "failed"
-    assert case.reason == f"{tmp_path / 'a.dcm'}: a UID is missing or no UID; export it again."
+    study_file = read_study_file(tmp_path / "a.dcm")
+    assert (study_file.status, study_file.code) == ("failed", "uid-invalid")
+    assert study_file.reason.startswith(f"{tmp_path / 'a.dcm'}: ")
 
 
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (os.mkfifo, "this is not a regular file; copy its content to a file first."),
-        (lambda path: path.symlink_to("gone"), "there is no such file; check the name."),
-    ],
-    ids=["pipe", "dangling link"],
-)
-def test_what_is_no_file_fails_and_is_not_waited_for(tmp_path, make, reason):
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("gone")], ids=["pipe", "dangling link"])
+def test_a_path_that_is_not_a_file_fails_at_once(tmp_path, make):
     make(tmp_path / "a.dcm")
-    case = look_at(tmp_path / "a.dcm")
-    assert case.status == "failed"
-    assert case.reason == f"{tmp_path / 'a.dcm'}: {reason}"
+    study_file = read_study_file(tmp_path / "a.dcm")
+    assert study_file.status == "failed"
+    assert study_file.reason.startswith(f"{tmp_path / 'a.dcm'}: ")
 
 
-def test_an_empty_file_is_no_dicom_file(tmp_path):
+def test_an_empty_file_is_not_a_dicom_file(tmp_path):
     (tmp_path / "a.dcm").touch()
-    assert look_at(tmp_path / "a.dcm").reason == "this is no DICOM file"
+    study_file = read_study_file(tmp_path / "a.dcm")
+    assert (study_file.status, study_file.code) == ("skipped", "not-dicom")

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `lungseg deploy watch` says where it cannot begin, and what it does when something else answers for Orthanc."""
+"""How `lungseg deploy watch` refuses to start, and how it waits when another server answers in Orthanc's place."""
 
 from __future__ import annotations
 
 import base64
 import json
+import logging
 from types import SimpleNamespace
 
 import pytest
 import requests
 
+from lungseg.utils.errors import UsageError
 from lungseg.workflows.deploy.orthanc import watch
 from lungseg.workflows.deploy.orthanc.backlog import Backlog
-from lungseg.workflows.deploy.orthanc.client import Orthanc, StrangerError
+from lungseg.workflows.deploy.orthanc.client import NotOrthancError, Orthanc
 
 URL = "http://127.0.0.1:1"
 PAGE = "<html>Sign in</html>"
@@ -21,7 +23,7 @@ NO_CHANGES = json.dumps({"Changes": [], "Done": True, "Last": 0})
 
 @pytest.fixture
 def answers(monkeypatch):
-    """Let these answers, status and text, come instead of those of an Orthanc; returns the requests."""
+    """Answer with these statuses and texts instead of an Orthanc; returns the list of requests."""
 
     def give(*texts: tuple[int, str]) -> list[requests.PreparedRequest]:
         left, sent = list(texts), []
@@ -40,86 +42,92 @@ def answers(monkeypatch):
 
 
 @pytest.fixture
-def start(command, tmp_path):
-    """Call `lungseg deploy watch`."""
-    pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
+def refusal(tmp_path):
+    """Start a worker that refuses to run, and return its error."""
 
-    def call(*arguments: object):
-        return command("deploy", "watch", "--state", tmp_path / "state", *arguments)
+    def start(url: str, **options) -> UsageError:
+        with pytest.raises(UsageError) as refused:
+            watch.watch(url, state=tmp_path / "state", **options)
+        return refused.value
 
-    return call
+    return start
 
 
 @pytest.mark.parametrize(
     "url",
     ["127.0.0.1", "ftp://127.0.0.1", "http://", "http://[", "http://127.0.0.1:99999", "http://127.0.0.1:http"],
 )
-def test_what_is_no_url_is_refused(start, url):
-    done = start("--orthanc", url)
+def test_an_invalid_url_is_refused(refusal, url):
+    error = refusal(url)
+    assert (error.code, error.where) == ("url-invalid", url)
+
+
+def test_the_command_names_the_url_that_it_refuses(command, tmp_path):
+    pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
+    done = command("deploy", "watch", "--state", tmp_path / "state", "--orthanc", "ftp://127.0.0.1")
     assert done.status == 2
-    assert done.sentence == f"lungseg: {url}: this is no URL of an Orthanc; give one such as http://127.0.0.1:8042."
+    assert done.sentence.startswith("lungseg: ftp://127.0.0.1: ")
 
 
 @pytest.mark.parametrize(
-    ("url", "reason"),
+    ("url", "code", "where"),
     [
-        ("http://me:secret@127.0.0.1:1", "127.0.0.1: a password does not belong in a URL"),
-        ("http://me:secret@[", "[: this is no URL of an Orthanc"),
-        ("ftp://me:secret@127.0.0.1", "127.0.0.1: this is no URL of an Orthanc"),
+        ("http://me:secret@127.0.0.1:1", "url-with-password", "127.0.0.1"),
+        ("http://me:secret@[", "url-invalid", "["),
+        ("ftp://me:secret@127.0.0.1", "url-invalid", "127.0.0.1"),
     ],
 )
-def test_a_password_in_a_url_is_refused_and_not_repeated(start, url, reason):
-    done = start("--orthanc", url)
-    assert done.status == 2
-    assert done.sentence.startswith(f"lungseg: {reason}")
-    assert "secret" not in done.sentence
+def test_a_password_in_a_url_is_refused_and_not_repeated(refusal, url, code, where):
+    error = refusal(url)
+    assert (error.code, error.where) == (code, where)
+    assert "secret" not in str(error)
 
 
-@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
+@pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize(
     "answer",
     [(404, "not found"), (200, PAGE), (200, "[]"), (200, "{}"), (200, '{"Last": "many"}'), (200, "null")],
     ids=str,
 )
-def test_what_is_no_orthanc_is_told(start, answers, answer, dry_run):
+def test_a_server_that_is_not_an_orthanc_is_refused(refusal, answers, answer, dry_run):
     answers(answer)
-    done = start("--orthanc", f"{URL}/dicom-web", *dry_run)
-    assert done.status == 2
-    what = "this does not answer as an Orthanc does; give the URL of its REST interface"
-    assert done.sentence == f"lungseg: {URL}/dicom-web: {what}."
+    error = refusal(f"{URL}/dicom-web", dry_run=dry_run)
+    assert (error.code, error.where) == ("not-orthanc", f"{URL}/dicom-web")
 
 
 @pytest.mark.parametrize("password", ["p€", "pä", "p\udce9"])
-def test_a_password_may_have_any_letters(start, answers, monkeypatch, password):
-    """As UTF-8, which Orthanc's configuration is in, or as they are in the environment."""
+def test_a_password_may_have_any_letters(refusal, answers, monkeypatch, password):
+    """They are sent as UTF-8, which is the encoding of Orthanc's configuration, or as the bytes in the environment."""
     monkeypatch.setenv("LUNGSEG_ORTHANC_USER", "me")
     monkeypatch.setenv("LUNGSEG_ORTHANC_PASSWORD", password)
     sent = answers((401, ""))
-    done = start("--orthanc", URL)
-    assert done.status == 2
-    assert "Orthanc does not let us in (status 401)" in done.sentence
-    told = base64.b64decode(sent[0].headers["Authorization"].removeprefix("Basic "))
-    assert told == b"me:" + password.encode("utf-8", "surrogateescape")
+    assert refusal(URL).code == "orthanc-login"
+    credentials = base64.b64decode(sent[0].headers["Authorization"].removeprefix("Basic "))
+    assert credentials == b"me:" + password.encode("utf-8", "surrogateescape")
 
 
-def test_credentials_that_are_not_there_are_told(start):
-    done = start("--orthanc", URL, "--credentials", "/nonexistent")
-    assert done.status == 2
-    assert "/nonexistent: the credentials cannot be read (No such file or directory)" in done.sentence
-
-
-def test_credentials_in_another_encoding_are_refused(start, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "mode", "code"),
+    [
+        (None, 0, "credentials-unreadable"),
+        (b"me:secret", 0o644, "credentials-not-private"),
+        ("me:pä".encode("latin-1"), 0o600, "credentials-not-utf8"),
+        (b"secret", 0o600, "credentials-missing"),
+    ],
+)
+def test_a_file_of_credentials_that_cannot_be_used_is_refused(refusal, tmp_path, content, mode, code):
     file = tmp_path / "credentials"
-    file.write_bytes("me:pä".encode("latin-1"))
-    file.chmod(0o600)
-    done = start("--orthanc", URL, "--credentials", file)
-    assert done.status == 2
-    assert done.sentence == f"lungseg: {file}: this file of credentials is no text in UTF-8; save it as UTF-8."
+    if content is not None:
+        file.write_bytes(content)
+        file.chmod(mode)
+    error = refusal(URL, credentials_file=file)
+    assert (error.code, error.where) == (code, file)
+    assert "secret" not in str(error)
 
 
-def test_what_answers_for_orthanc_meanwhile_is_waited_for(answers, monkeypatch):
+def test_it_waits_while_another_server_answers_in_orthancs_place(answers, monkeypatch, caplog):
     sent = answers((200, PAGE), (404, PAGE), (200, "{}"), (200, NO_CHANGES))
-    pauses, lines = [], []
+    pauses = []
 
     def sleep(seconds: float) -> None:
         pauses.append(seconds)
@@ -127,11 +135,12 @@ def test_what_answers_for_orthanc_meanwhile_is_waited_for(answers, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(watch.time, "sleep", sleep)
-    worker = watch._Worker(Orthanc(URL), SimpleNamespace(send_to=[]), None, Backlog(0, 10), lines.append)
-    with pytest.raises(KeyboardInterrupt):
+    worker = watch._Worker(Orthanc(URL), SimpleNamespace(send_to=[]), None, Backlog(0, 10))
+    with caplog.at_level(logging.INFO, "lungseg"), pytest.raises(KeyboardInterrupt):
         worker.follow()
     assert pauses == [2, 4, 8, 1]
-    assert lines == [f"{URL}: this is not Orthanc's answer to /changes; check what answers in its place."] * 3
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3 + [logging.INFO]
+    assert all(URL in record.getMessage() for record in caplog.records)
     assert len(sent) == 4
 
 
@@ -139,7 +148,7 @@ def test_what_answers_for_orthanc_meanwhile_is_waited_for(answers, monkeypatch):
     ("call", "arguments"),
     [("study_of", ["i"]), ("series", ["s"]), ("metadata", ["i"]), ("modalities", []), ("resubmit_failed", [["pacs"]])],
 )
-def test_each_answer_is_looked_at(answers, call, arguments):
+def test_each_answer_is_checked(answers, call, arguments):
     answers((200, PAGE))
-    with pytest.raises(StrangerError):
+    with pytest.raises(NotOrthancError):
         getattr(Orthanc(URL), call)(*arguments)

@@ -20,7 +20,7 @@ from lungseg.inference.predict import predict
 
 KINDS = ("labels", "masks", "overlays")
 REPORTS = ["report.csv", "report.html", "report.json"]
-LEDGER = "done.jsonl"
+RECORD = "records.jsonl"
 
 
 def report(folder: Path) -> list[dict]:
@@ -36,7 +36,7 @@ def pixels(path: Path) -> np.ndarray:
 def written(folder: Path) -> list[str]:
     """The files below `folder`, without their ending where it is .png."""
     files = (
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != LEDGER
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != RECORD
     )
     return sorted(name.removesuffix(".png") for name in files)
 
@@ -200,7 +200,7 @@ def test_results_do_not_go_among_the_inputs(command, run_folder, picture, tmp_pa
     for source in (tmp_path, tmp_path / "masks" / "a.png"):
         done = command("predict", source, "-o", tmp_path, "--weights", run_folder)
         assert done.status == 2
-        assert "choose another folder" in done.sentence
+        assert "the results would lie among the inputs" in done.sentence
     assert written(tmp_path) == ["a", "masks/a"]
     assert (tmp_path / "masks" / "a.png").read_bytes() == picture.read_bytes()
 

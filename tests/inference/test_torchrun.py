@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.orthanc_node import free_port
 from lungseg.inference.devices import choose_device
-from lungseg.utils.distributed import Processes, merged
+from lungseg.utils.distributed import Processes, interleave
 
 LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1")
 
@@ -31,7 +31,7 @@ def test_every_item_is_in_one_part(count, size):
     items = [f"item {number}" for number in range(count)]
     parts = [Processes(rank, size).share(items) for rank in range(size)]
     assert sorted(item for part in parts for item in part) == items
-    assert merged(parts) == items
+    assert interleave(parts) == items
 
 
 def test_two_processes_do_each_file_once_and_report_on_all(dataset, run_folder, tmp_path):
@@ -49,22 +49,24 @@ def test_two_processes_do_each_file_once_and_report_on_all(dataset, run_folder, 
     assert [Path(file["file"]).name for file in manifest["files"]] == names
     for kind in ("masks", "labels", "overlays"):
         assert sorted(path.name for path in (out / kind).iterdir()) == names
-    # The ledgers tell who did what.
-    parts = [[json.loads(line)["name"] for line in (out / name).open()] for name in ("done.jsonl", "done.1.jsonl")]
+    # The records say which process did what.
+    records = [out / name for name in ("records.jsonl", "records.1.jsonl")]
+    parts = [[json.loads(line)["name"] for line in record.open()] for record in records]
     stems = [Path(name).stem for name in names]
     assert [sorted(part) for part in parts] == [stems[::2], stems[1::2]]
     # One of the two speaks for both.
     (line,) = (line for line in done.stdout.splitlines() if "see " in line)
     assert line.endswith(f"see {out / 'report.csv'}")
 
-    # Again, with a file that cannot be read: the rest is done already, in whichever process it was.
+    # Again, with a file that cannot be read: the rest is reused, whichever process made it.
     (source / "a.png").write_bytes(b"")
     done = launch(source, "-o", out, "--weights", run_folder)
     assert done.returncode == 1
     assert "a.png: the file is empty" in done.stderr
     rows = list(csv.DictReader((out / "report.csv").open(newline="", encoding="utf-8")))
     assert [row["status"] == "failed" for row in rows] == [True] + 5 * [False]
-    assert sum(len((out / name).read_text().splitlines()) for name in ("done.jsonl", "done.1.jsonl")) == 5
+    lines = [json.loads(line) for record in records for line in record.open()]
+    assert sorted(line["event"] for line in lines) == ["failure"] + 5 * ["result"]
 
 
 def test_each_process_takes_a_gpu_of_its_own(monkeypatch):

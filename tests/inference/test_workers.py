@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from lungseg.inference.outputs import DEFAULT_KINDS, Outputs
 from lungseg.inference.predict import predict
 from lungseg.utils.errors import LungsegError
 
@@ -90,9 +92,10 @@ def test_processes_change_no_bit(dataset, run_folder, tmp_path):
         other = tmp_path / "processes" / file.relative_to(tmp_path / "threads")
         np.testing.assert_array_equal(np.asarray(Image.open(other)), np.asarray(Image.open(file)))
 
-    told: list[str] = []
-    predict([source], tmp_path / "processes", run_folder, "cpu", say=told.append, workers=2, processes=True)
-    assert told[-1].startswith(f"Done before, with the same weights and options: {len(rows) - 1};")
+    before = sorted((tmp_path / "processes" / "masks").iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    predict([source], tmp_path / "processes", run_folder, "cpu", workers=2, processes=True)
+    assert sorted(before, key=lambda file: file.stat().st_mtime_ns) == before
+    assert report(tmp_path / "processes") == report(tmp_path / "threads")
 
 
 def test_the_command_takes_processes_for_many_files(begin, tmp_path):
@@ -101,7 +104,7 @@ def test_the_command_takes_processes_for_many_files(begin, tmp_path):
     assert process.returncode == 0, out
     assert complete(tmp_path / "out") == MANY
     assert len(report(tmp_path / "out")) == MANY
-    assert (tmp_path / "out" / "done.1.jsonl").exists()
+    assert (tmp_path / "out" / "records.1.jsonl").exists()
 
 
 @pytest.mark.parametrize("finished", [0, 20])
@@ -120,16 +123,45 @@ def test_ctrl_c_leaves_complete_files_and_says_one_thing(begin, tmp_path, finish
         assert len(report(tmp_path / "out")) == complete(tmp_path / "out")
 
 
-def test_a_killed_command_leaves_no_process(begin, tmp_path):
+def recorded(folder: Path) -> list[dict]:
+    """The results in the record, as far as its lines are whole."""
+    lines = [line for file in folder.glob("records*.jsonl") for line in file.read_bytes().splitlines(keepends=True)]
+    events = [json.loads(line) for line in lines if line.endswith(b"\n")]
+    return [event for event in events if event["event"] == "result"]
+
+
+def test_a_killed_command_leaves_no_process_and_the_next_one_goes_on(begin, many, run_folder, tmp_path):
+    out = tmp_path / "out"
     process = begin()
-    wait_for(lambda: list((tmp_path / "out").glob("overlays/*.png")))
+    wait_for(lambda: len(list(out.glob("overlays/*.png"))) >= 20)
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 3
     process.kill()
     assert not psutil.wait_procs(workers, timeout=30)[1]
+    process.wait()
+
+    # The record is all there is, and everything in it is there.
+    assert not list(out.glob("report.*"))
+    done = recorded(out)
+    assert 0 < len(done) < MANY
+    before = {}
+    for line in done:
+        assert line["kinds"] == sorted(DEFAULT_KINDS)
+        for file in Outputs(out).targets(Path(line["name"])).values():
+            Image.open(file).load()
+            before[file] = file.stat().st_mtime_ns
+    with next(out.glob("records*.jsonl")).open("ab") as file:
+        file.write(b'{"event": "result", "name": "')
+
+    rows = predict([many], out, run_folder, "cpu", workers=2)
+    assert {row.status for row in rows} <= {"ok", "flagged"}
+    assert len(report(out)) == complete(out) == MANY
+    assert (out / "report.json").is_file()
+    assert (out / "report.html").is_file()
+    assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
-def test_a_worker_that_is_killed_is_told_of_and_loses_nothing(dataset, run_folder, tmp_path):
+def test_a_worker_that_is_killed_is_reported_and_loses_nothing(dataset, run_folder, tmp_path):
     def kill_a_worker(index: int, total: int, row) -> None:
         if index == 3:
             own = psutil.Process()
@@ -137,12 +169,13 @@ def test_a_worker_that_is_killed_is_told_of_and_loses_nothing(dataset, run_folde
 
     inputs = [dataset / "CXR_png"]
     total = len(list(inputs[0].iterdir()))
-    with pytest.raises(LungsegError, match=r"a worker process was ended.*fewer --workers"):
-        predict(inputs, tmp_path, run_folder, "cpu", kill_a_worker, workers=2, processes=True)
-    # The one that it was writing when it was killed may have some of its pictures; what was told of has all.
-    told = report(tmp_path)
-    assert 3 <= len(told) <= total
-    for row in told:
+    with pytest.raises(LungsegError) as stopped:
+        predict(inputs, tmp_path, run_folder, "cpu", on_result=kill_a_worker, workers=2, processes=True)
+    assert stopped.value.code == "worker-killed"
+    # The one that it was writing when it was killed may have some of its pictures; those in the report have all.
+    rows = report(tmp_path)
+    assert 3 <= len(rows) <= total
+    for row in rows:
         for kind in ("masks", "labels", "overlays"):
             Image.open(tmp_path / kind / f"{row['name']}.png").load()
     assert len(predict(inputs, tmp_path, run_folder, "cpu")) == total

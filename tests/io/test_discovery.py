@@ -4,6 +4,7 @@
 import os
 from pathlib import Path
 
+import pytest
 from errors_support import fails
 from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
@@ -145,8 +146,9 @@ def test_results_are_left_out_by_whatever_way_they_are_named(tmp_path):
         assert _stems([tmp_path / root / "data"], exclude=tmp_path / out / "data" / "out") == ["a"]
 
 
-def test_results_of_other_runs_are_passed_over_unless_they_are_named(tmp_path):
-    _touch(tmp_path, "a.png", "b/old/masks/c.png", "b/old/done.jsonl", "b/d.png", "b/e.jsonl")
+@pytest.mark.parametrize("record", ["records.jsonl", "done.jsonl"])
+def test_results_of_other_runs_are_passed_over_unless_they_are_named(tmp_path, record):
+    _touch(tmp_path, "a.png", "b/old/masks/c.png", f"b/old/{record}", "b/d.png", "b/e.jsonl")
     found = find_radiographs([tmp_path])
     assert [str(stem) for _, stem in found.radiographs] == ["a", "b/d"]
     assert found.skipped == [tmp_path / "b" / "e.jsonl", tmp_path / "b" / "old"]
@@ -154,10 +156,10 @@ def test_results_of_other_runs_are_passed_over_unless_they_are_named(tmp_path):
 
 
 def test_of_results_that_are_given_themselves_each_kind_is_passed_over(tmp_path):
-    _touch(tmp_path, "done.jsonl", "a.png", "sub/masks/b.png", *(f"{kind}/a.png" for kind in KINDS))
+    _touch(tmp_path, "records.jsonl", "a.png", "sub/masks/b.png", *(f"{kind}/a.png" for kind in KINDS))
     found = find_radiographs([tmp_path])
     assert [str(stem) for _, stem in found.radiographs] == ["a", "sub/masks/b"]
-    assert {path.name for path in found.skipped} == {"done.jsonl", *KINDS}
+    assert {path.name for path in found.skipped} == {"records.jsonl", *KINDS}
     (tmp_path / "a.png").unlink()
     (tmp_path / "sub" / "masks" / "b.png").unlink()
     with fails("no-pictures", UsageError):

@@ -388,8 +388,8 @@ def folder(tmp_path_factory) -> Path:
 def run(folder, run_folder, tmp_path_factory):
     """Segment them all at once: the rows by name, and the folder of the results."""
     out = tmp_path_factory.mktemp("results")
-    done = lambda *_: (folder / VANISHING).unlink(missing_ok=True)  # noqa: E731
-    rows = predict([folder], out, weights=run_folder, device="cpu", done=done)
+    vanish = lambda *_: (folder / VANISHING).unlink(missing_ok=True)  # noqa: E731
+    rows = predict([folder], out, weights=run_folder, device="cpu", on_result=vanish)
     return {Path(row.file).name: row for row in rows}, out
 
 

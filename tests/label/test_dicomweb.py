@@ -71,7 +71,7 @@ def send(url: str, folder: Path, number: int, **changes: str) -> None:
 @pytest.fixture(scope="module")
 def server(orthanc, tmp_path_factory):
     require_environment()
-    with LabelServer(f"{orthanc}/dicom-web", "--work", tmp_path_factory.mktemp("work")) as running:
+    with LabelServer(f"{orthanc}/dicom-web", "--workspace", tmp_path_factory.mktemp("work")) as running:
         yield running
 
 
@@ -111,7 +111,7 @@ def test_a_label_that_was_deleted_is_none_any_longer(tmp_path):
     pixels, labels = phantom((8, 0), (150, 200))
     write_dicom(tmp_path / "one.dcm", pixels, SOPInstanceUID="1.2.3.9.0")
     work = tmp_path / "work"
-    with pretended_dicomweb(tmp_path / "one.dcm") as url, LabelServer(url, "--work", work) as server:
+    with pretended_dicomweb(tmp_path / "one.dcm") as url, LabelServer(url, "--workspace", work) as server:
         assert server.save("1.2.3.9.0", labels).status == 200
         assert [one["labelled"] for one in server.get("/lungseg/studies").json] == [True]
         assert server.ask("DELETE", "/datastore/label?id=1.2.3.9.0&tag=final").status == 200

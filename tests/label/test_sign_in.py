@@ -25,7 +25,7 @@ def server(label_studies, tmp_path_factory):
     variables["LUNGSEG_LABEL_PUBLIC_HOST"] = PROXY
     try:
         work = tmp_path_factory.mktemp("work")
-        with LabelServer(label_studies, "--work", work, environment=variables) as running:
+        with LabelServer(label_studies, "--workspace", work, environment=variables) as running:
             running.wait(lambda: urllib.request.urlopen(url))
             yield running
     finally:

@@ -180,7 +180,7 @@ def test_with_authentication_every_door_asks_for_a_token(label_studies, tmp_path
     require_environment()
     realm = f"http://127.0.0.1:{free_port()}/realms/monailabel"
     variables = {"MONAI_LABEL_AUTH_ENABLE": "true", "MONAI_LABEL_AUTH_REALM_URI": realm}
-    with LabelServer(label_studies, "--work", tmp_path, environment=variables) as server:
+    with LabelServer(label_studies, "--workspace", tmp_path, environment=variables) as server:
         for method, path in (
             ("POST", f"/infer/{MODEL}?image=photo"),
             ("POST", f"/train/{MODEL}"),

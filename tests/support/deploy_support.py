@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Studies of radiographs, written as DICOM files, and what is asked of the results."""
+"""Studies of radiographs as DICOM files, and checks of the results."""
 
 from __future__ import annotations
 
@@ -65,38 +65,38 @@ def other_weights(folder: Path) -> Path:
 
 
 def by_name(folder: Path) -> dict[str, dict]:
-    """The entries of a summary by the stems of their files."""
+    """Return the entries of a summary by the stems of their files."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return {Path(entry["file"]).stem: entry for entry in summary["files"]}
 
 
 def labels_of_seg(seg, source: Dataset) -> np.ndarray:
-    """The label map (H, W) in a segmentation, a path or a file-like object."""
+    """Return the label map (H, W) of a segmentation, given by path or as a file object."""
     read = highdicom.seg.segread(seg)
     return read.get_pixels_by_source_instance([source.SOPInstanceUID], combine_segments=True)[0]
 
 
 def dicom_errors(path: Path) -> set[str]:
-    """The errors that dciodvfy finds in a DICOM file."""
+    """Return the errors that dciodvfy finds in a DICOM file."""
     done = subprocess.run([needed("dciodvfy"), path], capture_output=True, text=True, errors="replace", timeout=60)
     assert done.stderr, done
     return {line for line in done.stderr.splitlines() if line.startswith("Error")}
 
 
 def check_valid(result: Path, source: Path) -> None:
-    """A result has no error but those of its source, whose absent type 2 attributes become empty."""
+    """Check that a result has only the errors of its source; missing type 2 attributes become empty."""
     assert not dicom_errors(result) - dicom_errors(source)
 
 
 def check_carried_over(result: Dataset, source: Dataset) -> None:
-    """A result says of the patient and the study what its source says."""
+    """Check that a result has the patient and the study of its source."""
     names = ("PatientID", "StudyInstanceUID", *(name for name in PATIENT if not name.endswith("Number")))
     for name in (*names, "AccessionNumber"):
         assert result.get(name, "") == source.get(name, ""), name
 
 
 def needed(name: str) -> str:
-    """The path of a program; where it is missing the test is skipped, telling the Debian package."""
+    """Return the path of a program, or skip the test with the name of its Debian package."""
     try:
         return program(name)
     except UsageError as missing:

@@ -206,7 +206,7 @@ def test_a_size_that_the_network_cannot_halve(data, tmp_path, size):
 
 def test_names_that_are_no_text(command, tmp_path):
     data = kaggle(tmp_path / "data", *(os.fsdecode(b"caf\xe9") + str(number) for number in range(10)))
-    assert command("check-data", data, "--sheet", tmp_path / "sheet.png").status == 0
+    assert command("check-data", data, "-o", tmp_path / "sheet.png").status == 0
     train(tmp_path / "run", short(data), say=lambda line: None)
     done = command("evaluate", "--data", data, "--weights", tmp_path / "run", "--output", tmp_path / "out")
     assert done.status == 0, done.err

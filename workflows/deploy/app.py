@@ -8,8 +8,9 @@ import json
 import os
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from monai.deploy.core import Application
+from monai.deploy.core import Application  # type: ignore[attr-defined]
 
 from lungseg.inference.predictor import Predictor
 from lungseg.io.dicom.derived import Algorithm
@@ -29,73 +30,82 @@ from lungseg.workflows.deploy.operators.write_segmentation import WriteSegmentat
 _SETTINGS = Path(__file__).with_name("app.yaml")
 
 
-class LungsApplication(Application):
-    """Segments all frontal radiographs of a folder; may be run again and again in one process.
+class LungsApplication(Application):  # type: ignore[misc]
+    """Segment all frontal radiographs of a folder; one process may run it many times.
 
     Args:
-        bundle: what runs.
+        bundle: the network, its configs and its weights.
         device: see :func:`lungseg.inference.devices.choose_device`.
-        settings: a file like `app.yaml`, or None for that one.
+        settings: a file like `app.yaml`, or None for that file.
 
     Attributes:
-        algorithm: names the results.
+        algorithm: name and version of the bundle, as the results state them.
         input, output: folders of the current run.
-        keep_flagged: whether what is flagged gets results all the same.
-        stopped_by: why nothing more can be written, as on a full disk.
+        keep_flagged: whether flagged radiographs get results too.
+        stopped_by: the error that prevents all further writing, such as a full disk; None without one.
+
+    Raises:
+        UsageError: there is no such bundle, device or file of settings, or a setting has a wrong value.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto", settings: str | PathLike | None = None) -> None:
+    def __init__(self, bundle: Bundle, device: str = "auto", settings: str | PathLike[str] | None = None) -> None:
         super().__init__([])
         self.predictor = Predictor(device=device, bundle=bundle)
         self.algorithm = Algorithm(BUNDLE_NAME, bundle.version, weights_hash(bundle.weights), software=__version__)
         settings = Path(settings or _SETTINGS)
         if not settings.is_file():
-            raise UsageError("there is no such file of settings", settings, "give a copy of app.yaml")
+            raise UsageError("this file does not exist", settings, "give a copy of app.yaml", code="settings-missing")
         self.config(str(settings))
         results = self.kwargs("results")
         wrong = [name for name in ("flagged", "overlays") if not isinstance(results.get(name), bool)]
         if wrong:
-            raise UsageError(f"the setting results.{wrong[0]} is neither true nor false", settings, "correct it")
+            what = f"the setting results.{wrong[0]} is neither true nor false"
+            raise UsageError(what, settings, "set it to true or false", code="setting-invalid")
         self.keep_flagged, self._overlays = results["flagged"], results["overlays"]
         self.input = self.output = Path()
         self.stopped_by: LungsegError | None = None
 
     def compose(self) -> None:
-        """Connect the operators; called at the start of each run."""
+        """Connect the operators; MONAI Deploy calls it at the start of each run."""
         algorithm = self.algorithm
-        way = [
+        operators = [
             FindRadiographsOperator(self, name="find"),
             SegmentLungsOperator(self, name="segment", predictor=self.predictor),
             WriteSegmentationOperator(self, name="write_segmentation", algorithm=algorithm),
         ]
         if self._overlays:
-            way.append(WriteOverlayOperator(self, name="write_overlay", algorithm=algorithm))
-        way += [VerifyOperator(self, name="verify"), SummarizeOperator(self, name="summarize", algorithm=algorithm)]
-        for before, after in itertools.pairwise(way):
-            self.add_flow(before, after, {("case", "case")})
+            operators.append(WriteOverlayOperator(self, name="write_overlay", algorithm=algorithm))
+        operators.append(VerifyOperator(self, name="verify"))
+        operators.append(SummarizeOperator(self, name="summarize", algorithm=algorithm))
+        for before, after in itertools.pairwise(operators):
+            self.add_flow(before, after, {("study_file", "study_file")})
 
-    def process(self, source: str | PathLike, output: str | PathLike) -> dict:
+    def process(self, source: str | PathLike[str], output: str | PathLike[str]) -> dict[str, Any]:
         """Run once and return the content of `summary.json`.
 
         Args:
-            source: folder with DICOM files, searched to the bottom.
-            output: folder for `summary.json` and a folder per study.
+            source: folder with DICOM files, searched with all its subfolders.
+            output: folder for `summary.json` and one folder per study.
 
         Raises:
-            UsageError: there is no such folder, nothing in it, or the output is the same or cannot be written to.
-            LungsegError: the disk is full, or the run did not come to its end.
+            UsageError: `source` does not exist or is empty, or `output` is the same folder or not writable.
+            LungsegError: the disk is full, or the run ended early.
         """
         if os.path.realpath(source) == os.path.realpath(output):
-            raise UsageError("the results would lie among the inputs", output, "choose another folder for them")
+            what, remedy = "the results would lie among the inputs", "choose another folder for the results"
+            raise UsageError(what, output, remedy, code="output-among-inputs")
         self.input, self.output, self.stopped_by = Path(source), usable_folder(output), None
         if not self.input.is_dir():
-            raise UsageError("there is no such folder", source, "give the folder that holds the studies")
+            remedy = "give the folder that holds the studies"
+            raise UsageError("this folder does not exist", source, remedy, code="folder-missing")
         summary = self.output / SUMMARY
-        # An old one must not pass for this run's.
+        # The summary of an earlier run must not be taken for the one of this run.
         summary.unlink(missing_ok=True)
         self.run()
         if self.stopped_by:
             raise self.stopped_by
         if not summary.is_file():
-            raise LungsegError("the application did not come to its end", source, "see its log, and run it again")
-        return json.loads(summary.read_text(encoding="utf-8"))
+            what, remedy = "the application ended before it had processed all files", "read its log, and run it again"
+            raise LungsegError(what, source, remedy, code="application-stopped")
+        content: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
+        return content

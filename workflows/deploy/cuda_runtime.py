@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What MONAI Deploy needs of the machine, found or explained."""
+"""Load the CUDA runtime library, without which MONAI Deploy cannot be imported."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from pathlib import Path
 
 from lungseg.utils.errors import UsageError
 
-_INSTALL = 'install it with pip install "lungseg[deploy]"'
-
 
 def prepare_runtime() -> Path:
-    """Load the CUDA runtime library, which Holoscan is linked to and wants even where there is no GPU.
+    """Load the CUDA runtime library, which Holoscan is linked to and needs even without a GPU.
 
-    Loaded here, it is found without `LD_LIBRARY_PATH`, which would have to be set before Python starts. To be called
-    before anything of MONAI Deploy is imported, which `import monai` does where it is installed.
+    Once loaded, Holoscan finds it without `LD_LIBRARY_PATH`, which would have to be set before Python starts. Call this
+    before any import of MONAI Deploy; where MONAI Deploy is installed, `import monai` imports it.
 
     Returns:
-        The library's folder, for the `LD_LIBRARY_PATH` of other programs.
+        The folder of the library, for the `LD_LIBRARY_PATH` of other programs.
 
     Raises:
-        UsageError: a package of the extra `deploy`, or the library, is missing.
+        UsageError: the library or a package of the extra `deploy` is not installed.
     """
     for package in ("holoscan", "highdicom"):
         if find_spec(package) is None:
-            raise UsageError(f"the application needs the package {package}", remedy=_INSTALL)
+            what, remedy = f"the application needs the package {package}", 'run pip install "lungseg[deploy]"'
+            raise UsageError(what, remedy=remedy, code="package-missing")
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib
 
         library = Path(load_nvidia_dynamic_lib("cudart").abs_path)
     except (ImportError, RuntimeError) as error:
         raise UsageError(
-            "MONAI Deploy needs the CUDA runtime library libcudart.so.13, even without a GPU, and it was not found",
-            remedy='install it with pip install "nvidia-cuda-runtime==13.*", or set LD_LIBRARY_PATH to its folder',
+            "the CUDA runtime library libcudart.so.13 was not found; MONAI Deploy needs it even without a GPU",
+            remedy='run pip install "nvidia-cuda-runtime==13.*", or set LD_LIBRARY_PATH to the folder of the library',
+            code="cuda-runtime-missing",
         ) from error
-    # Holoscan tells of each step of each run, and of the GPU that is not there.
+    # Otherwise Holoscan logs each step of each run, and warns that there is no GPU.
     os.environ.setdefault("HOLOSCAN_LOG_LEVEL", "ERROR")
     logging.getLogger("monai.deploy").setLevel(logging.WARNING)
-    # What Holoscan thinks of the stack's size concerns operators with large frames, of which there are none here.
+    # Holoscan's warning about the stack's size is for operators with large frames; this application has none.
     warnings.filterwarnings("ignore", message="Current stack size")
     return library.parent

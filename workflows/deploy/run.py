@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of the application, as both of its doors start it: `lungseg deploy run` and `python workflows/deploy`."""
+"""One run of the application, for `lungseg deploy run` and for `python workflows/deploy`."""
 
 from __future__ import annotations
 
-import sys
+import logging
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,16 @@ from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
 if TYPE_CHECKING:
     from lungseg.workflows.deploy.app import LungsApplication
 
+logger = logging.getLogger(__name__)
 
-def start(
-    bundle: str | PathLike | None = None, device: str = "auto", settings: str | PathLike | None = None
+
+def load_application(
+    bundle: str | PathLike[str] | None = None, device: str = "auto", settings: str | PathLike[str] | None = None
 ) -> LungsApplication:
-    """Return the application, ready to run; it takes some seconds of imports.
+    """Return the application, ready to run; the imports take some seconds.
 
     Raises:
-        UsageError: what it needs is not installed, or there is no such bundle or device.
+        UsageError: a package is not installed, or there is no such bundle, device or file of settings.
     """
     prepare_runtime()
     import_monai_quickly()
@@ -32,23 +34,23 @@ def start(
 
 
 def run(
-    source: str | PathLike,
-    output: str | PathLike,
-    bundle: str | PathLike | None = None,
+    source: str | PathLike[str],
+    output: str | PathLike[str],
+    bundle: str | PathLike[str] | None = None,
     device: str = "auto",
-    settings: str | PathLike | None = None,
+    settings: str | PathLike[str] | None = None,
 ) -> int:
-    """Process the folder `source`, print what became of it, and return the exit status: 1 if something failed.
+    """Process the folder `source`, log the outcome, and return the exit status: 1 if a file failed, otherwise 0.
 
     Raises:
-        LungsegError: see :meth:`LungsApplication.process` and :func:`start`.
+        LungsegError: see :meth:`LungsApplication.process` and :func:`load_application`.
     """
-    summary = start(bundle, device, settings).process(source, output)
+    summary = load_application(bundle, device, settings).process(source, output)
     for entry in summary["files"]:
         if entry["status"] == "failed":
-            print(f"lungseg: failed: {entry['reason']}", file=sys.stderr)
+            logger.error("failed: %s", entry["reason"])
         elif entry["status"] == "flagged":
-            print(f"lungseg: flagged: {escape_control(entry['file'])}: {entry['reason']}.", file=sys.stderr)
-    told = ", ".join(f"{number} {status}" for status, number in summary["counts"].items() if number)
-    print(f"{told}: see {output}/summary.json")
+            logger.warning("flagged: %s: %s.", escape_control(entry["file"]), entry["reason"])
+    counts = ", ".join(f"{number} {status}" for status, number in summary["counts"].items() if number)
+    logger.info("%s: see %s/summary.json", counts, output)
     return 1 if summary["counts"]["failed"] else 0

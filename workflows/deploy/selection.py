@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which DICOM objects are frontal radiographs, as far as their headers say."""
+"""Which DICOM objects are frontal radiographs according to their headers."""
 
 from __future__ import annotations
 
@@ -21,57 +21,63 @@ from lungseg.io.reading import read_head
 from lungseg.utils.errors import LungsegError, first_line
 from lungseg.workflows.deploy.study_file import StudyFile
 
-# The objects that may hold a radiograph.
+# SOP classes that may hold a radiograph.
 RADIOGRAPHS = frozenset(
     (ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation, SecondaryCaptureImageStorage)
 )
 MANUFACTURER = "lungseg"
-# Modalities of captured radiographs; a digitised film (ConversionType DF) is one under any modality.
+# Modalities of secondary captures that are radiographs; a digitised film (ConversionType DF) is one in any modality.
 _CAPTURED = ("CR", "DX", "RG")
-# A UID names files and folders here.
+# UIDs become names of files and folders.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
-def look_at(path: Path) -> StudyFile:
-    """Return the file as a case: selected, skipped with a reason, or failed where its header cannot be read."""
-    case = StudyFile(path)
+def read_study_file(path: Path) -> StudyFile:
+    """Read the header of a file and return it as selected, as skipped, or as failed if the header is not readable."""
+    study_file = StudyFile(path)
     try:
         head, _ = read_head(path)
         if format_of(head) != "dicom":
-            case.skip("this is no DICOM file")
-            return case
+            study_file.skip("not-dicom", "this is not a DICOM file")
+            return study_file
         header = open_dicom(path, stop_before_pixels=True)
-        case.study, case.series, case.instance, case.sop_class = (
+        study_file.study, study_file.series, study_file.instance, study_file.sop_class = (
             str(header.get(name) or "")
             for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
         )
-        reason = _why_not(header)
-        if reason:
-            case.skip(reason)
-        elif not all(_UID.fullmatch(uid) and len(uid) <= 64 for uid in (case.study, case.series, case.instance)):
-            case.fail(LungsegError("a UID is missing or no UID", path, "export it again"))
+        skip = _reason_to_skip(header, path)
+        uids = (study_file.study, study_file.series, study_file.instance)
+        if skip:
+            study_file.skip(*skip)
+        elif not all(_UID.fullmatch(uid) and len(uid) <= 64 for uid in uids):
+            what = "a UID is missing or not valid"
+            study_file.fail(LungsegError(what, path, "export the file again", code="uid-invalid"))
     except LungsegError as error:
-        case.fail(error)
-    except Exception as error:  # whatever a damaged byte leads pydicom to
-        case.fail(LungsegError(f"the header cannot be read ({first_line(error)})", path, "copy or export it again"))
-    return case
+        study_file.fail(error)
+    except Exception as error:  # a damaged byte can lead pydicom to any exception
+        what, remedy = f"the header cannot be read ({first_line(error)})", "copy or export the file again"
+        study_file.fail(LungsegError(what, path, remedy, code="header-unreadable"))
+    return study_file
 
 
-def _why_not(header: Dataset) -> str | None:
+def _reason_to_skip(header: Dataset, path: Path) -> tuple[str, str] | None:
+    """Return a code and a sentence, or None for a frontal radiograph."""
     sop_class = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
     if not sop_class:
-        raise LungsegError("the DICOM file names no SOP class", header.filename, "copy or export it again")
+        what, remedy = "the DICOM file states no SOP class", "copy or export the file again"
+        raise LungsegError(what, path, remedy, code="sop-class-missing")
     if MANUFACTURER in (header.get("Manufacturer"), header.get("ManufacturerModelName")):
-        return "lungseg made it"
+        return "own-result", "this is a result of lungseg"
     if sop_class == DigitalXRayImageStorageForProcessing:
-        return "it is meant for processing, not for presentation"
+        return "for-processing", "this image is for processing, not for presentation"
     if sop_class not in RADIOGRAPHS:
-        return f"{sop_class.name} is no radiograph"
+        return "not-radiograph", f"{sop_class.name} is not a radiograph"
     if sop_class == SecondaryCaptureImageStorage:
         if header.get("Modality") not in _CAPTURED and header.get("ConversionType") != "DF":
-            return f"a secondary capture of the modality {header.get('Modality') or '(none)'} is no radiograph"
+            modality = header.get("Modality") or "(none)"
+            return "not-radiograph", f"a secondary capture of the modality {modality} is not a radiograph"
         if header.get("SamplesPerPixel", 1) != 1:
-            return "a secondary capture in colour is no radiograph"
+            return "not-radiograph", "a secondary capture in colour is not a radiograph"
     if view_of(header) == "lateral":
-        return "the file says that this is a lateral view"
+        return "lateral", "the file says that this is a lateral view"
     return None

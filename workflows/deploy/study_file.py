@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What travels from operator to operator: one file of the input and what became of it."""
+"""One file of the input and its outcome: the operators hand it from one to the next."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from lungseg.inference.predictor import Prediction
     from lungseg.utils.errors import LungsegError
@@ -22,42 +23,44 @@ class StudyFile:
 
     Attributes:
         path: the file.
-        status: "selected" until it is segmented, then "ok" or "flagged"; "skipped" is what is no frontal radiograph,
-            "failed" what could not be done.
-        reason: why it was skipped, flagged or failed, or a result was left out, in words.
+        status: "selected" until it is segmented, then "ok" or "flagged"; "skipped" if it is not a frontal radiograph,
+            "failed" if an error prevented its processing.
+        code: stable name of the reason why it was skipped or failed; otherwise empty.
+        reason: why it was skipped, flagged or failed, or why a result is missing.
         study, series, instance, sop_class: its UIDs, where they are known.
         prediction: its lungs.
         picture: (H, W, 3) uint8, the overlay.
-        files: kind of result -> what was written.
+        files: kind of result -> the file that was written.
     """
 
     path: Path
     status: Status = "selected"
+    code: str = ""
     reason: str = ""
     study: str = ""
     series: str = ""
     instance: str = ""
     sop_class: str = ""
     prediction: Prediction | None = None
-    picture: np.ndarray | None = None
+    picture: NDArray[np.uint8] | None = None
     files: dict[str, Path] = field(default_factory=dict)
 
-    def skip(self, reason: str) -> None:
-        """Leave it alone, with a reason."""
-        self.status, self.reason = "skipped", reason
+    def skip(self, code: str, reason: str) -> None:
+        """Do not process it."""
+        self.status, self.code, self.reason = "skipped", code, reason
 
-    def leave_out(self, kind: str, error: LungsegError) -> None:
-        """Go on without a kind of result, and say why."""
-        self.reason = "; ".join(filter(None, (self.reason, f"the {kind} was left out, for {error.what}")))
+    def omit_result(self, kind: str, error: LungsegError) -> None:
+        """Continue without one kind of result, and append the reason."""
+        self.reason = "; ".join(filter(None, (self.reason, f"the {kind} was not written: {error.what}")))
 
-    def fail(self, error: Exception) -> None:
-        """Take back what was written for it, so that nothing doubtful leaves."""
+    def fail(self, error: LungsegError) -> None:
+        """Remove all results that were written for it, so that no doubtful file remains."""
         for file in self.files.values():
             file.unlink(missing_ok=True)
         self.files.clear()
         self.prediction = self.picture = None
-        self.status, self.reason = "failed", str(error)
+        self.status, self.code, self.reason = "failed", error.code, str(error)
 
 
-# Follows the last case.
+# Follows the last file.
 END = object()

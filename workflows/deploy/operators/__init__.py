@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application's operators, in the order of the data's way: find, segment, write, verify, summarize."""
+"""The operators of the application, in the order of the data: find, segment, write, verify, summarize."""

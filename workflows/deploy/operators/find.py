@@ -1,47 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first operator: what is in the input folder, and which of it is a frontal radiograph."""
+"""The first operator: list the files of the input folder and select the frontal radiographs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from holoscan.conditions import BooleanCondition
-from monai.deploy.core import Fragment, Operator, OperatorSpec
+from holoscan.core import Fragment, Operator, OperatorSpec
 
-from lungseg.io import find_radiographs
-from lungseg.workflows.deploy.selection import look_at
+from lungseg.io.discovery import find_radiographs
+from lungseg.workflows.deploy.selection import read_study_file
 from lungseg.workflows.deploy.study_file import END, StudyFile
 
 
-class FindRadiographsOperator(Operator):
-    """Emits each file of the application's input folder, one at a time, as a case, then `END`.
+class FindRadiographsOperator(Operator):  # type: ignore[misc]
+    """Emit each file of the application's input folder as a :class:`StudyFile`, one at a time, then `END`.
 
-    It takes the place of the SDK's loader and selector, which hold all pixels of all studies in memory, keep one of the
-    radiographs that state the same position, and select series, not images: a lateral comes with its frontal view.
+    It replaces the SDK's loader and series selector: they hold the pixels of all studies in memory, keep only one of
+    several radiographs with the same position, and select series, so that a lateral view comes with its frontal view.
 
-    Named output: `case`.
+    Named output: `study_file`.
     """
 
-    def __init__(self, fragment: Fragment, *args, **kwargs) -> None:
+    def __init__(self, fragment: Fragment, *args: Any, **kwargs: Any) -> None:
         self._more = BooleanCondition(fragment, name="more")
         super().__init__(fragment, self._more, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        spec.output("case")
+        """Declare the output."""
+        spec.output("study_file")
 
     def start(self) -> None:
-        self._cases = self._find()
+        """List the files; MONAI Deploy calls it once per run."""
+        self._study_files = self._find()
 
-    def compute(self, op_input, op_output, context) -> None:
-        case = END if self.fragment.stopped_by else next(self._cases, END)
-        op_output.emit(case, "case")
-        if case is END:
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
+        """Emit the next file."""
+        study_file = END if self.fragment.stopped_by else next(self._study_files, END)
+        op_output.emit(study_file, "study_file")
+        if study_file is END:
             self._more.disable_tick()
 
     def _find(self) -> Iterator[StudyFile]:
         found = find_radiographs([self.fragment.input], exclude=self.fragment.output)
         for path in found.skipped:
-            yield StudyFile(
-                path, status="skipped", reason="it is hidden, a link, earlier results or no picture by its name"
-            )
-        yield from map(look_at, [*found.companions, *(path for path, _ in found.radiographs)])
+            study_file = StudyFile(path)
+            study_file.skip("not-listed", "this is hidden, a link, an earlier result, or not an image by its name")
+            yield study_file
+        yield from map(read_study_file, [*found.companions, *(path for path, _ in found.radiographs)])

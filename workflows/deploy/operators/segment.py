@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the bundle's own `inference.json` on a radiograph."""
+"""Run the bundle's own `inference.json` on a radiograph."""
 
 from __future__ import annotations
 
+from os import PathLike
+from typing import Any
+
 import torch
-from monai.deploy.core import Fragment
+from holoscan.core import Fragment
 from monai.deploy.operators.inference_operator import InferenceOperator
 
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
@@ -13,38 +16,41 @@ from lungseg.workflows.deploy.study_file import StudyFile
 
 
 class SegmentLungsOperator(StudyFileOperator, InferenceOperator):
-    """Finds the lungs as `lungseg predict` does, and judges them.
+    """Segment the lungs and estimate the quality, as `lungseg predict` does.
 
-    The SDK's bundle operator would leave out the reader and the judgement that `inference.json` names, and takes no
-    single radiographs.
+    The SDK's own bundle operator ignores the reader and the quality transform that `inference.json` names, and does not
+    accept single radiographs.
     """
 
-    def __init__(self, fragment: Fragment, *args, predictor: Predictor, **kwargs) -> None:
+    def __init__(self, fragment: Fragment, *args: Any, predictor: Predictor, **kwargs: Any) -> None:
         self.predictor = predictor
         self._segmented: set[str] = set()
         super().__init__(fragment, *args, **kwargs)
 
-    def wants(self, case: StudyFile) -> bool:
-        return case.status == "selected"
+    def is_needed(self, study_file: StudyFile) -> bool:
+        """Return whether the file is a radiograph."""
+        return study_file.status == "selected"
 
-    def work(self, case: StudyFile) -> None:
-        # Told here, and not when it is found: of two copies the first may be damaged.
-        if case.instance in self._segmented:
-            return case.skip("the same object is in another file too")
-        prepared = self.pre_process(case.path)
-        case.prediction = self.post_process(prepared, self.predict(prepared))
-        self._segmented.add(case.instance)
-        case.status = "flagged" if case.prediction.flags else "ok"
-        case.reason = "; ".join(case.prediction.flags.values())
+    def process(self, study_file: StudyFile) -> None:
+        """Segment the file, unless another file with the same object was segmented before."""
+        # Checked here and not when the file is found, because the first of two copies may be damaged.
+        if study_file.instance in self._segmented:
+            return study_file.skip("duplicate", "another file holds the same object")
+        prepared = self.pre_process(study_file.path)
+        prediction = self.post_process(prepared, self.predict(prepared))
+        self._segmented.add(study_file.instance)
+        study_file.prediction = prediction
+        study_file.status = "flagged" if prediction.flags else "ok"
+        study_file.reason = "; ".join(prediction.flags.values())
 
-    def pre_process(self, data, *args, **kwargs) -> Prepared:
-        """Read a file and make it what the network sees."""
+    def pre_process(self, data: str | PathLike[str], *args: Any, **kwargs: Any) -> Prepared:
+        """Read a file and make the network's input from it."""
         return self.predictor.prepare(data)
 
-    def predict(self, data: Prepared, *args, **kwargs) -> torch.Tensor:
+    def predict(self, data: Prepared, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the network's logits (3, w, h)."""
         return self.predictor.run([data])[0]
 
-    def post_process(self, data: Prepared, logits: torch.Tensor, *args, **kwargs) -> Prediction:
-        """Turn logits (3, w, h) into a label map of the radiograph's own size, with its judgement."""
+    def post_process(self, data: Prepared, logits: torch.Tensor, *args: Any, **kwargs: Any) -> Prediction:
+        """Turn logits (3, w, h) into a label map of the radiograph's own size, with its quality and flags."""
         return self.predictor.finish(data, logits)

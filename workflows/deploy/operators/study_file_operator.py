@@ -1,40 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the operators between the first and the last one share."""
+"""The base class of the operators between the first and the last one."""
 
 from __future__ import annotations
 
-from monai.deploy.core import Operator, OperatorSpec
+from typing import Any
+
+from holoscan.core import Operator, OperatorSpec
 
 from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import disk_is_to_blame
 from lungseg.workflows.deploy.study_file import StudyFile
 
 
-class StudyFileOperator(Operator):
-    """Works on one case at a time and hands it on; what goes wrong is told in the case and stops no other one.
+class StudyFileOperator(Operator):  # type: ignore[misc]
+    """Process one file at a time and hand it on; an error is recorded in its file and does not stop the others.
 
-    Named input and output: `case`, a :class:`StudyFile`, or `END`, which is handed on as it is.
+    Named input and output: `study_file`, a :class:`StudyFile`, or `END`, which is handed on unchanged.
     """
 
     def setup(self, spec: OperatorSpec) -> None:
-        spec.input("case")
-        spec.output("case")
+        """Declare the input and the output."""
+        spec.input("study_file")
+        spec.output("study_file")
 
-    def compute(self, op_input, op_output, context) -> None:
-        case = op_input.receive("case")
-        if isinstance(case, StudyFile) and self.wants(case):
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
+        """Receive a file, process it if needed, and emit it."""
+        study_file = op_input.receive("study_file")
+        if isinstance(study_file, StudyFile) and self.is_needed(study_file):
             try:
-                self.work(case)
-            except Exception as error:  # whatever one picture does to the libraries, the others are still segmented
-                case.fail(as_lungseg_error(error, "it could not be processed", case.path))
+                self.process(study_file)
+            except Exception as error:  # one image can lead the libraries to any exception
+                study_file.fail(as_lungseg_error(error, "this file could not be processed", study_file.path))
                 if isinstance(error, LungsegError) and disk_is_to_blame(error):
                     self.fragment.stopped_by = error
-        op_output.emit(case, "case")
+        op_output.emit(study_file, "study_file")
 
-    def wants(self, case: StudyFile) -> bool:
-        """Whether there is something to do: by default, whether the case is segmented and its results are wanted."""
-        return case.prediction is not None and (case.status == "ok" or self.fragment.keep_flagged)
+    def is_needed(self, study_file: StudyFile) -> bool:
+        """Return whether to process the file: by default, whether it is segmented and is to have results."""
+        return study_file.prediction is not None and (study_file.status == "ok" or self.fragment.keep_flagged)
 
-    def work(self, case: StudyFile) -> None:
-        """Do the operator's one task; any exception fails the case."""
-        raise AssertionError
+    def process(self, study_file: StudyFile) -> None:
+        """Do the task of the operator; any exception fails the file."""
+        raise NotImplementedError

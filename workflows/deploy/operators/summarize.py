@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last operator: what became of each file, as JSON."""
+"""The last operator: write the outcome of each file as JSON."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
-from monai.deploy.core import Fragment, Operator, OperatorSpec
+from holoscan.core import Fragment, Operator, OperatorSpec
 from pydicom import dcmread
 
-from lungseg.inference.measurements import measures
+from lungseg.inference.measurements import measurements
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.utils.files import atomic_path
 from lungseg.workflows.deploy.study_file import StudyFile
@@ -17,49 +19,54 @@ from lungseg.workflows.deploy.study_file import StudyFile
 SUMMARY = "summary.json"
 
 
-class SummarizeOperator(Operator):
-    """Writes `summary.json` when all cases have come; `docs/deploy.md` tells what is in it.
+class SummarizeOperator(Operator):  # type: ignore[misc]
+    """Write `summary.json` after the last file; `docs/deploy.md` describes its content.
 
-    Named input: `case`.
+    Named input: `study_file`.
     """
 
-    def __init__(self, fragment: Fragment, *args, algorithm: Algorithm, **kwargs) -> None:
-        self.algorithm, self.entries = algorithm, []
+    def __init__(self, fragment: Fragment, *args: Any, algorithm: Algorithm, **kwargs: Any) -> None:
+        self.algorithm = algorithm
+        self.entries: list[dict[str, Any]] = []
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        spec.input("case")
+        """Declare the input."""
+        spec.input("study_file")
 
-    def compute(self, op_input, op_output, context) -> None:
-        case = op_input.receive("case")
-        if isinstance(case, StudyFile):
-            self.entries.append(self._entry(case))
-            # The pixels are not needed any more.
-            case.prediction = case.picture = None
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
+        """Add a file to the summary, or write the summary after the last file."""
+        study_file = op_input.receive("study_file")
+        if isinstance(study_file, StudyFile):
+            self.entries.append(self._entry(study_file))
+            # Frees the memory of the pixels.
+            study_file.prediction = study_file.picture = None
         elif not self.fragment.stopped_by:
             self._write()
 
-    def _entry(self, case: StudyFile) -> dict:
-        entry = {
-            "file": str(case.path),
-            "status": case.status,
-            "reason": case.reason,
-            "study_instance_uid": case.study,
-            "series_instance_uid": case.series,
-            "sop_instance_uid": case.instance,
-            "sop_class_uid": case.sop_class,
+    def _entry(self, study_file: StudyFile) -> dict[str, Any]:
+        entry: dict[str, Any] = {
+            "file": str(study_file.path),
+            "status": study_file.status,
+            "code": study_file.code,
+            "reason": study_file.reason,
+            "study_instance_uid": study_file.study,
+            "series_instance_uid": study_file.series,
+            "sop_instance_uid": study_file.instance,
+            "sop_class_uid": study_file.sop_class,
         }
-        if case.prediction:
+        prediction = study_file.prediction
+        if prediction:
             entry |= {
-                "quality": case.prediction.quality,
-                "flags": case.prediction.flags,
-                "spacing_kind": case.prediction.radiograph.spacing_kind,
-                "measures": measures(case.prediction.labels, case.prediction.radiograph.spacing),
-                "results": {kind: self._result(file) for kind, file in case.files.items()},
+                "quality": prediction.quality,
+                "flags": prediction.flags,
+                "spacing_kind": prediction.radiograph.spacing_kind,
+                "measures": measurements(prediction.labels, prediction.radiograph.spacing),
+                "results": {kind: self._result(file) for kind, file in study_file.files.items()},
             }
         return entry
 
-    def _result(self, file) -> dict:
+    def _result(self, file: Path) -> dict[str, str]:
         header = dcmread(file, stop_before_pixels=True)
         return {
             "file": str(file.relative_to(self.fragment.output)),
@@ -76,5 +83,5 @@ class SummarizeOperator(Operator):
         }
         text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
         with atomic_path(self.fragment.output / SUMMARY) as temporary:
-            # A file name may hold bytes that are no UTF-8; written as \udcXX, they are JSON's own escapes.
+            # A file name may hold bytes that are not UTF-8; written as \udcXX, they are JSON's own escapes.
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads back what was written, before anybody else does."""
+"""Read the written files back before anyone uses them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lungseg.utils.errors import LungsegError
 from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
 from lungseg.workflows.deploy.study_file import StudyFile
 
-# What a result has to say as its source does: otherwise it would be filed under somebody else.
+# A result has the same values as its source; otherwise an archive would file it under another patient or study.
 CARRIED_OVER = (
     "PatientName",
     "PatientID",
@@ -30,46 +30,51 @@ CARRIED_OVER = (
 
 
 class VerifyOperator(StudyFileOperator):
-    """Fails a case whose files do not hold its mask, its picture, or its source's patient and study."""
+    """Fail a file whose results do not hold its mask, its overlay, or the patient and the study of their source."""
 
-    def wants(self, case: StudyFile) -> bool:
-        return bool(case.files)
+    def is_needed(self, study_file: StudyFile) -> bool:
+        """Return whether anything was written."""
+        return bool(study_file.files)
 
-    def work(self, case: StudyFile) -> None:
-        source = read_reference(case.path, "result", "check the disk")
-        for kind, file in case.files.items():
-            fault = _fault(kind, file, case, source)
+    def process(self, study_file: StudyFile) -> None:
+        """Compare each result with the values in memory and with the source."""
+        source = read_reference(study_file.path, "result", "check the disk")
+        for kind, file in study_file.files.items():
+            fault = _find_fault(kind, file, study_file, source)
             if fault:
-                raise LungsegError(f"the {kind} that was written {fault}", case.path, "check the disk and run again")
+                what, remedy = f"the {kind} that was written {fault}", "check the disk and run again"
+                raise LungsegError(what, study_file.path, remedy, code="result-damaged")
 
 
-def _fault(kind: str, file: Path, case: StudyFile, source: Dataset) -> str | None:
+def _find_fault(kind: str, file: Path, study_file: StudyFile, source: Dataset) -> str | None:
     try:
-        fault = _READERS[kind](file, case, source)
+        fault = _CHECKS[kind](file, study_file, source)
         written = dcmread(file, stop_before_pixels=True)
-    except Exception as error:  # whatever a damaged byte leads the readers to
+    except Exception as error:  # a damaged byte can lead the readers to any exception
         return f"cannot be read back ({type(error).__name__})"
     wrong = [name for name in CARRIED_OVER if written.get(name) != source.get(name)]
     return fault or (f"has another {wrong[0]} than its source" if wrong else None)
 
 
-def _segmentation(file: Path, case: StudyFile, source: Dataset) -> str | None:
+def _find_segmentation_fault(file: Path, study_file: StudyFile, source: Dataset) -> str | None:
     from highdicom.seg import segread
 
+    assert study_file.prediction is not None
     read = segread(file)
     labels = read.get_pixels_by_source_instance([source.SOPInstanceUID], combine_segments=True)[0]
-    return None if np.array_equal(labels, case.prediction.labels) else "holds another mask"
+    return None if np.array_equal(labels, study_file.prediction.labels) else "holds another mask"
 
 
-def _overlay(file: Path, case: StudyFile, source: Dataset) -> str | None:
+def _find_overlay_fault(file: Path, study_file: StudyFile, source: Dataset) -> str | None:
+    assert study_file.picture is not None
     read = dcmread(file)
-    shown = [item.ReferencedSOPInstanceUID for item in read.SourceImageSequence]
-    if shown != [source.SOPInstanceUID]:
+    referenced = [item.ReferencedSOPInstanceUID for item in read.SourceImageSequence]
+    if referenced != [source.SOPInstanceUID]:
         return "refers to another radiograph"
-    return None if np.array_equal(read.pixel_array, case.picture) else "holds another picture"
+    return None if np.array_equal(read.pixel_array, study_file.picture) else "holds another picture"
 
 
-_READERS: dict[str, Callable[[Path, StudyFile, Dataset], str | None]] = {
-    "segmentation": _segmentation,
-    "overlay": _overlay,
+_CHECKS: dict[str, Callable[[Path, StudyFile, Dataset], str | None]] = {
+    "segmentation": _find_segmentation_fault,
+    "overlay": _find_overlay_fault,
 }

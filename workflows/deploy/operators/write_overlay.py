@@ -1,29 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the overlay as a secondary capture, which any viewer shows."""
+"""Write the overlay as a secondary capture, which any viewer shows."""
 
 from __future__ import annotations
 
-from monai.deploy.core import Fragment
+from typing import Any
 
-from lungseg.io import draw_overlay
+from holoscan.core import Fragment
+
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.io.dicom.secondary_capture import encode_dicom_overlay
+from lungseg.io.overlay import draw_overlay
 from lungseg.utils.files import atomic_path
 from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
 from lungseg.workflows.deploy.study_file import StudyFile
 
 
 class WriteOverlayOperator(StudyFileOperator):
-    """Writes `STUDY/INSTANCE.overlay.dcm`; its UIDs depend on source and weights."""
+    """Write `STUDY/INSTANCE.overlay.dcm`, with UIDs that depend on the source and the weights."""
 
-    def __init__(self, fragment: Fragment, *args, algorithm: Algorithm, **kwargs) -> None:
+    def __init__(self, fragment: Fragment, *args: Any, algorithm: Algorithm, **kwargs: Any) -> None:
         self.algorithm = algorithm
         super().__init__(fragment, *args, **kwargs)
 
-    def work(self, case: StudyFile) -> None:
-        case.picture = draw_overlay(case.prediction.radiograph.pixels, case.prediction.labels)
-        content = encode_dicom_overlay(case.picture, case.path, self.algorithm)
-        target = self.fragment.output / case.study / f"{case.instance}.overlay.dcm"
+    def process(self, study_file: StudyFile) -> None:
+        """Draw the outlines and write the file."""
+        assert study_file.prediction is not None
+        study_file.picture = draw_overlay(study_file.prediction.radiograph.pixels, study_file.prediction.labels)
+        content = encode_dicom_overlay(study_file.picture, study_file.path, self.algorithm)
+        target = self.fragment.output / study_file.study / f"{study_file.instance}.overlay.dcm"
         with atomic_path(target) as temporary:
             temporary.write_bytes(content)
-        case.files["overlay"] = target
+        study_file.files["overlay"] = target

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the lungs as a DICOM Segmentation."""
+"""Write the lungs as a DICOM Segmentation."""
 
 from __future__ import annotations
 
-from monai.deploy.core import Fragment
+from typing import Any
+
+from holoscan.core import Fragment
 
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.io.dicom.segmentation import MirroredError, encode_dicom_seg
@@ -14,24 +16,27 @@ from lungseg.workflows.deploy.study_file import StudyFile
 
 
 class WriteSegmentationOperator(StudyFileOperator):
-    """Writes `STUDY/INSTANCE.seg.dcm`, by the writer of `lungseg predict`; its UIDs depend on source and weights.
+    """Write `STUDY/INSTANCE.seg.dcm` with the writer of `lungseg predict`; its UIDs depend on source and weights.
 
-    A mirrored radiograph, which is flagged, gets none, and its overlay all the same.
+    A mirrored radiograph is flagged and gets no segmentation; where the settings ask for it, it gets an overlay.
     """
 
-    def __init__(self, fragment: Fragment, *args, algorithm: Algorithm, **kwargs) -> None:
+    def __init__(self, fragment: Fragment, *args: Any, algorithm: Algorithm, **kwargs: Any) -> None:
         self.algorithm = algorithm
         super().__init__(fragment, *args, **kwargs)
 
-    def work(self, case: StudyFile) -> None:
+    def process(self, study_file: StudyFile) -> None:
+        """Write the file, unless the radiograph is mirrored."""
+        assert study_file.prediction is not None
+        labels = study_file.prediction.labels
         try:
-            content = encode_dicom_seg(case.prediction.labels, case.path, self.algorithm, one_per_source=True)
+            content = encode_dicom_seg(labels, study_file.path, self.algorithm, one_per_source=True)
         except MirroredError as error:
-            return case.leave_out("segmentation", error)
+            return study_file.omit_result("segmentation", error)
         except LungsegError as error:
             # The writer's own remedy is an option of `lungseg predict`.
-            raise LungsegError(error.what, error.where, "export it again") from error
-        target = self.fragment.output / case.study / f"{case.instance}.seg.dcm"
+            raise LungsegError(error.what, error.where, "export the file again", code=error.code) from error
+        target = self.fragment.output / study_file.study / f"{study_file.instance}.seg.dcm"
         with atomic_path(target) as temporary:
             temporary.write_bytes(content)
-        case.files["segmentation"] = target
+        study_file.files["segmentation"] = target

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the change feed has told of and is not done yet."""
+"""The changes that were read from the feed and are not done yet."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ class _Waiting:
 
 
 class Backlog:
-    """Instances that arrived and studies that could not be processed, until their study is done.
+    """Instances that arrived and studies that were postponed, until their study is done.
 
     Args:
-        sequence: of the last change that is done.
-        ask_after: seconds until one asks whether the study of an instance is stable. Orthanc tells by itself, but not
-            of studies that were still arriving when it was stopped.
-        clock: seconds from any point in time.
+        sequence: number of the last change that is done.
+        ask_after: seconds until the worker asks whether the study of an instance is stable. Orthanc reports stable
+            studies by itself, except those that were still arriving when it was stopped.
+        clock: returns seconds since any fixed time.
+
+    Attributes:
+        read: number of the last change that was read.
     """
 
     def __init__(self, sequence: int, ask_after: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,40 +38,45 @@ class Backlog:
         self._waiting: dict[str, _Waiting] = {}
 
     def add(self, change: Change) -> None:
-        """Take note of a change."""
+        """Add a change."""
         self.read = max(self.read, change.sequence)
         if change.kind in ("NewInstance", "StableStudy"):
             ask_at = self._clock() + self.ask_after
             self._waiting.setdefault(change.resource, _Waiting(change.sequence, ask_at))
 
     def done(self, resources: Iterable[str]) -> None:
-        """Forget a study and its instances."""
+        """Remove a study and its instances."""
         for resource in resources:
             self._waiting.pop(resource, None)
 
     def join(self, instance: str, study: str) -> None:
-        """Let an instance wait with its study from now on: as long as that, if that waits already."""
+        """Let an instance wait with its study from now on, with the delay of the study if that is waiting already."""
         alone = self._waiting[instance]
         together = self._waiting.setdefault(study, alone)
         together.sequence = min(together.sequence, alone.sequence)
         self._waiting[instance] = together
 
-    def postpone(self, resource: str) -> None:
-        """Ask again later, each time after twice as long, about it and what waits with it."""
+    def postpone(self, resource: str) -> float:
+        """Ask again later about a study or instance and all that waits with it; return the delay in seconds.
+
+        Each delay is twice as long as the one before, at most five minutes.
+        """
         waiting = self._waiting[resource]
-        waiting.ask_at = self._clock() + waiting.delay
-        waiting.delay = min(2 * waiting.delay, _LONGEST_DELAY)
+        delay = waiting.delay
+        waiting.ask_at = self._clock() + delay
+        waiting.delay = min(2 * delay, _LONGEST_DELAY)
+        return delay
 
     def due(self) -> list[str]:
-        """Return the instances and studies to ask about now, those that came first at the front."""
+        """Return the instances and studies to ask about now, in the order of their arrival."""
         return [resource for resource in self._waiting if self.is_due(resource)]
 
     def is_due(self, resource: str) -> bool:
-        """Whether it still waits, and is to be asked about now."""
+        """Return whether a study or instance still waits and it is time to ask about it."""
         waiting = self._waiting.get(resource)
         return waiting is not None and waiting.ask_at <= self._clock()
 
     @property
     def sequence(self) -> int:
-        """The number up to which all is done: reading on from there misses nothing."""
+        """The number up to which all changes are done: a worker that continues after it misses nothing."""
         return min((waiting.sequence - 1 for waiting in self._waiting.values()), default=self.read)

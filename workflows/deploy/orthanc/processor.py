@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One study: fetched from Orthanc, put through the application, and its results put back."""
+"""Fetch one study from Orthanc, run the application on it, and store the results in Orthanc."""
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lungseg.workflows.deploy.orthanc.client import Orthanc
 from lungseg.workflows.deploy.selection import MANUFACTURER, RADIOGRAPHS
@@ -17,40 +18,43 @@ from lungseg.workflows.deploy.selection import MANUFACTURER, RADIOGRAPHS
 if TYPE_CHECKING:
     from lungseg.workflows.deploy.app import LungsApplication
 
-# Orthanc keeps it with the radiograph, as JSON: what became of it, with which weights. Numbers from 1024 on are free.
+logger = logging.getLogger(__name__)
+
+# Orthanc keeps the outcome as metadata of the radiograph, in JSON. Numbers from 1024 on are free for applications.
 OUTCOME = "4862"
-# Series of these hold no radiographs: their instances, of which there may be thousands, are not looked at one by one.
+# Series of these modalities hold no radiographs; they may have thousands of instances, which are not read one by one.
 _OTHERS = frozenset(("CT", "MR", "PT", "NM", "US", "MG", "XA", "SEG", "SR", "PR", "KO", "DOC", "RTSTRUCT", "RTDOSE"))
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a study consists of: all its instances, and the radiographs among them that are not done yet."""
+class StudyContent:
+    """All instances of a study, and those of them that are radiographs to be processed."""
 
     instances: list[str]
     radiographs: list[str]
 
 
 @dataclass(frozen=True)
-class Handled:
-    """What became of a study: how many radiographs by status, and the seconds that each stage took."""
+class StudyOutcome:
+    """How many radiographs of a study have each status, and the seconds that each stage took."""
 
     counts: dict[str, int]
     seconds: dict[str, float]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{number} {status}" for status, number in self.counts.items())
-        return f"{told} ({', '.join(f'{stage} {taken:.2f} s' for stage, taken in self.seconds.items())})"
+        counts = ", ".join(f"{number} {status}" for status, number in self.counts.items())
+        return f"{counts} ({', '.join(f'{stage} {taken:.2f} s' for stage, taken in self.seconds.items())})"
 
 
-def look_into(orthanc: Orthanc, study: str, weights: str) -> Found:
-    """Find the radiographs of a study that these weights have not seen.
+def read_study(orthanc: Orthanc, study: str, weights: str) -> StudyContent:
+    """List the instances of a study, and the radiographs that have no outcome of these weights.
 
     Raises:
         GoneError: the study was deleted.
         UnavailableError: Orthanc does not answer.
     """
-    instances, radiographs = [], []
+    instances: list[str] = []
+    radiographs: list[str] = []
     for series in orthanc.series(study):
         instances += series["Instances"]
         tags = series["MainDicomTags"]
@@ -60,37 +64,42 @@ def look_into(orthanc: Orthanc, study: str, weights: str) -> Found:
             metadata = orthanc.metadata(instance)
             if metadata.get("SopClassUid") in RADIOGRAPHS and _weights_of(metadata.get(OUTCOME)) != weights:
                 radiographs.append(instance)
-    return Found(instances, radiographs)
+    return StudyContent(instances, radiographs)
 
 
 class StudyProcessor:
-    """Runs the application on studies.
+    """Run the application on studies.
 
     Args:
         orthanc: has the studies and gets the results.
-        application: is warm, and stays so.
-        folder: for the files of the study at hand; emptied before and after.
-        send_to: modalities that Orthanc is to send the results to.
+        application: is loaded once for all studies.
+        folder: for the files of the current study; removed before and after.
+        send_to: modalities to which Orthanc sends the results.
     """
 
     def __init__(self, orthanc: Orthanc, application: LungsApplication, folder: Path, send_to: list[str]) -> None:
         self.orthanc, self.application, self.folder, self.send_to = orthanc, application, folder, send_to
 
-    def __call__(self, study: str, radiographs: list[str]) -> Handled:
-        """Process the radiographs of a study; nothing is lost or doubled if this is stopped and begun again.
+    def __call__(self, study: str, radiographs: list[str]) -> StudyOutcome:
+        """Process the radiographs of a study; after an interruption, repeating it loses and doubles nothing.
 
         Raises:
             UnavailableError: Orthanc does not answer.
             LungsegError: the disk is full, or the application stopped.
         """
-        # Killed workers leave patients' pictures behind.
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # A worker that was killed leaves radiographs of patients behind.
+        self._remove_folder()
         try:
             return self._process(study, radiographs)
         finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._remove_folder()
 
-    def _process(self, study: str, radiographs: list[str]) -> Handled:
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():
+            logger.warning("%s: radiographs of patients could not be removed from this folder.", self.folder)
+
+    def _process(self, study: str, radiographs: list[str]) -> StudyOutcome:
         source, output = self.folder / "in", self.folder / "out"
         source.mkdir(parents=True)
         clock = [time.perf_counter()]
@@ -100,32 +109,38 @@ class StudyProcessor:
         summary = self.application.process(source, output)
         clock.append(time.perf_counter())
         for entry in summary["files"]:
-            self._put_back(study, entry, output)
+            self._store_results(study, entry, output)
         clock.append(time.perf_counter())
         stages = ("fetch", "run", "store")
         seconds = {stage: after - before for stage, before, after in zip(stages, clock, clock[1:], strict=False)}
-        return Handled(dict(Counter(entry["status"] for entry in summary["files"])), seconds)
+        return StudyOutcome(dict(Counter(entry["status"] for entry in summary["files"])), seconds)
 
-    def _put_back(self, study: str, entry: dict, output: Path) -> None:
+    def _store_results(self, study: str, entry: dict[str, Any], output: Path) -> None:
         instance = Path(entry["file"]).stem
-        stored = []
+        stored: list[str] = []
         for result in entry.get("results", {}).values():
-            identifier, filed_under = self.orthanc.store(output / result["file"])
+            identifier, parent = self.orthanc.store(output / result["file"])
             stored.append(identifier)
-            if filed_under != study:
+            if parent != study:
                 for wrong in stored:
                     self.orthanc.delete(wrong)
-                entry |= {"status": "failed", "reason": "Orthanc filed the result under another study"}
+                reason = "Orthanc filed the result under another study"
+                entry |= {"status": "failed", "code": "filed-elsewhere", "reason": reason}
                 stored = []
                 break
         if stored:
             for modality in self.send_to:
                 self.orthanc.send(stored, modality)
-        # Last of all: what has an outcome is not looked at again.
-        outcome = {
+        if entry["status"] == "failed":
+            # The reason may quote the header, which names the patient.
+            message = "instance %s failed (%s); its metadata %s has the reason."
+            logger.warning(message, instance, entry["code"], OUTCOME)
+        # The last step: an instance that has an outcome is not processed again.
+        outcome: dict[str, Any] = {
             "weights": self.application.algorithm.weights,
             "status": entry["status"],
-            # Without the folder, which is gone by now.
+            "code": entry["code"],
+            # Without the folder, which is removed.
             "reason": entry["reason"].replace(f"{Path(entry['file'])}: ", ""),
             **{name: entry[name] for name in ("quality", "flags", "spacing_kind", "measures") if name in entry},
             "results": stored,
@@ -134,7 +149,9 @@ class StudyProcessor:
 
 
 def _weights_of(outcome: str | None) -> str | None:
+    """Return the weights of an outcome, or None without an outcome that this worker can read."""
     try:
-        return json.loads(outcome)["weights"] if outcome else None
-    except (ValueError, KeyError, TypeError):
+        return str(json.loads(outcome)["weights"]) if outcome else None
+    except (ValueError, KeyError, TypeError) as error:
+        logger.debug("metadata %s is not an outcome of this worker (%s)", OUTCOME, type(error).__name__)
         return None

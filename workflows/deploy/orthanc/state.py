@@ -1,54 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker's state: a sequence number in a folder that one worker at a time may use."""
+"""The state of the worker: a number in a folder that one worker at a time may use.
+
+Folder and files are those of version 0.3, so that a worker continues where a worker of 0.3 ended.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from os import PathLike
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from filelock import FileLock, Timeout
+from platformdirs import user_state_path
+
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.utils.files import atomic_path, usable_folder
+from lungseg.utils.files import atomic_path, usable_folder, writing_failed
 
 
 def default_folder(url: str) -> Path:
-    """Return the folder for the worker beside the Orthanc at `url`, the same for every worker of this user."""
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    """Return the folder for the state of a worker beside the Orthanc at `url`, one per user and URL."""
     parts = urlsplit(url)
-    names = [parts.hostname, str(parts.port or parts.scheme)]
-    # Several may lie behind one proxy.
+    names = [parts.hostname or "", str(parts.port or parts.scheme)]
+    # Several Orthancs may lie behind one proxy.
     if path := parts.path.strip("/"):
         names.append(quote(path, safe=""))
-    return Path(home) / "lungseg" / "_".join(names)
+    return user_state_path("lungseg", appauthor=False) / "_".join(names)
 
 
 class State:
-    """Up to where the change feed is done.
+    """The number of the last change in the feed up to which everything is done.
 
     Args:
-        folder: is made; holds `sequence.json`, `lock` and, while a study is worked on, `work`.
+        folder: is created; holds `sequence.json`, `lock` and, while a study is processed, `work`.
 
     Raises:
-        UsageError: another worker uses the folder, or it cannot be written to.
+        UsageError: another worker uses the folder, or it is not writable.
     """
 
-    def __init__(self, folder: str | PathLike) -> None:
+    def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = usable_folder(folder)
-        self._file = self.folder / "sequence.json"
-        # The system lets go of it however the process ends.
-        self._lock = open(self.folder / "lock", "w")  # noqa: SIM115
+        # On Linux it calls flock, as version 0.3 did, so that workers of both versions exclude each other. The system
+        # releases the lock however the process ends.
+        self._lock = FileLock(self.folder / "lock", timeout=0)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock.acquire()
+        except Timeout as error:
+            what, remedy = "another worker for this Orthanc is running", "stop it first, or give another --state"
+            raise UsageError(what, self.folder, remedy, code="worker-running") from error
         except OSError as error:
-            raise UsageError(
-                "another worker is at work for this Orthanc", self.folder, "stop it first, or give another --state"
-            ) from error
+            raise writing_failed(error, self.folder / "lock") from error
 
     def load(self) -> int | None:
-        """Return the number, or None before the first one is saved.
+        """Return the number, or None before a number was saved.
 
         Raises:
             LungsegError: the file is damaged.
@@ -56,25 +60,26 @@ class State:
         return read_sequence(self.folder)
 
     def save(self, sequence: int) -> None:
-        """Write the number, whole or not at all.
+        """Write the number; the file is replaced as a whole.
 
         Raises:
-            LungsegError: the disk is full, or the like.
+            LungsegError: the file could not be written, for example because the disk is full.
         """
-        with atomic_path(self._file) as temporary:
+        with atomic_path(self.folder / "sequence.json") as temporary:
             temporary.write_text(json.dumps({"sequence": sequence}) + "\n", encoding="utf-8")
 
     def close(self) -> None:
-        """Let another worker in."""
-        self._lock.close()
+        """Release the lock."""
+        self._lock.release()
 
 
 def read_sequence(folder: Path) -> int | None:
-    """Return the number that a folder holds, or None; see :meth:`State.load`."""
+    """Return the number in a folder, or None; see :meth:`State.load`."""
     file = folder / "sequence.json"
     try:
         return int(json.loads(file.read_text(encoding="utf-8"))["sequence"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise LungsegError("the worker's state cannot be read", file, "remove it and start with --since") from error
+        what, remedy = "the state of the worker cannot be read", "remove this file and start with --since"
+        raise LungsegError(what, file, remedy, code="state-unreadable") from error

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker beside Orthanc: follows its change feed and processes each study when it has arrived."""
+"""The worker beside Orthanc: it follows the change feed and processes each study that has arrived."""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import stat
@@ -15,9 +16,11 @@ from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error
 from lungseg.utils.files import writing_failed
 from lungseg.workflows.deploy.orthanc.backlog import Backlog
 from lungseg.workflows.deploy.orthanc.client import GoneError, Orthanc, UnavailableError
-from lungseg.workflows.deploy.orthanc.processor import StudyProcessor, look_into
+from lungseg.workflows.deploy.orthanc.processor import StudyProcessor, read_study
 from lungseg.workflows.deploy.orthanc.state import State, default_folder, read_sequence
-from lungseg.workflows.deploy.run import start
+from lungseg.workflows.deploy.run import load_application
+
+logger = logging.getLogger(__name__)
 
 _POLL = 1.0
 _LONGEST_PAUSE = 30.0
@@ -25,11 +28,11 @@ _ASK_AFTER = 10.0
 _RESUBMIT_EVERY = 60.0
 
 
-def credentials(file: str | PathLike | None) -> tuple[str, str] | None:
-    """Return user and password from a file, or else from the environment, if they are there.
+def read_credentials(file: str | PathLike[str] | None) -> tuple[str, str] | None:
+    """Return user and password from a file, without one from the environment, and None if neither has them.
 
     Args:
-        file: holds `user:password`, and nobody else may read it.
+        file: holds `user:password`; other users must not be able to read it.
 
     Raises:
         UsageError: the file cannot be used.
@@ -39,68 +42,84 @@ def credentials(file: str | PathLike | None) -> tuple[str, str] | None:
         return (user, password or "") if user else None
     try:
         if stat.S_IMODE(os.stat(file).st_mode) & 0o077:
-            raise UsageError("others may read this file of credentials", file, "run chmod 600 on it")
-        user, colon, password = Path(file).read_text(encoding="utf-8").strip().partition(":")
+            what = "other users may read this file of credentials"
+            raise UsageError(what, file, "run chmod 600 on it", code="credentials-not-private")
+        name, colon, secret = Path(file).read_text(encoding="utf-8").strip().partition(":")
     except OSError as error:
-        raise UsageError(f"the credentials cannot be read ({error.strerror})", file, "check the name") from error
+        what = f"the file of credentials cannot be read ({error.strerror})"
+        raise UsageError(what, file, "check the name", code="credentials-unreadable") from error
     except UnicodeDecodeError as error:
-        raise UsageError("this file of credentials is no text in UTF-8", file, "save it as UTF-8") from error
+        what = "this file of credentials is not text in UTF-8"
+        raise UsageError(what, file, "save it as UTF-8", code="credentials-not-utf8") from error
     if not colon:
-        raise UsageError("this file holds no credentials", file, "write user:password into it")
-    return user, password
+        what = "this file holds no credentials"
+        raise UsageError(what, file, "write user:password into it", code="credentials-missing")
+    return name, secret
 
 
 def watch(
     url: str,
-    bundle: str | PathLike | None = None,
+    bundle: str | PathLike[str] | None = None,
     device: str = "auto",
-    settings: str | PathLike | None = None,
+    settings: str | PathLike[str] | None = None,
     *,
-    credentials_file: str | PathLike | None = None,
-    state: str | PathLike | None = None,
+    credentials_file: str | PathLike[str] | None = None,
+    state: str | PathLike[str] | None = None,
     since: int | None = None,
     send_to: list[str] | None = None,
     dry_run: bool = False,
     once: bool = False,
-    say: Callable[[str], None] = print,
 ) -> None:
     """Process the studies that arrive in an Orthanc, until stopped.
 
+    The log names studies and instances by Orthanc's identifiers; it never names patients.
+
     Args:
         url: of Orthanc's REST interface.
-        bundle, device, settings: see :func:`lungseg.workflows.deploy.run.start`.
-        credentials_file: see :func:`credentials`.
+        bundle, device, settings: see :func:`lungseg.workflows.deploy.run.load_application`.
+        credentials_file: see :func:`read_credentials`.
         state: folder of the worker's state; the default depends on the URL.
-        since: sequence number of the change feed to begin after; the default is where the last worker ended or, for
-            the first one, now. 0 takes all that is there.
-        send_to: modalities, by their names in Orthanc, that it is to send the results to.
-        dry_run: only say what would be done, up to now.
-        once: stop when nothing is left to do.
-        say: takes lines for the log; they name studies by Orthanc's identifiers, never patients.
+        since: number of the change in the feed to start after. The default is the change at which the last worker
+            ended; for the first worker, the latest change. 0 takes all studies that are there.
+        send_to: modalities, by their names in Orthanc, to which Orthanc sends the results.
+        dry_run: only log which of the studies that are there would be processed.
+        once: stop when no study is left.
 
     Raises:
-        UsageError: another worker is at work, there is no Orthanc at the URL, or it does not know us or a modality.
+        UsageError: another worker is running, there is no Orthanc at the URL, or it does not accept the credentials or
+            know a modality.
         LungsegError: the state belongs to another Orthanc; with `once`, Orthanc does not answer or a study could not be
             processed now.
     """
-    orthanc, folder = Orthanc(url, credentials(credentials_file)), Path(state or default_folder(url))
+    orthanc, folder = Orthanc(url, read_credentials(credentials_file)), Path(state or default_folder(url))
     if dry_run:
-        _foretell(orthanc, _from_where(orthanc, since, read_sequence(folder)), bundle, say)
+        _log_new_studies(orthanc, _first_sequence(orthanc, since, read_sequence(folder)), bundle)
         return
     held = State(folder)
-    # As Ctrl-C, so that the state is closed.
+    # SIGTERM becomes KeyboardInterrupt, so that the state is closed.
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        # "Now" is before the application starts, which takes its time.
-        sequence = _patiently(lambda: _from_where(orthanc, since, held.load()), once, say)
+        # Before the application is loaded, so that studies that arrive meanwhile are not missed.
+        sequence = _wait_for_orthanc(lambda: _first_sequence(orthanc, since, held.load()), once)
         unknown = sorted(set(send_to or []) - set(orthanc.modalities() if send_to else []))
         if unknown:
-            raise UsageError(f"Orthanc knows no modality {unknown[0]}", url, "add it to DicomModalities")
+            what = f"Orthanc does not know the modality {unknown[0]}"
+            raise UsageError(what, url, "add it to DicomModalities", code="modality-unknown")
         held.save(sequence)
-        application = start(bundle, device, settings)
+        application = load_application(bundle, device, settings)
         processor = StudyProcessor(orthanc, application, folder / "work", send_to or [])
-        worker = _Worker(orthanc, processor, held, Backlog(sequence, 0 if once else _ASK_AFTER), say)
-        say(f"following {orthanc.url} from change {sequence} on")
+        worker = _Worker(orthanc, processor, held, Backlog(sequence, 0 if once else _ASK_AFTER))
+        algorithm = application.algorithm
+        logger.info(
+            "following %s from change %d on (%s %s, weights %s, lungseg %s; state in %s)",
+            orthanc.url,
+            sequence,
+            algorithm.name,
+            algorithm.version,
+            algorithm.weights[:12],
+            algorithm.software,
+            folder,
+        )
         if once:
             worker.catch_up_once()
         else:
@@ -110,20 +129,23 @@ def watch(
         held.close()
 
 
-def _from_where(orthanc: Orthanc, since: int | None, saved: int | None) -> int:
+def _first_sequence(orthanc: Orthanc, since: int | None, saved: int | None) -> int:
+    """Return the number of the change to start after."""
     last = orthanc.last_change()
     sequence = since if since is not None else saved if saved is not None else last
     if last == 0 and since is None:
-        # Emptied or made anew; what it got before and still has was given an outcome, and is not done twice.
+        # This Orthanc is empty or new. Instances that it got before and still has keep their outcome, so that starting
+        # at 0 repeats nothing.
         return 0
     if sequence > last > 0:
-        what = f"the state is at change {sequence}, but this Orthanc's feed ends at {last}: it is another Orthanc"
-        raise LungsegError(what, orthanc.url, "start with --since 0 to take all that is there, or with another --state")
+        what = f"the state is at change {sequence}, but the feed ends at change {last}: this is another Orthanc"
+        remedy = "start with --since 0 to take all studies that are there, or with another --state"
+        raise LungsegError(what, orthanc.url, remedy, code="another-orthanc")
     return sequence
 
 
-def _patiently(call: Callable[[], int], once: bool, say: Callable[[str], None]) -> int:
-    """Wait for an Orthanc that is not up yet, as after a start of the whole machine."""
+def _wait_for_orthanc(call: Callable[[], int], once: bool) -> int:
+    """Repeat a call until Orthanc is up, for example after a restart of the machine."""
     pause = _POLL
     while True:
         try:
@@ -131,79 +153,87 @@ def _patiently(call: Callable[[], int], once: bool, say: Callable[[str], None]) 
         except UnavailableError as error:
             if once:
                 raise
-            say(str(error))
+            logger.warning("%s Next try in %.0f s.", error, pause)
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _foretell(orthanc: Orthanc, sequence: int, bundle: str | PathLike | None, say: Callable[[str], None]) -> None:
+def _log_new_studies(orthanc: Orthanc, sequence: int, bundle: str | PathLike[str] | None) -> None:
     from lungseg.model.bundle import open_bundle
     from lungseg.model.weights import weights_hash
 
-    weights, seen = weights_hash(open_bundle(bundle).weights), set()
+    weights = weights_hash(open_bundle(bundle).weights)
+    seen: set[str] = set()
     for change in orthanc.changes(sequence):
         if change.kind == "StableStudy" and change.resource not in seen:
             seen.add(change.resource)
             try:
-                number = len(look_into(orthanc, change.resource, weights).radiographs)
-            except GoneError:
+                number = len(read_study(orthanc, change.resource, weights).radiographs)
+            except GoneError as error:
+                logger.debug("%s", error)
                 continue
             if number:
-                say(f"study {change.resource}: would process {number} radiograph{'s' * (number != 1)}")
+                logger.info("study %s: would process %d radiograph%s", change.resource, number, "s" * (number != 1))
 
 
 class _Worker:
-    def __init__(
-        self, orthanc: Orthanc, processor: StudyProcessor, state: State, backlog: Backlog, say: Callable[[str], None]
-    ) -> None:
-        self.orthanc, self.processor, self.state, self.say = orthanc, processor, state, say
+    def __init__(self, orthanc: Orthanc, processor: StudyProcessor, state: State, backlog: Backlog) -> None:
+        self.orthanc, self.processor, self.state = orthanc, processor, state
         self.backlog, self.saved = backlog, backlog.sequence
         self.resubmit_at = time.monotonic() + _RESUBMIT_EVERY
         self.postponed: set[str] = set()
 
     def follow(self) -> None:
-        """Go on until stopped, whatever happens to Orthanc."""
+        """Continue until stopped, also while Orthanc is down."""
         pause = _POLL
         while True:
             try:
-                moved = self._catch_up()
+                changed = self._catch_up()
                 self._resubmit()
-                pause = _POLL
             except UnavailableError as error:
-                self.say(str(error))
-                moved, pause = False, min(2 * pause, _LONGEST_PAUSE)
-            if not moved:
+                changed, pause = False, min(2 * pause, _LONGEST_PAUSE)
+                logger.warning("%s Next try in %.0f s.", error, pause)
+            else:
+                if pause > _POLL:
+                    logger.info("%s answers again; continuing after change %d", self.orthanc.url, self.backlog.sequence)
+                pause = _POLL
+            if not changed:
                 time.sleep(pause)
 
     def catch_up_once(self) -> None:
-        """Process what is there."""
+        """Process the studies that are there.
+
+        Raises:
+            LungsegError: a study could not be processed now.
+        """
         while self._catch_up():
             pass
         if self.postponed:
-            remedy = "see above, and start it again"
-            raise LungsegError(f"{len(self.postponed)} studies could not be processed now", self.orthanc.url, remedy)
+            what = f"{len(self.postponed)} studies could not be processed now"
+            remedy = "read the reasons above, and start it again"
+            raise LungsegError(what, self.orthanc.url, remedy, code="studies-postponed")
 
     def _catch_up(self) -> bool:
-        """Read the feed to its end, processing what is stable; return whether anything was."""
-        moved = False
+        """Read the feed to its end and process stable studies; return whether any radiograph was processed."""
+        changed = False
         for change in self.orthanc.changes(self.backlog.read):
             self.backlog.add(change)
             if change.kind == "StableStudy":
-                moved |= self._handle(change.resource)
+                changed |= self._handle(change.resource)
             self._save()
         for resource in self.backlog.due():
-            # Done or postponed with its study, meanwhile?
+            # It may have been done or postponed with its study meanwhile.
             if self.backlog.is_due(resource):
-                moved |= self._ask(resource)
+                changed |= self._ask(resource)
         self._save()
-        return moved
+        return changed
 
     def _ask(self, resource: str) -> bool:
-        """Look after an instance whose study did not become stable by itself, or a study that was postponed."""
+        """Ask about a postponed study, or about an instance whose study Orthanc has not reported as stable."""
         try:
             study, stable = self.orthanc.study_of(resource)
         except GoneError:
-            # A study's own identifier is no instance's.
+            # Orthanc has no instance with the identifier of a study.
             study, stable = resource, True
         if not stable:
             self.backlog.postpone(resource)
@@ -212,37 +242,41 @@ class _Worker:
         return self.backlog.is_due(study) and self._handle(study, resource)
 
     def _handle(self, study: str, *also: str) -> bool:
-        """Process a study, unless there is nothing to do; return whether something was done."""
+        """Process a study unless nothing in it is new; return whether a radiograph was processed."""
         try:
-            found = look_into(self.orthanc, study, self.processor.application.algorithm.weights)
-            if found.radiographs:
-                self.say(f"study {study}: {self.processor(study, found.radiographs)}")
+            content = read_study(self.orthanc, study, self.processor.application.algorithm.weights)
+            if content.radiographs:
+                logger.info("study %s: %s", study, self.processor(study, content.radiographs))
             self.postponed.discard(study)
-            self.backlog.done([study, *also, *found.instances])
-            return bool(found.radiographs)
-        except GoneError:
+            self.backlog.done([study, *also, *content.instances])
+            return bool(content.radiographs)
+        except GoneError as error:
+            # It was deleted, wholly or in part.
+            logger.debug("%s", error)
             self.postponed.discard(study)
             self.backlog.done([study, *also])
             return False
         except UsageError:
             raise
-        except Exception as error:  # one study that cannot be done now must not hold up the others
+        except Exception as error:  # a study that cannot be processed now must not block the others
             if isinstance(error, OSError):
                 error = writing_failed(error, self.processor.folder / "in")
-            self.say(f"study {study}: postponed: {as_lungseg_error(error, 'it could not be processed')}")
+            reason = as_lungseg_error(error, "it could not be processed")
             self.postponed.add(study)
-            self.backlog.postpone(study)
+            delay = self.backlog.postpone(study)
+            logger.warning("study %s: postponed for at least %.0f s: %s", study, delay, reason)
             return False
 
     def _save(self) -> None:
-        if self.backlog.sequence == self.saved:
+        sequence = self.backlog.sequence
+        if sequence == self.saved:
             return
         try:
-            self.state.save(self.backlog.sequence)
-            self.saved = self.backlog.sequence
+            self.state.save(sequence)
+            self.saved = sequence
         except LungsegError as error:
-            # The old number is good too: what is done is seen to be.
-            self.say(f"the state could not be saved: {error}")
+            # The older number is good too: the worker finds the outcomes of studies that are done.
+            logger.warning("change %d could not be saved as done: %s", sequence, error)
 
     def _resubmit(self) -> None:
         if self.processor.send_to and time.monotonic() >= self.resubmit_at:
@@ -252,7 +286,7 @@ class _Worker:
             except (UnavailableError, UsageError):
                 raise
             except LungsegError as error:
-                self.say(str(error))
+                logger.warning("failed jobs could not be repeated: %s", error)
                 return
             if number:
-                self.say(f"{number} jobs that could not send are tried again")
+                logger.info("%d failed jobs that send to %s are repeated", number, ", ".join(self.processor.send_to))

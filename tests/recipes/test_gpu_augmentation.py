@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.batch_augmentation import change_looks, scale_percentiles, warp
-from benchmarks.train_further import RUNS, main
 from lungseg.data.phantoms import write_phantoms
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import load_weights
+from recipes.gpu_augmentation import change_looks, scale_percentiles, warp
+from recipes.model import RUNS, main
 
 
 @pytest.fixture

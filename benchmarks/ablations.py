@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.choices`: what CLAHE, augmentation and weight averaging are worth, on the validation lists.
+"""`python -m benchmarks.ablations`: what CLAHE, augmentation and weight averaging are worth, on the validation lists.
 
 Each variant of `train.json` is trained on one hospital and measured on the validation lists of both: at home, and where
-it never was. Small images and few epochs keep it to minutes; what counts are the differences.
+it never was. Small images and few epochs keep it to minutes; only the differences count.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import record
-from benchmarks.command import add_trial, data_folder, parser, run
 from benchmarks.tables import NOT_MEASURED, markdown_table
 from lungseg.model.paths import config_file
+from recipes.command import add_trial, data_folder, parser, run
 
 HOME, AWAY = "montgomery", "shenzhen"
 IMAGE_SIZE, EPOCHS = 128, 40
@@ -23,18 +23,18 @@ _PLAIN = ("RandSpatialCropd", "Rand2DElasticd", "RandAdjustContrastd", "RandGaus
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure unless told not to; rewrite the table."""
-    options = parser("choices", "Train variants on one hospital and validate them on both.")
+    """Measure, unless only tables are wanted; rewrite the table."""
+    options = parser("benchmarks.ablations", "Train variants on one hospital and validate them on both.")
     add_trial(options)
     options.add_argument("--variants", nargs="+", choices=list(variants()), default=list(variants()))
     options = options.parse_args(arguments)
-    numbers = {} if options.trial else record.load("choices", {})
+    numbers = {} if options.trial else record.load("ablations", {})
     if not options.tables_only:
         data = data_folder(options)
         for name in options.variants:
             numbers[name] = measure(data, variants()[name], 1 if options.trial else EPOCHS)
             if not options.trial:
-                record.save("choices", numbers)
+                record.save("ablations", numbers)
     (record.show if options.trial else record.publish)(tables(numbers))
 
 
@@ -93,7 +93,7 @@ def measure(data: str, overrides: dict, epochs: int) -> dict[str, float]:
 def tables(numbers: dict[str, dict[str, float]] | None) -> dict[str, str]:
     """Return name -> Markdown."""
     if not numbers:
-        return {"choices": NOT_MEASURED}
+        return {"ablations": NOT_MEASURED}
     base = numbers.get("as shipped", {})
     rows = [
         [name, *(f"{dice[place]:.4f}{_difference(dice, base, place)}" for place in (HOME, AWAY))]
@@ -101,7 +101,7 @@ def tables(numbers: dict[str, dict[str, float]] | None) -> dict[str, str]:
     ]
     header = ["Trained on Montgomery", "Dice on Montgomery", "Dice on Shenzhen"]
     note = f"Validation lists, both lungs, {IMAGE_SIZE} x {IMAGE_SIZE} pixels, {EPOCHS} epochs, one seed."
-    return {"choices": f"{markdown_table(header, rows, text_columns=(0,))}\n\n{note}"}
+    return {"ablations": f"{markdown_table(header, rows, text_columns=(0,))}\n\n{note}"}
 
 
 def _difference(dice: dict[str, float], base: dict[str, float], place: str) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.train_upright`: train the network of `lungseg.transforms.orientation` on the training lists.
+"""`python -m recipes.upright`: train the network of `lungseg.transforms.orientation` on the training lists.
 
-It sees radiographs turned, mirrored, inverted and otherwise changed at random, and images that are no chest
-radiographs: those of `benchmarks.wrong_images` that may be used for fitting, radiographs cut up and shuffled, and their
+It sees radiographs turned, mirrored, inverted and otherwise changed at random, and images that are not chest
+radiographs: those of `recipes.other_images` that may be used for fitting, radiographs cut up and shuffled, and their
 parts without lungs. Of the reference masks it sees nothing but where no lung is.
 """
 
@@ -15,20 +15,20 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from benchmarks.command import add_trial, data_folder, parser, run
-from benchmarks.wrong_images import wrong_images
 from lungseg.model.paths import bundle_root
 from lungseg.model.weights import save_checkpoint
 from lungseg.transforms.orientation import FRONTAL, INVERTED, MIRRORED, SIZE, TURNS, orientation_classifier
 from lungseg.transforms.spatial import foreground_mask
+from recipes.command import add_trial, data_folder, parser, run
+from recipes.other_images import other_images
 
 _LARGE = 2 * SIZE
 _BATCH, _STEPS, _WRONG = 64, 3000, 0.35
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, tell how often the validation lists are recognised, and write the weights."""
-    options = parser("train_upright", "Train the network that recognises turned, inverted and wrong pictures.")
+    """Train, print how often the validation lists are recognised, and write the weights."""
+    options = parser("recipes.upright", "Train the network that recognises turned, inverted and wrong pictures.")
     add_trial(options)
     options.add_argument("--output", default=str(bundle_root() / "models" / "upright.pt"), help="the weight file")
     options = options.parse_args(arguments)
@@ -105,10 +105,10 @@ class _Bank:
             chests.append(_squeeze(pixels[:, left:right, top:bottom]))
             lungs.append(_squeeze(label[:, left:right, top:bottom].float()))
         self.chests, self.lungs = torch.stack(chests), torch.stack(lungs)
-        self.wrong = torch.stack([_squeeze(torch.from_numpy(p.T.copy())[None]) for _, _, p in wrong_images(False)])
+        self.wrong = torch.stack([_squeeze(torch.from_numpy(p.T.copy())[None]) for _, _, p in other_images(False)])
 
     def batch(self, size: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Return (B, 1, 64, 64) thumbnails and what is true of them: (B,) each."""
+        """Return (B, 1, 64, 64) thumbnails and their true classes, (B,) each."""
         wrong = int(size * _WRONG)
         images = torch.cat([self._chests(size - wrong), self._wrong(wrong)])
         frontal = torch.cat([torch.ones(size - wrong), torch.zeros(wrong)])

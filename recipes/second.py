@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.train_second`: train the network of `lungseg.quality.second_model`, a smaller one."""
+"""`python -m recipes.second`: train the network of `lungseg.quality.second_model`, a smaller one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import json
 import shutil
 import sys
 
-from benchmarks.command import add_trial, data_folder, parser, run
 from lungseg.model.paths import bundle_root, config_file
 from lungseg.quality.second_model import SIZE
+from recipes.command import add_trial, data_folder, parser, run
 
 _EPOCHS = 30
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train on the training lists, choose on the validation lists, and put the weights into the bundle."""
-    options = parser("train_second", "Train the network that gives the second opinion.")
+    options = parser("recipes.second", "Train the network that gives the second opinion.")
     add_trial(options)
     options.add_argument("--output", default="runs/second", help="folder of the run")
     options = options.parse_args(arguments)

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.damage import Pair, damaged
 from lungseg.data import LungLabelReader
 from lungseg.inference.predictor import Predictor
 from lungseg.io import read_radiograph, write_png
+from recipes.corruptions import Pair, damaged
 
 # Two label maps in one: both are below it.
 _SHIFT = 4
@@ -55,7 +55,7 @@ def cases(listed: list[dict], kinds: list[str], copies: int) -> Cases:
 
     Args:
         listed: as `lungseg.data.datalist` returns them.
-        kinds: of `benchmarks.damage`.
+        kinds: of `recipes.corruptions`.
         copies: how often each kind, in different strengths.
     """
     for case in listed:
@@ -69,7 +69,7 @@ def cases(listed: list[dict], kinds: list[str], copies: int) -> Cases:
 
 
 def _damage(seed: str, kind: str, pixels: np.ndarray, labels: np.ndarray, other: np.ndarray) -> Pair:
-    """Damage the picture; what goes with it is `other` in the place of `labels`, by which the damage is drawn."""
+    """Corrupt the picture and `other`, a label map; the random corruption is drawn from `labels`."""
     both = labels + _SHIFT * other
     pixels, both = damaged(kind, pixels, both, np.random.default_rng(list(seed.encode())))
     return pixels, both // _SHIFT

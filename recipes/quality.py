@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.train_quality`: fit the estimate of quality on the damaged validation and training lists.
+"""`python -m recipes.quality`: fit the estimate of quality on the damaged validation and training lists.
 
 The networks learned from the training lists, but fit them hardly better than the validation lists, and seven times as
-many annotations tell more of how annotators draw. It is judged on validation cases that were left out. Shapes are
+many annotations would follow the annotators more. It is judged on validation cases that were left out. Shapes are
 learned from the masks of the training lists. Damage and wrong images that are held out are not seen.
 """
 
@@ -17,22 +17,22 @@ import torch
 from scipy.stats import spearmanr
 from torch.nn.functional import softplus
 
-from benchmarks.command import add_trial, data_folder, parser, run
-from benchmarks.damage import HELD_OUT, KINDS
-from benchmarks.segmented import Segmenter, cases, dice
-from benchmarks.wrong_images import wrong_images
 from lungseg.model.paths import bundle_root
 from lungseg.model.weights import load_weights_into, save_checkpoint
 from lungseg.quality.features import features, shape
 from lungseg.quality.network import QualityNetwork, antisymmetric
 from lungseg.utils.errors import LungsegError
+from recipes.command import add_trial, data_folder, parser, run
+from recipes.corruptions import HELD_OUT, KINDS
+from recipes.other_images import other_images
+from recipes.segmented import Segmenter, cases, dice
 
 _COPIES, _STEPS, _FOLDS, _HANDED_AXES = 3, 600, 5, 32
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Fit, tell how well the estimate does on cases that were left out of the fit, and write the weights."""
-    options = parser("train_quality", "Fit the estimate of a segmentation's quality.")
+    """Fit, print how well the estimate does on cases left out of the fit, and write the weights."""
+    options = parser("recipes.quality", "Fit the estimate of a segmentation's quality.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
     options.add_argument("--output", default=str(bundle_root() / "models" / "quality.pt"), help="the weight file")
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         train, validation = train[:40], validation[:: len(validation) // 6]
     shapes = np.stack([outline for outline in map(_shape_of, train) if outline is not None])
     segment = Segmenter(options.weights)
-    tables = _table(segment, validation, _COPIES, wrong_images(False)), _table(segment, train, 1)
+    tables = _table(segment, validation, _COPIES, other_images(False)), _table(segment, train, 1)
     table = {name: np.concatenate([one[name] for one in tables]) for name in tables[0]}
     # Training cases are in every fit.
     fold = np.concatenate([tables[0]["case"] % _FOLDS, np.full(len(tables[1]["case"]), -1)])
@@ -121,7 +121,7 @@ def _fit(shapes: np.ndarray, table: dict[str, np.ndarray], rows: np.ndarray) -> 
     network.feature_mean[:], network.feature_deviation[:] = seen.mean(0), seen.std(0).clamp(1e-6)
     # Of the logit, the Dice of good segmentations has the same weight as that of bad ones.
     target = torch.logit(truth.clamp(0.02, 0.99))
-    # The line may be as steep as it likes; what bends it has to be worth it.
+    # Regularise the perceptron only, not the line.
     groups = [{"params": member.line.parameters(), "weight_decay": 0.0} for member in network.members]
     groups += [{"params": member.bend.parameters(), "weight_decay": 0.3} for member in network.members]
     optimizer = torch.optim.AdamW(groups, lr=0.03)

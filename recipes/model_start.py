@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.train_shipped`: train the weights of the bundle, or of one hospital alone, by `train.json`.
+"""`python -m recipes.model_start`: train the weights of the bundle, or of one hospital alone, by `train.json`.
 
-What differs from its defaults is here: how long, which references are not learned from, and that the best and the last
-weights are averaged.
+Only the differences from its defaults are here: the number of epochs, the excluded references, and the average of the
+best and the last weights.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.command import add_trial, data_folder, parser, run
-from benchmarks.wrong_references import TRAIN
 from lungseg.model.paths import bundle_root
 from lungseg.model.weights import load_weights, save_checkpoint
 from lungseg.utils.files import atomic_path
+from recipes.command import add_trial, data_folder, parser, run
+from recipes.excluded_references import TRAIN
 
 
 class Recipe(NamedTuple):
@@ -35,13 +35,13 @@ RECIPES = {
     "montgomery": Recipe(["montgomery"], 350, 10, "model_montgomery.pt"),
     "shenzhen": Recipe(["shenzhen"], 150, 5, None),
 }
-# Of the config, what tells two runs apart: the rest is `train.json`, or paths.
+# Keys of the config in which two runs differ; the rest is `train.json`, or paths.
 _TOLD = ("batch_size", "learning_rate", "image_size", "clahe", "amp", "num_workers", "epochs", "val_interval")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train, or go on, and put the weights and the log into the bundle."""
-    options = parser("train_shipped", "Train the weights that are shipped.")
+    options = parser("recipes.model_start", "Train the weights that are shipped.")
     add_trial(options)
     options.add_argument("name", choices=list(RECIPES), help="what to train on")
     options.add_argument("--output", help="folder of the run (default: runs/NAME)")

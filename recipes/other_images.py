@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that are no frontal chest radiograph, from what installed packages carry.
+"""Images that are not frontal chest radiographs, from the installed packages.
 
 Half of the sources serve to fit the recognition of such images; the others are held out of all fitting.
 """
@@ -27,7 +27,7 @@ _DICOM_HELD_OUT = (
 )
 
 
-def wrong_images(held_out: bool) -> Iterator[tuple[str, str, np.ndarray]]:
+def other_images(held_out: bool) -> Iterator[tuple[str, str, np.ndarray]]:
     """Yield (source, name, pixels), pixels being (H, W) float32 in any units.
 
     Args:

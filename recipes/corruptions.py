@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong with radiographs between the detector and the user, in random strengths up to the hopeless."""
+"""Corruptions of radiographs between the detector and the user, at random strengths up to the unusable."""
 
 from __future__ import annotations
 
@@ -151,5 +151,5 @@ KINDS: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], Pair]] 
     "JPEG": _jpeg,
     "opacity": _opacity,
 }
-# No fitting sees these: they tell how the estimate does with what it was not made for.
+# Kept out of the fit: they show how the estimate does on corruptions that it was not fitted to.
 HELD_OUT = ("blur", "text", "opacity")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.train_further`: go on from `train_shipped`'s joint weights, for long, on a GPU, four times.
+"""`python -m recipes.model`: go on from `recipes.model_start`'s joint weights, for long, on a GPU, four times.
 
 `pack` prepares the pictures as `train.json` does and keeps them as 8-bit arrays, for a machine that has no data;
 a letter is one of `RUNS`; `mean` averages their weights and those they began with, and puts the mean into the bundle.
@@ -21,10 +21,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.command import add_trial, data_folder, parser, run
-from benchmarks.train_shipped import RECIPES, log_training, save_mean
-from benchmarks.wrong_references import TRAIN
 from lungseg.model.paths import bundle_root, config_file
+from recipes.command import add_trial, data_folder, parser, run
+from recipes.excluded_references import TRAIN
+from recipes.model_start import RECIPES, log_training, save_mean
 
 BATCH, STEPS = 32, 6800
 START = "runs/both/mean.pt"
@@ -32,7 +32,7 @@ _PICTURES, _VALIDATIONS = "pictures.npz", 10
 
 
 class Run(NamedTuple):
-    """One way to go on: what differs between the runs."""
+    """The settings that differ between the runs."""
 
     seed: int
     learning_rate: float
@@ -44,7 +44,7 @@ RUNS = {"a": Run(1, 0.001, 0.5), "b": Run(2, 0.002, 0.5), "c": Run(3, 0.001, 0.2
 
 def main(arguments: list[str] | None = None) -> None:
     """Pack, train or average."""
-    options = parser("train_further", "Train on from the joint weights of train_shipped, on a GPU.")
+    options = parser("recipes.model", "Train on from the joint weights of recipes.model_start, on a GPU.")
     add_trial(options)
     options.add_argument("what", choices=["pack", *RUNS, "mean"], help="what to do; a letter is a run")
     options.add_argument("--output", default="runs/further", help="folder of the pictures and of the weights")
@@ -139,8 +139,9 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
             history.append(figures)
             print(name, json.dumps(figures), flush=True)
     save_checkpoint({key: value.cpu() for key, value in average.module.state_dict().items()}, folder / f"{name}.pt")
-    told = {"device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "torch": torch.__version__}
-    record = chosen._asdict() | told | {"steps": steps, "seconds": round(time.monotonic() - began), "history": history}
+    versions = {"device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "torch": torch.__version__}
+    record = chosen._asdict() | versions | {"steps": steps, "seconds": round(time.monotonic() - began)}
+    record["history"] = history
     (folder / f"{name}.json").write_text(json.dumps(record, indent=1), "utf-8")
 
 
@@ -148,7 +149,7 @@ def _augmented(pictures, labels, changed: float) -> Iterator[tuple]:
     """Yield batches of pictures and label maps without end, each case once in an epoch but for a rest."""
     import torch
 
-    from benchmarks.batch_augmentation import change_looks, scale_percentiles, warp
+    from recipes.gpu_augmentation import change_looks, scale_percentiles, warp
 
     order = torch.empty(0, dtype=torch.long)
     while True:

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record of results: the latest whole line about a result counts, whichever process wrote it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lungseg.inference.records import Entry, ResultRecords, content_hash, read_entries, start_record
+from lungseg.report.table import Row
+
+ROW = Row(file="a.png", status="ok", name="a", lungs_px=3, lungs_mm2=1.0, quality=0.9)
+
+
+def test_a_result_is_found_by_a_later_run(tmp_path):
+    ResultRecords(tmp_path, {"weights": 1}).add(Path("a"), "content", ROW, ["masks", "nifti"], {"dicom-seg": "why"})
+    records = ResultRecords(tmp_path, {"weights": 1})
+    entry = records.find(Path("a"))
+    assert entry.row == ROW
+    assert (entry.kinds, entry.refused) == ({"masks", "nifti"}, {"dicom-seg": "why"})
+    assert entry.source == os.path.realpath("a.png")
+    assert records.is_current(Path("a"), "content")
+    assert not records.is_current(Path("a"), "other")
+    assert not records.is_current(Path("a"), None)
+    assert not ResultRecords(tmp_path, {"weights": 2}).is_current(Path("a"), "content")
+    assert records.find(Path("b")) == Entry()
+    assert not records.is_current(Path("b"), None)
+
+
+def test_kinds_that_were_begun_do_not_count_until_they_are_recorded(tmp_path):
+    """A kill between the files of one radiograph: some are new, some are old."""
+    ResultRecords(tmp_path, {}).add(Path("a"), "content", ROW, ["masks", "labels", "nifti"])
+    ResultRecords(tmp_path, {}).begin(Path("a"), ["masks", "overlays"])
+    records = ResultRecords(tmp_path, {})
+    entry = records.find(Path("a"))
+    assert (entry.kinds, entry.touched) == ({"labels", "nifti"}, {"masks", "overlays"})
+    size = records.path.stat().st_size
+    records.begin(Path("a"), ["masks"])
+    records.begin(Path("unknown"), ["masks"])
+    assert records.path.stat().st_size == size
+    records.add(Path("a"), "content", ROW, ["masks"])
+    assert read_entries(tmp_path)["a"] == records.find(Path("a"))
+    assert (records.find(Path("a")).kinds, records.find(Path("a")).touched) == ({"masks"}, frozenset())
+
+
+def test_a_failure_is_recorded_and_changes_nothing(tmp_path):
+    records = ResultRecords(tmp_path, {})
+    records.add(Path("a"), "content", ROW, ["masks"])
+    for name in "ab":
+        records.add_failure(Path(name), Row(file=f"{name}.png", status="failed", reason="why"))
+    assert list(read_entries(tmp_path)) == ["a"]
+    assert read_entries(tmp_path)["a"].row == ROW
+    assert len(records.path.read_text().splitlines()) == 3
+
+
+def test_the_latest_line_counts_whichever_process_wrote_it(tmp_path):
+    rows = [Row(file="a.png", status="ok", lungs_px=number) for number in range(3)]
+    for part, content, row in ((1, "old", rows[0]), (0, "older", rows[1]), (1, "new", rows[2])):
+        ResultRecords(tmp_path, {}, part).add(Path("a"), content, row)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["records.1.jsonl", "records.jsonl"]
+    entry = ResultRecords(tmp_path, {}).find(Path("a"))
+    assert (entry.content, entry.row) == ("new", rows[2])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"event": "unknown"},
+        {"event": ["result"]},
+        {"time": None},
+        {"time": "1"},
+        {"name": ["a"]},
+        {"content": 5},
+        {"model": {}},
+        {"source": 7},
+        {"kinds": [["masks"]]},
+        {"kinds": "masks"},
+        {"refused": {"nifti": 3}},
+        {"refused": None},
+        {"row": None},
+        {"row": ["a.png", "ok"]},
+        {"row": {"file": None, "status": "ok"}},
+        {"row": {"file": "a.png", "status": "ok", "lungs_px": "many"}},
+        {"row": {"file": "a.png", "status": "ok", "unknown": 1}},
+    ],
+    ids=str,
+)
+def test_a_line_with_values_of_other_types_is_ignored(tmp_path, damage):
+    records = ResultRecords(tmp_path, {})
+    records.add(Path("a"), "content", ROW, ["masks"])
+    line = json.loads(records.path.read_text())
+    with records.path.open("a") as file:
+        file.write(json.dumps(line | {"name": "b"} | damage) + "\n[]\nnull\n7\n{}\n")
+    assert list(read_entries(tmp_path)) == ["a"]
+    assert read_entries(tmp_path)["a"].row == ROW
+
+
+@pytest.mark.parametrize("cut", [1, 40, 400])
+def test_a_line_that_was_cut_off_is_ignored_and_the_next_one_is_not(tmp_path, cut):
+    records = ResultRecords(tmp_path, {})
+    for name in "abc":
+        records.add(Path(name), "content", ROW, ["masks"])
+    content = records.path.read_bytes()
+    # Without its line break alone, a line is whole.
+    records.path.write_bytes(content[:-cut])
+    whole = ["a", "b", "c"] if cut == 1 else ["a", "b"]
+    assert list(read_entries(tmp_path)) == whole
+    ResultRecords(tmp_path, {}).add(Path("d"), "content", ROW, ["masks"])
+    assert list(read_entries(tmp_path)) == [*whole, "d"]
+
+
+def test_bytes_that_are_not_text_are_ignored(tmp_path):
+    records = ResultRecords(tmp_path, {})
+    records.add(Path("a"), "content", ROW, ["masks"])
+    with records.path.open("ab") as file:
+        file.write(bytes(range(256)))
+    records.add(Path("b"), "content", ROW, ["masks"])
+    assert list(read_entries(tmp_path)) == ["a", "b"]
+
+
+def test_only_records_are_read(tmp_path):
+    ResultRecords(tmp_path, {}).add(Path("a"), "content", ROW)
+    for name in ("done.jsonl", "records.old.jsonl", "my-records.jsonl"):
+        (tmp_path / name).write_bytes((tmp_path / "records.jsonl").read_bytes().replace(b'"a"', b'"b"'))
+    assert list(read_entries(tmp_path)) == ["a"]
+    assert read_entries(tmp_path / "missing") == {}
+
+
+def test_a_folder_of_an_older_version_is_recognised_once(tmp_path):
+    (tmp_path / "done.1.jsonl").touch()
+    assert start_record(tmp_path)
+    assert (tmp_path / "records.jsonl").is_file()
+    assert not start_record(tmp_path)
+
+
+def test_the_content_of_something_else_than_a_file_has_no_hash(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert content_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert content_hash(tmp_path) is content_hash(tmp_path / "gone") is None
