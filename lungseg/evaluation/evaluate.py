@@ -56,7 +56,7 @@ def evaluate(
         settings["data_source#run_splits"] = str(lists)
         settings.setdefault("data_source#patients", _patients(file.parent / "config.json"))
     files = [config_file("train"), config_file("evaluate")]
-    settings["data_source#exclude"] = excluded_cases(read_config(files, settings), [split], say)
+    settings["data_source#exclude"] = excluded_cases(read_config(files, settings), [split])
     usable_folder(output)
     workflow = build_workflow(files, settings, "validate#evaluator")
     with plain_errors():

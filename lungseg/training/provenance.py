@@ -47,7 +47,7 @@ def freeze_split(config: dict, lists: Path, say: Callable[[str], None]) -> dict:
     sections = read_split(lists)
     used = set(chain(*(sections[section] for section in SECTIONS)))
     others = _names(datalist(section="all", **parsed | {"sets": None, "exclude": []})) - used
-    if added := sorted(others.difference(sections.get("left_out", ()))):
+    if added := sorted(others.difference(sections.get("excluded", ()))):
         told = shorten_list(added, _SHOWN)
         say(f"Not used, as they were added since the run began: {told}; a new run with --init trains on them")
     return source | {"exclude": sorted(others.union(source["exclude"]))}
@@ -70,7 +70,7 @@ def write_training_split(path: Path, data: dict[str, list[dict]], source: dict, 
     with suppress(LungsegError):  # a few pairs have no test list
         lists["test"] = _names(datalist(section="test", **source)) - lists["train"] - lists["validation"]
     everything = _names(datalist(section="all", **source | {"sets": None, "exclude": []}))
-    lists["left_out"] = everything.difference(*lists.values())
+    lists["excluded"] = everything.difference(*lists.values())
     lists[TRAINED_BEFORE] = before
     write_split(path, {name: sorted(members) for name, members in lists.items()}, source["seed"])
 

@@ -128,7 +128,7 @@ def _new_config(output: Path, overrides: dict, init: str | PathLike | None, say:
     config = read_config([config_file("train")], settings)
     _check_size(config["image_size"], config["network_def"])
     inherit_split(config, say)
-    config["data_source"]["exclude"] = excluded_cases(config, ("train", "validation"), say)
+    config["data_source"]["exclude"] = excluded_cases(config, ("train", "validation"))
     _make_absolute(config)
     return config
 

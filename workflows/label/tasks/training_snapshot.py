@@ -121,7 +121,7 @@ def replay_cases(source: dict, say: Callable[[str], None] = print) -> dict[str, 
         LungsegError: there is no data set, or a section is empty, or nothing of "validation", which versions are
             compared on, can be used.
     """
-    unfit = unusable_cases(["validation"], say, **source)
+    unfit = unusable_cases(["validation"], **source)
     return {section: datalist(section=section, exclude=unfit, **source) for section in ("train", "validation")}
 
 
