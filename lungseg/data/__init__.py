@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is on disk becomes lists of {"image", "label"}."""
+"""Turn folders into checked lists of {"image", "label"}."""
 
 from lungseg.data.datalist import datalist
 from lungseg.data.labels import SIDE_UNKNOWN, LabelMap, read_label
@@ -34,7 +34,7 @@ __all__ = [
     "write_split",
 ]
 
-# MONAI, scipy's filters and the drawing take seconds to import; few commands need them.
+# MONAI, SciPy's filters and the drawing take seconds to import; few commands need them.
 __getattr__ = lazy_exports(
     __name__,
     {

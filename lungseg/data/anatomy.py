@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outlines that phantoms are drawn from, in a unit square: x to the right, y down, the patient's right side
-on the left."""
+"""The outlines of phantoms, in a unit square: x to the right, y down, the patient's right side on the left."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ class Anatomy:
     """The outlines of one patient, in the unit square."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        # How far the heart reaches to the patient's left.
+        # How far the heart extends to the patient's left.
         heart = rng.uniform(0.07, 0.13)
         right_dome = rng.uniform(0.6, 0.67)
         # The liver lifts the right dome.

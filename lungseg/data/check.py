@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A data set is read once from end to end, and everything that is wrong with it is told."""
+"""Read a whole data set once, and report every problem."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from monai.bundle import ConfigParser
 
@@ -30,24 +31,25 @@ from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.text import escape_control, shorten_list
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _NAMES_SHOWN = 3
+_SHOWN = 10
 _THREADS = 4
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a data set holds.
+    """The contents of a data set and its problems.
 
     Attributes:
         folder: the data set's folder.
         layout: the name of its layout.
-        images_folder: where the images lie.
-        images, masks: how many files there are of each (two masks per case where the lungs are apart).
+        images_folder: the folder of the images.
+        images, masks: number of files (two masks per case if each lung has a mask of its own).
         pairs: the images that have a reference, usable or not.
-        images_without_mask, masks_without_image: the files that found no partner.
-        problems: everything that is wrong, sorted by file.
+        images_without_mask, masks_without_image: the files without a partner.
+        problems: all problems, sorted by file.
     """
 
     folder: Path
@@ -63,22 +65,26 @@ class CheckResult:
     @property
     def excluded_cases(self) -> list[str]:
         """The names of the cases that cannot be used."""
-        return sorted({problem.name for problem in self.problems if problem.left_out})
+        return sorted({problem.name for problem in self.problems if problem.excluded})
 
     @property
     def union_only(self) -> list[str]:
-        """The names of the cases whose sides are not believed."""
+        """The names of the cases of which only the union of the lungs is used."""
         return [problem.name for problem in self.problems if problem.kind == LATERALITY_IMPLAUSIBLE]
 
     def check_usable(self) -> None:
-        """Raise LungsegError when no pair can be used."""
+        """Check that a pair can be used.
+
+        Raises:
+            LungsegError: no image has a mask, or none of the pairs can be used.
+        """
         if not self.pairs:
             option = suffix_option(self.images_without_mask, self.masks_without_image)
             remedy = f"give {option}" if option else "name each mask as its image"
-            raise LungsegError("no image has a mask", self.folder, remedy)
+            raise LungsegError("no image has a mask", self.folder, remedy, code="no-pairs")
         if {case.name for case in self.pairs} <= set(self.excluded_cases):
             what = f"none of the {len(self.pairs)} pairs of image and mask can be used"
-            raise LungsegError(what, self.folder, "mend what is listed above")
+            raise LungsegError(what, self.folder, "fix the problems listed above", code="no-usable-cases")
 
     def __str__(self) -> str:
         """Return the findings as lines for a terminal."""
@@ -92,10 +98,8 @@ class CheckResult:
             f"{len(self.problems):6} problems" + (":" if self.problems else ""),
         ]
         for problem in self.problems:
-            consequence = " [unusable]" if problem.left_out else ""
-            lines.append(
-                f"  {escape_control(problem.file)}: {problem.kind}: {escape_control(problem.sentence)}{consequence}"
-            )
+            consequence = " [unusable]" if problem.excluded else ""
+            lines.append(f"  {_described(problem)}{consequence}")
         return "\n".join(lines)
 
 
@@ -107,14 +111,15 @@ def check_data(layout: Layout) -> CheckResult:
     """
     pairing = layout.pair()
     if not pairing.images:
-        raise UsageError("there is no image in this folder", layout.images, "check the path of the data set")
+        remedy = "check the path of the data set"
+        raise UsageError("there is no image in this folder", layout.images, remedy, code="no-pictures")
     problems = list(pairing.problems)
-    digests = {}
-    partnerless = [(case_name(path, layout.images), path, None) for path in pairing.images_without_mask]
-    everything = [(case.name, case.image, case) for case in pairing.pairs] + partnerless
-    # Decoding a PNG leaves the interpreter to other threads.
+    digests: dict[bytes, Path] = {}
+    items: list[tuple[str, Path, Case | None]] = [(case.name, case.image, case) for case in pairing.pairs]
+    items += [(case_name(path, layout.images), path, None) for path in pairing.images_without_mask]
+    # Decoding a PNG releases the interpreter lock.
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
-        for (name, path, _), (digest, found) in zip(everything, pool.map(_check, everything), strict=True):
+        for (name, path, _), (digest, found) in zip(items, pool.map(_check, items), strict=True):
             problems += found
             if digest is not None:
                 problems += _same_pixels(digests.setdefault(digest, path), path, name)
@@ -132,7 +137,7 @@ def check_data(layout: Layout) -> CheckResult:
 
 
 def _check(item: tuple[str, Path, Case | None]) -> tuple[bytes | None, list[Problem]]:
-    """Return the digest of an image's pixels (None where they cannot be read) and what is wrong."""
+    """Return the digest of the pixels of an image (None if they cannot be read) and the problems."""
     name, path, case = item
     try:
         pixels = read_radiograph(path).pixels
@@ -142,12 +147,12 @@ def _check(item: tuple[str, Path, Case | None]) -> tuple[bytes | None, list[Prob
     return digest, [] if case is None else _check_label(case, pixels.shape)
 
 
-def _check_label(case: Case, shape: tuple[int, int]) -> list[Problem]:
+def _check_label(case: Case, shape: tuple[int, ...]) -> list[Problem]:
     file = case.label[0] if isinstance(case.label, tuple) else case.label
     try:
         label = read_label(case.label)
     except MaskError as error:
-        return [Problem(Path(error.where or file), error.kind, _sentence(error), True, case.name)]
+        return [Problem(Path(error.where or file), error.code, _sentence(error), True, case.name)]
     if label.labels.shape != shape:
         (mask_height, mask_width), (height, width) = label.labels.shape, shape
         sentence = f"the mask has {mask_width} x {mask_height} pixels, the image {width} x {height}"
@@ -159,6 +164,10 @@ def _check_label(case: Case, shape: tuple[int, int]) -> list[Problem]:
     return []
 
 
+def _described(problem: Problem) -> str:
+    return f"{escape_control(problem.file)}: {problem.kind}: {escape_control(problem.sentence)}"
+
+
 def _sentence(error: LungsegError) -> str:
     return f"{error.what}; {error.remedy}" if error.remedy else error.what
 
@@ -166,7 +175,7 @@ def _sentence(error: LungsegError) -> str:
 def _same_pixels(first: Path, path: Path, name: str) -> list[Problem]:
     if first == path:
         return []
-    sentence = f"it has the same pixels as {first.name}, so that both could land in training and test"
+    sentence = f"it has the same pixels as {first.name}: one could be in training and the other in test"
     return [Problem(path, DUPLICATE_IMAGE, sentence, False, name)]
 
 
@@ -174,16 +183,13 @@ def _some(paths: list[Path]) -> str:
     return f": {shorten_list([path.name for path in paths], _NAMES_SHOWN)}" if paths else ""
 
 
-_SHOWN = 10
-
-
-def unusable_cases(sections: Sequence[str], **source) -> list[str]:
+def unusable_cases(sections: Sequence[str], **source: Any) -> list[str]:
     """Read the images and references of some sections, and return the names of the cases that cannot be used.
 
-    The files are read once more than training or evaluating alone would: a second for 75 radiographs of 512 x 512.
+    Each file that is not used, or used only in part, is logged. Reading takes a second for 75 radiographs of 512 x 512.
 
     Args:
-        sections: see :func:`lungseg.data.datalist`, as for the other arguments.
+        sections: see :func:`lungseg.data.datalist`.
         **source: the other arguments of `datalist`.
 
     Raises:
@@ -198,51 +204,44 @@ def unusable_cases(sections: Sequence[str], **source) -> list[str]:
     cases = [case for case in pairing.pairs if case.name in names]
     result = check_data(replace(layout, pair=lambda: replace(pairing, pairs=cases, images_without_mask=[])))
 
-    unused = [problem for problem in result.problems if problem.left_out]
+    unused = [problem for problem in result.problems if problem.excluded]
     for problem in unused[:_SHOWN]:
-        _log.info("Not used: %s: %s: %s", escape_control(problem.file), problem.kind, escape_control(problem.sentence))
+        logger.warning("Not used: %s", _described(problem))
     if len(unused) > _SHOWN:
-        _log.info("Not used: %d more files; lungseg check-data names them", len(unused) - _SHOWN)
+        logger.warning("Not used: %d more files; lungseg check-data lists them", len(unused) - _SHOWN)
     for problem in [problem for problem in result.problems if problem.kind == DUPLICATE_IMAGE][:_SHOWN]:
-        _log.info(
-            "Used nevertheless: %s: %s: %s",
-            escape_control(problem.file),
-            problem.kind,
-            escape_control(problem.sentence),
-        )
+        logger.warning("Used, with a problem: %s", _described(problem))
     without = [path.name for path in pairing.images_without_mask if not sets or set_of(path.stem) in sets]
     if without:
-        _log.info("Not used: images without a mask: %s", shorten_list(without, _SHOWN))
+        logger.warning("Not used: images without a mask: %s", shorten_list(without, _SHOWN))
     if result.union_only:
-        _log.info(
-            "Left and right are implausible, the lungs' union is used: %s", shorten_list(result.union_only, _SHOWN)
-        )
+        names_shown = shorten_list(result.union_only, _SHOWN)
+        logger.warning("Left and right are implausible, only the union of the lungs is used: %s", names_shown)
     return sorted({problem.name for problem in unused if problem.kind != MASK_WITHOUT_IMAGE} & names)
 
 
-def check_has_lateral_labels(cases: Sequence[dict]) -> None:
-    """Refuse references of which none tells right from left: figures per lung, by which weights are chosen, need one.
+def check_has_lateral_labels(cases: Sequence[Mapping[str, Any]]) -> None:
+    """Check that a reference separates right from left: the IoU of each lung selects the best weights.
 
     Args:
         cases: as :func:`lungseg.data.datalist` returns them.
 
     Raises:
-        LungsegError: there is none.
+        LungsegError: no reference does.
     """
     for case in cases:
         reason = read_label(case["label"]).union_reason
         if reason is None:
             return
     remedy = "give label maps, with 1 for the patient's right lung, or a mask for each lung"
-    raise LungsegError(
-        f"no reference of the validation list tells right from left (here {reason})", case["name"], remedy
-    )
+    what = f"no reference of the validation list separates right from left (here {reason})"
+    raise LungsegError(what, case["name"], remedy, code="laterality-unknown")
 
 
-def excluded_cases(config: dict, sections: Sequence[str]) -> list[str]:
-    """Return the names of the cases that a config should leave out of some sections, and tell why.
+def excluded_cases(config: dict[str, Any], sections: Sequence[str]) -> list[str]:
+    """Return the names of the cases that a config should exclude from some sections, and log the reasons.
 
-    Those that its `data_source` leaves out already are among them.
+    The cases that its `data_source` already excludes are among them.
 
     Raises:
         LungsegError: there is no data set, or a section is empty.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A data set at one glance: thumbnails with their outlines, problems first."""
+"""Draw a data set on one page: thumbnails with their outlines, problems first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lungseg.data.check import CheckResult
 from lungseg.data.labels import read_label
-from lungseg.data.pairing import case_name
+from lungseg.data.pairing import Label, case_name
 from lungseg.io import read_radiograph
 from lungseg.io.overlay import draw_overlay
 from lungseg.io.png import write_png
@@ -24,24 +24,24 @@ _COLUMNS = 10
 _INK, _ALARM = (230, 230, 230), (255, 120, 90)
 
 
-def draw_contact_sheet(result: CheckResult, path: str | PathLike, count: int = 100, seed: int = 0) -> int | None:
+def draw_contact_sheet(result: CheckResult, path: str | PathLike[str], count: int = 100, seed: int = 0) -> int | None:
     """Write a PNG with at most `count` cases: those with a problem, then a seeded sample of the others.
 
-    Right lungs are blue, left lungs orange, lungs of unknown side purple.
+    Right lungs are blue, left lungs orange, lungs of unknown laterality purple.
 
     Args:
-        result: what was found.
+        result: the checked data set.
         path: the PNG file.
         count: at most so many cases.
-        seed: of the sample.
+        seed: seed of the sample.
 
     Returns:
-        How many cases with a problem found no room; None, and no PNG is written, where no case has an image.
+        The number of cases with a problem that did not fit; None, without a PNG, if no case has an image.
 
     Raises:
         LungsegError: the picture cannot be written.
     """
-    kinds = {}
+    kinds: dict[str, str] = {}
     for problem in result.problems:
         kinds.setdefault(problem.name, problem.kind)
     labels = {case.name: case.label for case in result.pairs}
@@ -58,8 +58,8 @@ def draw_contact_sheet(result: CheckResult, path: str | PathLike, count: int = 1
     return max(0, len(alarming) - count)
 
 
-def _tile(image: Path, label, name: str, kind: str | None) -> np.ndarray:
-    """Return (H, W, 3) uint8: a thumbnail above the case's name and what is wrong with it."""
+def _tile(image: Path, label: Label | None, name: str, kind: str | None) -> np.ndarray:
+    """Return (H, W, 3) uint8: a thumbnail above the name of the case and its problem."""
     tile = Image.new("RGB", (_SIDE, _SIDE + 2 * _LINE + 6))
     picture = Image.fromarray(_thumbnail(image, label))
     tile.paste(picture, ((_SIDE - picture.width) // 2, (_SIDE - picture.height) // 2))
@@ -69,19 +69,19 @@ def _tile(image: Path, label, name: str, kind: str | None) -> np.ndarray:
     return np.asarray(tile)
 
 
-def _thumbnail(image: Path, label) -> np.ndarray:
+def _thumbnail(image: Path, label: Label | None) -> np.ndarray:
     try:
         pixels = read_radiograph(image).pixels
     except LungsegError:
         return np.zeros((_SIDE, _SIDE, 3), np.uint8)
     scale = _SIDE / max(pixels.shape)
-    size = tuple(max(1, round(length * scale)) for length in pixels.shape[::-1])
-    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
-    return draw_overlay(small, _small_labels(label, size))
+    height, width = (max(1, round(length * scale)) for length in pixels.shape)
+    small = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
+    return draw_overlay(small, _small_labels(label, (width, height)))
 
 
-def _small_labels(label, size: tuple[int, int]) -> np.ndarray:
-    """Return the (H, W) label map at `size` (width, height); empty where there is none."""
+def _small_labels(label: Label | None, size: tuple[int, int]) -> np.ndarray:
+    """Return the (H, W) label map at `size` (width, height); empty if there is none."""
     try:
         labels = read_label(label).labels if label is not None else np.zeros((1, 1), np.uint8)
     except LungsegError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lists of {"image", "label"} that the bundle's configs load."""
+"""Build the lists of {"image", "label"} that the bundle's configs load."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import chain
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from lungseg.data.layouts import find_data
 from lungseg.data.pairing import MASK_SUFFIX, Case, suffix_option
@@ -25,51 +26,53 @@ from lungseg.utils.errors import LungsegError, UsageError
 
 
 def datalist(
-    dataset_dir: str | PathLike | None,
+    dataset_dir: str | PathLike[str] | None,
     section: str,
     sets: Sequence[str] | None = None,
-    splits_file: str | PathLike | None = None,
+    splits_file: str | PathLike[str] | None = None,
     seed: int = 0,
-    patients: str | PathLike | None = None,
-    images: str | PathLike | None = None,
-    masks: str | PathLike | None = None,
+    patients: str | PathLike[str] | None = None,
+    images: str | PathLike[str] | None = None,
+    masks: str | PathLike[str] | None = None,
     mask_suffix: str = MASK_SUFFIX,
     exclude: Sequence[str] = (),
-    run_splits: str | PathLike | None = None,
-) -> list[dict]:
-    """Return the cases of one section, sorted by name; the same for the same files, in whatever order.
+    run_splits: str | PathLike[str] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the cases of one section, sorted by name; the order of the files does not matter.
 
     Args:
-        dataset_dir: a data set's folder, or one that holds it.
+        dataset_dir: the folder of a data set, or one that holds it.
         section: "train", "validation", "test", or "all" pairs.
-        sets: keep these data sets only: "montgomery", "shenzhen", "other"; the others are split, too.
-        splits_file: JSON file with the split. Where it is not there yet it is written, and later calls read it.
-        seed: of the split of cases that the frozen lists do not name.
-        patients: what tells a case's patient, a regular expression or a CSV file; see `splits.patient_rule`.
+        sets: return only cases of these data sets: "montgomery", "shenzhen", "other". All sets are split.
+        splits_file: JSON file with the split. If it does not exist it is written, and later calls read it.
+        seed: seed of the split of cases that are not in the frozen lists.
+        patients: rule for the patient, a regular expression or a CSV file; see `patients.patient_rule`.
         images, masks, mask_suffix: two folders instead of `dataset_dir` (None); see `layouts.find_data`.
-        exclude: names of cases to leave out, such as those that `unusable_cases` returns; no other case changes its
-            section for it.
-        run_splits: the lists of a run, where no `splits_file` is given: its cases keep their section, and the data set
-            may have others.
+        exclude: names of cases to exclude, such as those that `unusable_cases` returns; this changes the section of no
+            other case.
+        run_splits: the lists of a run, if no `splits_file` is given: its cases keep their section, and the data set may
+            have further cases.
 
     Returns:
         A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set}.
 
     Raises:
         UsageError: there is no data set, or a section or a set is unknown.
-        LungsegError: there are several data sets, or no pair, or the section would be empty.
+        LungsegError: there are several data sets, or no pair, or the section is empty.
     """
     if section not in (*SECTIONS, "all"):
-        raise UsageError(f"there is no section {section!r}", remedy=f"choose {', '.join(SECTIONS)} or all")
+        remedy = f"choose {', '.join(SECTIONS)} or all"
+        raise UsageError(f"there is no section {section!r}", remedy=remedy, code="section-unknown")
     layout = find_data(dataset_dir, images, masks, mask_suffix)
     pairing = layout.pair()
     pairs = pairing.pairs
     cases = wanted = _of_sets(pairs, sets)
     if not pairs and (option := suffix_option(pairing.images_without_mask, pairing.masks_without_image)):
-        raise LungsegError("no image has a mask", layout.folder, f"give {option}")
+        raise LungsegError("no image has a mask", layout.folder, f"give {option}", code="no-pairs")
     if not wanted:
         of_sets = f" of {', '.join([sets] if isinstance(sets, str) else sets)}" if sets else ""
-        raise LungsegError(f"no image{of_sets} has a mask", layout.folder, "check it with lungseg check-data")
+        remedy = "check it with lungseg check-data"
+        raise LungsegError(f"no image{of_sets} has a mask", layout.folder, remedy, code="no-pairs")
     if section != "all":
         # All pairs are split, so that the choice of sets moves no case from test to training.
         members = set(_sections(_names(pairs), _names(wanted), splits_file, run_splits, seed, patients)[section])
@@ -77,12 +80,13 @@ def datalist(
         if not cases:
             lists = splits_file or run_splits
             remedy = "take another section, such as validation" if lists else "give more pairs, or a splits file"
-            raise LungsegError(_empty(section, wanted, lists), layout.folder, remedy)
-    # After the split, so that a case that is left out today moves no other one from test to training.
+            raise LungsegError(_describe_empty(section, wanted, lists), layout.folder, remedy, code="section-empty")
+    # After the split, so that excluding a case moves no other case from test to training.
     cases = [case for case in cases if case.name not in exclude]
     if not cases:
-        what = f"every case of the section {section} is left out"
-        raise LungsegError(what, layout.folder, "mend their masks; lungseg check-data says what is wrong")
+        what = f"every case of the section {section} is excluded"
+        remedy = "correct their masks; lungseg check-data lists the problems"
+        raise LungsegError(what, layout.folder, remedy, code="section-empty")
     return [
         {
             "image": str(case.image),
@@ -99,7 +103,8 @@ def _of_sets(cases: list[Case], sets: Sequence[str] | None) -> list[Case]:
         return cases
     wanted = {sets} if isinstance(sets, str) else set(sets)
     if unknown := sorted(wanted - set(SETS)):
-        raise UsageError(f"there is no data set {unknown[0]!r}", remedy=f"choose from {', '.join(SETS)}")
+        remedy = f"choose from {', '.join(SETS)}"
+        raise UsageError(f"there is no data set {unknown[0]!r}", remedy=remedy, code="set-unknown")
     return [case for case in cases if set_of(case.name) in wanted]
 
 
@@ -107,7 +112,15 @@ def _names(cases: list[Case]) -> set[str]:
     return {case.name for case in cases}
 
 
-def _sections(names: set[str], wanted: set[str], splits_file, run_splits, seed: int, patients) -> Split:
+def _sections(
+    names: set[str],
+    wanted: set[str],
+    splits_file: str | PathLike[str] | None,
+    run_splits: str | PathLike[str] | None,
+    seed: int,
+    patients: str | PathLike[str] | None,
+) -> Split:
+    """Split all names, or read their split from a file that has every wanted name."""
     if splits_file is None:
         return split(names, seed, patients, None if run_splits is None else read_split(run_splits))
     if not Path(splits_file).exists():
@@ -118,22 +131,24 @@ def _sections(names: set[str], wanted: set[str], splits_file, run_splits, seed: 
     if patients is not None:
         check_patients_together(sections, patients)
     known = set(chain(*sections.values()))
-    if strangers := sorted(wanted - known):
+    if new := sorted(wanted - known):
         raise LungsegError(
-            f"{len(strangers)} cases are not in it, the first being {strangers[0]}",
+            f"{len(new)} cases are not in it, the first being {new[0]}",
             splits_file,
             "add them, or delete the file to have it written anew",
+            code="split-outdated",
         )
     if missing := sorted(known - names):
         raise LungsegError(
             f"{len(missing)} of its cases are not in the data set, the first being {missing[0]}",
             splits_file,
             "restore them, or delete the file to have it written anew",
+            code="split-outdated",
         )
     return sections
 
 
-def _empty(section: str, cases: list[Case], lists: str | PathLike | None) -> str:
+def _describe_empty(section: str, cases: list[Case], lists: str | PathLike[str] | None) -> str:
     pairs = "is 1 pair" if len(cases) == 1 else f"are {len(cases)} pairs"
     what = f"the section {section} is empty: there {pairs} of image and mask"
     if lists is not None:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The MONAI reader of radiographs that the bundle's configs name."""
+"""MONAI readers of radiographs and of masks, for the bundle's configs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,29 +17,31 @@ from lungseg.io.radiograph import Radiograph
 from lungseg.io.reading import read_radiograph
 from lungseg.utils.errors import UsageError
 
+_Names = Sequence[str | PathLike[str]] | str | PathLike[str]
 
-class LateReader(ImageReader):
-    """What our readers share: every file is accepted by name, and opened or refused in `get_data` alone."""
 
-    def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
+class LateReader(ImageReader):  # type: ignore[misc, unused-ignore]
+    """Base of both readers: accepts every name, and opens the file in `get_data`."""
+
+    def verify_suffix(self, filename: _Names) -> bool:
         """Accept every name: the content decides."""
         return True
 
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs) -> Sequence[PathLike] | PathLike:
-        """Return the names alone. Were a file refused here, MONAI would quietly try its default readers."""
+    def read(self, data: _Names, **kwargs: Any) -> _Names:
+        """Return the names. If this raised an error, MONAI would try its default readers without a warning."""
         return data
 
 
 class RadiographReader(LateReader):
     """Read radiographs with MONAI: ``LoadImaged(keys="image", reader=RadiographReader())``.
 
-    The array is (W, H) float32, axis 0 being x as in MONAI's other readers. The metadata hold
+    The array is (W, H) float32; axis 0 is x as in MONAI's other readers. The metadata are
     `filename_or_obj`, `affine` (4 x 4, millimetres per pixel along x and y, 1 when unknown), `spatial_shape`
     (W, H), `original_channel_dim` ("no_channel"), `spacing` ((row, column) in millimetres, NaN when
     unknown), and `spacing_kind`, `view` ("" when unknown) and `flipped` of :class:`lungseg.io.Radiograph`.
     """
 
-    def get_data(self, img: Sequence[PathLike] | PathLike) -> tuple[np.ndarray, dict]:
+    def get_data(self, img: _Names) -> tuple[np.ndarray, dict[str, Any]]:
         """Read the file.
 
         Raises:
@@ -46,13 +50,14 @@ class RadiographReader(LateReader):
         """
         names = [img] if isinstance(img, str | PathLike) else list(img)
         if len(names) != 1:
-            raise UsageError(f"{len(names)} files were given for one radiograph", remedy="give one file per image")
+            what = f"{len(names)} files were given for one radiograph"
+            raise UsageError(what, remedy="give one file per image", code="several-files")
         return as_monai(read_radiograph(names[0]), str(names[0]))
 
 
-def as_monai(radiograph: Radiograph, name: str) -> tuple[np.ndarray, dict]:
+def as_monai(radiograph: Radiograph, name: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Return a radiograph as the array (W, H) float32 and the metadata of :class:`RadiographReader`."""
-    # PyTorch goes about it in blocks, in a third of NumPy's time; it wants arrays that may be written to.
+    # PyTorch transposes in blocks, in a third of NumPy's time; it needs writable arrays.
     pixels = torch.from_numpy(np.require(radiograph.pixels, requirements="W")).T.contiguous().numpy()
     row, column = radiograph.spacing or (np.nan, np.nan)
     affine = np.diag([column, row, 1.0, 1.0]) if radiograph.spacing else np.eye(4)
@@ -61,7 +66,7 @@ def as_monai(radiograph: Radiograph, name: str) -> tuple[np.ndarray, dict]:
         "affine": affine,
         "spatial_shape": np.asarray(pixels.shape),
         "original_channel_dim": "no_channel",
-        # Always there, so that known and unknown spacings collate into one batch.
+        # Always present, so that known and unknown spacings collate into one batch.
         "spacing": np.asarray([row, column], dtype=np.float64),
         "spacing_kind": radiograph.spacing_kind,
         "view": radiograph.view or "",
@@ -73,11 +78,11 @@ class LungLabelReader(LateReader):
     """Read masks as label maps: ``LoadImaged(keys="label", reader=LungLabelReader())``.
 
     Takes one file (binary mask or label map) or the pair [right lung, left lung]. The array is (W, H) uint8,
-    axis 0 being x as in MONAI's other readers: 0 background, 1 right lung, 2 left lung, 3 side not believed.
-    The metadata hold `filename_or_obj`, `affine` (identity), `spatial_shape` (W, H) and `original_channel_dim`.
+    axis 0 is x as in MONAI's other readers: 0 background, 1 right lung, 2 left lung, 3 unknown laterality.
+    The metadata are `filename_or_obj`, `affine` (identity), `spatial_shape` (W, H) and `original_channel_dim`.
     """
 
-    def get_data(self, img: Sequence[PathLike] | PathLike) -> tuple[np.ndarray, dict]:
+    def get_data(self, img: _Names) -> tuple[np.ndarray, dict[str, Any]]:
         """Read the reference.
 
         Raises:
@@ -86,8 +91,10 @@ class LungLabelReader(LateReader):
         """
         names = [img] if isinstance(img, str | PathLike) else list(img)
         if len(names) not in (1, 2):
-            raise UsageError(f"{len(names)} files were given for one reference", remedy="give a mask, or [right, left]")
-        labels = np.ascontiguousarray(read_label(names[0] if len(names) == 1 else tuple(names)).labels.T)
+            what = f"{len(names)} files were given for one reference"
+            raise UsageError(what, remedy="give a mask, or [right, left]", code="several-files")
+        first, *second = (Path(name) for name in names)
+        labels = np.ascontiguousarray(read_label((first, *second) if second else first).labels.T)
         return labels, {
             "filename_or_obj": str(names[0]),
             "affine": np.eye(4),

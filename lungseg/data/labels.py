@@ -1,19 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Masks become label maps: 0 background, 1 right lung, 2 left lung, 3 lung whose side is not believed.
+"""Read masks as label maps: 0 background, 1 right lung, 2 left lung, 3 lung of unknown laterality.
 
-Sides are the patient's: the right lung lies on the left of the picture.
+The sides are the patient's: the right lung is on the left of the picture.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lungseg.data.pairing import Label
-from lungseg.data.problems import EMPTY_MASK, LATERALITY_UNKNOWN, NOT_A_MASK, ONE_LUNG, UNREADABLE
+from lungseg.data.problems import (
+    EMPTY_MASK,
+    INVERTED_MASK,
+    LATERALITY_UNKNOWN,
+    NOT_A_MASK,
+    ONE_LUNG,
+    SIZE_MISMATCH,
+    UNREADABLE,
+)
 from lungseg.io import read_radiograph
 from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.io.limits import check_size
@@ -24,37 +34,30 @@ if TYPE_CHECKING:
 
 RIGHT, LEFT, SIDE_UNKNOWN = 1, 2, 3
 
-# Of the lungs' area. In 704 radiographs of two hospitals a lung has 29 to 69 % where the border is right.
+# Largest share of one lung in the area of both. In 704 radiographs of two hospitals a lung has 29 to 69 %.
 MAX_SHARE = 0.7
 # Components below this share of the area are specks, not lungs.
 MIN_COMPONENT = 0.02
-# Distance of the lungs' centres along x, as a share of the width of both; in plausible masks it is about a half.
+# Distance of the centres of the lungs along x, as a share of the width of both; about a half in plausible masks.
 MIN_SIDE_BY_SIDE = 0.25
-# JPEG and smooth drawing leave shades at a mask's border. So far from black or white, of 255, the rest is noise ...
+# JPEG and smooth drawing leave shades at the border of a mask. Values so close to black or white, of 255, are noise ...
 MAX_NOISE = 16
-# ... and this share of the pixels is black or white; in drawings of 256 x 256 pixels up to 1.6 % are not.
+# ... and at least this share of the pixels is black or white; in 256 x 256 drawings up to 1.6 % are not.
 MIN_CLEAN = 0.98
-# Two drawings of adjacent lungs may share a little of their border.
+# The drawings of two adjacent lungs may overlap a little.
 MAX_OVERLAP = 0.01
-# Of the picture's outermost pixels, so many are no lung's, however closely it was cropped.
+# Largest share of lung in the outermost pixels of a picture, however closely it is cropped.
 MAX_FRAME = 0.5
 
 LOPSIDED = f"one lung would hold over {MAX_SHARE:.0%} of the area"
-TOUCHING = "the lungs touch, so that their border is not known"
+TOUCHING = "the lungs touch, so that the border between them is unknown"
 SWAPPED = "the right lung lies on the right of the picture (sides swapped, or a mirrored radiograph)"
 
 _KINDS = "save it in grey, with 0/255 or as a label map 0/1/2"
 
 
 class MaskError(LungsegError):
-    """A reference that cannot be used; `kind` is one of the constants of `lungseg.data.problems`."""
-
-    def __init__(self, what: str, where: object = None, remedy: str = "", kind: str = NOT_A_MASK) -> None:
-        super().__init__(what, where, remedy)
-        self.kind = kind
-
-    def __reduce__(self):
-        return type(self), (self.what, self.where, self.remedy, self.kind)
+    """A reference that cannot be used; its code is one of the constants of `lungseg.data.problems`."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,16 @@ class LabelMap:
     """A reference.
 
     Attributes:
-        labels: (H, W) uint8, values 0, 1, 2; or 0 and 3 where the sides are not believed.
-        union_reason: why only the union is believed (LOPSIDED, TOUCHING or SWAPPED), or None.
+        labels: (H, W) uint8, values 0, 1, 2; or 0 and 3 if the laterality is unknown.
+        union_reason: why only the union is used (LOPSIDED, TOUCHING or SWAPPED), or None.
     """
 
     labels: np.ndarray
     union_reason: str | None = None
 
 
-def read_label(label: Label) -> LabelMap:
-    """Read a binary mask (0/255 or 0/1), a label map (0/1/2) or the masks of (right lung, left lung), upright.
+def read_label(label: str | PathLike[str] | Label) -> LabelMap:
+    """Read a binary mask (0/255 or 0/1), a label map (0/1/2) or the pair of masks (right lung, left lung).
 
     Raises:
         MaskError: the reference cannot be used; the message names its file.
@@ -84,12 +87,12 @@ def read_label(label: Label) -> LabelMap:
 
 
 def read_values(path: Path) -> np.ndarray:
-    """Return the values of a mask file, laid as `lungseg.io.read_radiograph` lays an image: (H, W), any real dtype.
+    """Return the values of a mask file, (H, W), any real dtype, in the orientation of `lungseg.io.read_radiograph`.
 
-    Colours must be grey, or have one channel that is not empty. A palette of coloured labels counts by its numbers.
+    Colours must be grey, or have one channel that is not empty. In a palette of coloured labels the indices are used.
 
     Raises:
-        MaskError: the file is damaged, of an unfit size or coloured.
+        MaskError: the file is damaged, too small, too large or coloured.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -97,39 +100,39 @@ def read_values(path: Path) -> np.ndarray:
         with open(path, "rb") as file:
             if format_of(file.read(HEAD_BYTES)) == "nifti":
                 return read_radiograph(path).pixels
-        # By handle, for the reason that lungseg.io.raster gives.
+        # Opened by handle, for the reason in lungseg.io.raster.
         with open(path, "rb") as file, Image.open(file) as image:
             check_size(*image.size, path)
-            # Loading alone ignores the check sums of a PNG's pixel data.
+            # Loading alone ignores the checksums of the pixel data of a PNG.
             image.verify()
         with open(path, "rb") as file, Image.open(file) as image:
             ImageOps.exif_transpose(image, in_place=True)
-            values = _shown(image) if image.mode == "P" else np.asarray(image)
+            values = _palette_values(image) if image.mode == "P" else np.asarray(image)
             alpha = image.mode in ("LA", "PA", "RGBA")
     except LungsegError as error:
-        raise MaskError(error.what, path, error.remedy, UNREADABLE) from error
+        raise MaskError(error.what, path, error.remedy, code=UNREADABLE) from error
     except FileNotFoundError as error:
-        raise MaskError("there is no such file", path, "check the name", UNREADABLE) from error
+        raise MaskError("there is no such file", path, "check the name", code=UNREADABLE) from error
     except UnidentifiedImageError as error:
         what = "this is not a picture in a known format" if path.stat().st_size else "the file is empty"
-        raise MaskError(what, path, "copy or export the mask again", UNREADABLE) from error
-    except Exception as error:  # decoders raise whatever a damaged byte leads them to
+        raise MaskError(what, path, "copy or export the mask again", code=UNREADABLE) from error
+    except Exception as error:  # a damaged file makes a decoder raise any exception
         what = f"the mask cannot be read ({error})"
-        raise MaskError(what, path, "copy or export the mask again", UNREADABLE) from error
+        raise MaskError(what, path, "copy or export the mask again", code=UNREADABLE) from error
     if values.ndim == 2:
         return values.astype(np.uint8) if values.dtype == bool else values
     colours = values[..., :-1] if alpha else values
     used = np.flatnonzero(colours.any(axis=(0, 1)))
     if used.size != 1 and (colours != colours[..., :1]).any():
-        raise MaskError("the mask is in several colours", path, _KINDS)
+        raise MaskError("the mask is in several colours", path, _KINDS, code=NOT_A_MASK)
     return colours[..., used[0] if used.size else 0]
 
 
-def _shown(image: Image.Image) -> np.ndarray:
-    """Return the values (H, W) of a picture with a palette: what is shown, where the numbers only stand for it.
+def _palette_values(image: Image.Image) -> np.ndarray:
+    """Return the values (H, W) of a picture with a palette: its greys or its indices.
 
-    Of two colours the brighter one is white: programs number them as they please. More than three greys are shades. All
-    else are labels, and colours were given them to be told apart.
+    Of two colours the brighter one is white: programs number them in any order. More than three greys are shades.
+    Otherwise the indices are labels, and the colours only distinguish them.
     """
     numbers, shown = np.asarray(image), np.asarray(image.convert("L"))
     used, places = np.unique(numbers, return_index=True)
@@ -144,45 +147,47 @@ def from_values(values: np.ndarray) -> LabelMap:
     """Turn the (H, W) values of one file into a label map.
 
     Values 0 and 1, or 0 and 255 with few shades between, are a binary mask whose connected components give the sides;
-    0, 1, 2 are a label map; 0 and 3 are one whose sides are not known.
+    0, 1, 2 are a label map; 0 and 3 are a label map of unknown laterality.
 
     Raises:
-        MaskError: the values are of neither kind, inverted, empty, or do not tell two lungs.
+        MaskError: the values are of neither kind, inverted or empty, or do not show two lungs.
     """
     present = set(np.unique(values).tolist()) - {0}
     if not present:
-        raise MaskError("the mask is empty", kind=EMPTY_MASK)
+        raise MaskError("the mask is empty", code=EMPTY_MASK)
     if present in ({1}, {255}, {65535}):
         return _from_binary(values != 0)
     if present == {SIDE_UNKNOWN}:
         return LabelMap(values.astype(np.uint8), TOUCHING)
     if present <= {RIGHT, LEFT}:
-        return _judged(values.astype(np.uint8))
+        return _check_sides(values.astype(np.uint8))
     # Small numbers beside 255 could be labels.
     if not present <= {RIGHT, LEFT, SIDE_UNKNOWN, 255} and _is_shaded(values):
         return _from_binary(_lung(values))
     shown = ", ".join(f"{value:g}" for value in sorted(present)[:4]) + (", ..." if len(present) > 4 else "")
-    raise MaskError(f"it has the values (0, {shown})", remedy=_KINDS)
+    raise MaskError(f"it has the values (0, {shown})", remedy=_KINDS, code=NOT_A_MASK)
 
 
 def from_lungs(right: np.ndarray, left: np.ndarray) -> LabelMap:
-    """Merge the (H, W) masks of the two lungs; any value but 0 is lung, of shades up to 255 the upper half.
+    """Merge the (H, W) masks of the two lungs. Every value except 0 is lung; of shades up to 255, the upper half.
 
     Raises:
         MaskError: the sizes differ, a mask is empty or inverted, or the lungs overlap.
     """
     if right.shape != left.shape:
-        raise MaskError("the masks of the right and the left lung differ in size", remedy="draw them again")
+        what = "the masks of the right and the left lung differ in size"
+        raise MaskError(what, remedy="draw them again", code=SIZE_MISMATCH)
     right, left = _lung(right), _lung(left)
     for lung in (right, left):
         _check_not_inverted(lung)
     if np.count_nonzero(right & left) > MAX_OVERLAP * np.count_nonzero(right | left):
-        raise MaskError("the masks of the right and the left lung overlap", remedy="draw them again")
-    return _judged(np.where(right, RIGHT, np.where(left, LEFT, 0)).astype(np.uint8))
+        what = "the masks of the right and the left lung overlap"
+        raise MaskError(what, remedy="draw them again", code=NOT_A_MASK)
+    return _check_sides(np.where(right, RIGHT, np.where(left, LEFT, 0)).astype(np.uint8))
 
 
 def _is_shaded(values: np.ndarray) -> bool:
-    """Whether all but few pixels are black or white, in 8 or 16 bits."""
+    """Return whether nearly all pixels are black or white, in 8 or 16 bits."""
     top = 255 if values.max() <= 255 else 65535
     noise = MAX_NOISE * top // 255
     white = values >= top - noise
@@ -190,11 +195,12 @@ def _is_shaded(values: np.ndarray) -> bool:
 
 
 def _lung(values: np.ndarray) -> np.ndarray:
-    return values > (values.max() / 2 if _is_shaded(values) else 0)
+    """Return the mask (H, W) bool of values that are lung."""
+    return np.asarray(values > (values.max() / 2 if _is_shaded(values) else 0))
 
 
 def _from_binary(lungs: np.ndarray) -> LabelMap:
-    """Name the two big components by their order along x; a speck goes with the nearer one."""
+    """Label the two large components by their order along x; a speck gets the label of the nearer one."""
     from scipy import ndimage
 
     _check_not_inverted(lungs)
@@ -211,39 +217,44 @@ def _from_binary(lungs: np.ndarray) -> LabelMap:
         for speck in order[2:]:
             here = components == speck
             table[speck] = RIGHT if first[here].min() <= second[here].min() else LEFT
-    return _judged(table[components])
+    return _check_sides(table[components])
 
 
 def _check_not_inverted(lungs: np.ndarray) -> None:
     frame = np.concatenate([lungs[0], lungs[-1], lungs[1:-1, 0], lungs[1:-1, -1]])
     if frame.mean() > MAX_FRAME:
-        raise MaskError("what is white in the mask reaches around the picture", remedy="invert it: the lungs are white")
+        what = "the mask seems to be inverted"
+        raise MaskError(what, remedy="invert it: lungs must be white on black", code=INVERTED_MASK)
 
 
 def _one_component(lungs: np.ndarray) -> LabelMap:
-    """Two lungs that touch reach over the middle of the picture; a single one does not."""
+    """Accept a component as two touching lungs if it extends over the middle of the picture; a single lung does not."""
     middle = lungs.shape[1] // 2
     share = np.count_nonzero(lungs[:, :middle]) / np.count_nonzero(lungs)
     if 1 - MAX_SHARE <= share <= MAX_SHARE:
         return _union(lungs, TOUCHING)
-    raise MaskError("the mask holds one lung only", remedy="draw both lungs, or leave the case out", kind=ONE_LUNG)
+    raise MaskError("the mask holds one lung only", remedy="draw both lungs, or remove the case", code=ONE_LUNG)
 
 
-def _judged(labels: np.ndarray) -> LabelMap:
-    """Keep a label map whose sides are plausible, and its union where they are not."""
+def _check_sides(labels: np.ndarray) -> LabelMap:
+    """Keep a label map with plausible sides, and otherwise its union.
+
+    Raises:
+        MaskError: it is empty, or does not show two lungs side by side.
+    """
     right, left = labels == RIGHT, labels == LEFT
     areas = np.count_nonzero(right), np.count_nonzero(left)
     if not any(areas):
-        raise MaskError("the mask is empty", kind=EMPTY_MASK)
+        raise MaskError("the mask is empty", code=EMPTY_MASK)
     if not all(areas):
-        raise MaskError("the mask holds one lung only", remedy="draw both lungs, or leave the case out", kind=ONE_LUNG)
+        raise MaskError("the mask holds one lung only", remedy="draw both lungs, or remove the case", code=ONE_LUNG)
     lungs = labels != 0
     apart = (_centre_x(left) - _centre_x(right)) / _width(lungs)
     if abs(apart) < MIN_SIDE_BY_SIDE:
         raise MaskError(
-            "its two parts do not lie side by side, so that left and right cannot be told",
+            "its two parts do not lie side by side, so that the laterality is unknown",
             remedy="give a label map 0/1/2",
-            kind=LATERALITY_UNKNOWN,
+            code=LATERALITY_UNKNOWN,
         )
     if apart < 0:
         return _union(lungs, SWAPPED)
@@ -266,10 +277,11 @@ def _width(mask: np.ndarray) -> int:
     return int(columns[-1] - columns[0] + 1)
 
 
-def _named(path: Path, read) -> LabelMap:
+def _named(path: Path, read: Callable[[], LabelMap]) -> LabelMap:
+    """Call `read`, and name the file in its errors."""
     try:
         return read()
     except MaskError as error:
         if error.where is not None:
             raise
-        raise MaskError(error.what, path, error.remedy, error.kind) from error
+        raise MaskError(error.what, path, error.remedy, code=error.code) from error

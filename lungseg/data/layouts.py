@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder layouts of public data sets, recognised without configuration: one small function each."""
+"""Recognise the folder layouts of public data sets, without configuration: one small function for each."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SEARCH_DEPTH = 2
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the images and the references of a data set lie.
+    """The places of the images and the references of a data set.
 
     Attributes:
         kind: the layout's name, for people.
         folder: the data set's folder.
         images: the folder of images.
-        pair: matches the images with their references.
+        pair: function that matches the images with their references.
     """
 
     kind: str
@@ -37,9 +37,9 @@ class Layout:
 
 
 def find_data(
-    dataset_dir: str | PathLike | None = None,
-    images: str | PathLike | None = None,
-    masks: str | PathLike | None = None,
+    dataset_dir: str | PathLike[str] | None = None,
+    images: str | PathLike[str] | None = None,
+    masks: str | PathLike[str] | None = None,
     mask_suffix: str = MASK_SUFFIX,
 ) -> Layout:
     """Find the data set in a folder or up to two levels below it, or in two folders given by name.
@@ -47,21 +47,21 @@ def find_data(
     Args:
         dataset_dir: the data set's folder, or one that holds it.
         images, masks: two folders of any name, instead of `dataset_dir`.
-        mask_suffix: what a mask's name may have after its image's.
+        mask_suffix: suffix that the name of a mask may have after the name of its image.
 
     Raises:
-        UsageError: a folder is not there or holds no data set, or not exactly one of the two ways was used.
+        UsageError: a folder does not exist or holds no data set, or not exactly one of the two ways was used.
         LungsegError: there is more than one data set.
     """
     if (images is None) != (masks is None) or (images is None) == (dataset_dir is None):
-        raise UsageError(
-            "a data set is given either as one folder or as two", remedy="give DIR, or --images and --masks"
-        )
-    if images is not None:
+        what = "a data set is given either as one folder or as two"
+        raise UsageError(what, remedy="give DIR, or --images and --masks", code="data-set-unclear")
+    if images is not None and masks is not None:
         return two_folders(Path(images), Path(masks), mask_suffix)
+    assert dataset_dir is not None
     root = Path(dataset_dir)
     if not root.is_dir():
-        raise UsageError("there is no such folder", root, "check the path of the data set")
+        raise UsageError("there is no such folder", root, "check the path of the data set", code="not-found")
     level = [root]
     for _ in range(_SEARCH_DEPTH + 1):
         found = [layout for folder in level if (layout := recognise(folder, mask_suffix))]
@@ -70,7 +70,8 @@ def find_data(
             remedy = (
                 "name one of them, or put all images below one folder and all masks below another, by the same names"
             )
-            raise LungsegError(f"there are {len(found)} data sets in it: {names}", root, remedy)
+            what = f"there are {len(found)} data sets in it: {names}"
+            raise LungsegError(what, root, remedy, code="several-data-sets")
         if found:
             return found[0]
         level = [child for folder in level for child in _sub_folders(folder)]
@@ -78,7 +79,7 @@ def find_data(
 
 
 def recognise(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
-    """Return the layout of a folder, or None. What tells left from right is preferred to what does not."""
+    """Return the layout of a folder, or None. References that separate left from right are preferred."""
     for layout in (separate_lungs, label_maps, binary_masks):
         if found := layout(folder, mask_suffix):
             return found
@@ -86,7 +87,7 @@ def recognise(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
 
 
 def separate_lungs(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
-    """A folder for each lung: NLM's `ManualMask/leftMask/` and `rightMask/`, or `masks/left lung/` and the like."""
+    """Recognise a folder for each lung: NLM's `ManualMask/leftMask/` and `rightMask/`, or `masks/left lung/`."""
     images = _first_folder(folder, _IMAGE_FOLDERS)
     masks = _first_folder(folder, ("ManualMask", *_MASK_FOLDERS))
     if images is None or masks is None:
@@ -99,22 +100,26 @@ def separate_lungs(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | Non
 
 
 def label_maps(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
-    """Images beside label maps (0 background, 1 right lung, 2 left lung)."""
-    # A folder of labels may as well hold those of something else, in text files.
+    """Recognise images beside label maps (0 background, 1 right lung, 2 left lung)."""
+    # A folder called labels may hold labels of another kind, in text files.
     pictured = [name for name in _LABEL_FOLDERS if (folder / name).is_dir() and list_files(folder / name)]
     return _beside(folder, pictured, mask_suffix, "label maps")
 
 
 def binary_masks(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
-    """Kaggle's layout: `CXR_png/` and `masks/`, with and without `_mask` in a mask's name."""
+    """Recognise Kaggle's layout: `CXR_png/` and `masks/`, with and without `_mask` in a mask's name."""
     return _beside(folder, _MASK_FOLDERS, mask_suffix, "masks")
 
 
 def two_folders(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> Layout:
-    """Any two folders."""
+    """Return the layout of any two folders.
+
+    Raises:
+        UsageError: a folder does not exist.
+    """
     for folder in (images, masks):
         if not folder.is_dir():
-            raise UsageError("there is no such folder", folder, "check the path")
+            raise UsageError("there is no such folder", folder, "check the path", code="not-found")
     return Layout("two folders", images, images, lambda: pair_by_name(images, masks, mask_suffix))
 
 
@@ -134,17 +139,19 @@ def _pair_lungs(images: Path, right: Path, left: Path, mask_suffix: str) -> Pair
     rights, lefts = pair_by_name(images, right, mask_suffix), pair_by_name(images, left, mask_suffix)
     left_of = {case.name: case for case in lefts.pairs}
     right_of = {case.name: case for case in rights.pairs}
-    told = {problem.name for problem in rights.problems + lefts.problems}
+    reported = {problem.name for problem in rights.problems + lefts.problems}
     single = [
-        Problem(case.label, ONE_LUNG, f"the {other} lung of this image has no mask", True, case.name)
+        Problem(case.files[0], ONE_LUNG, f"the {other} lung of this image has no mask", True, case.name)
         for of, partners, other in ((right_of, left_of, "left"), (left_of, right_of, "right"))
         for name, case in of.items()
-        if name not in partners and name not in told
+        if name not in partners and name not in reported
     ]
     both = [
-        Case(name, case.image, (case.label, left_of[name].label)) for name, case in right_of.items() if name in left_of
+        Case(name, case.image, (case.files[0], left_of[name].files[0]))
+        for name, case in right_of.items()
+        if name in left_of
     ]
-    # A duplicate image is found on both sides, and told once.
+    # A duplicate image is found with both lungs, and reported once.
     problems = dict.fromkeys([*rights.problems, *lefts.problems, *single])
     without = set(lefts.images_without_mask)
     return replace(
@@ -170,9 +177,12 @@ def _sub_folders(folder: Path) -> list[Path]:
 
 def _nothing_found(root: Path) -> UsageError:
     if not any(picture_name(path) for path in root.rglob("*")):
-        return UsageError("there is no image in this folder", root, "check the path of the data set")
+        return UsageError(
+            "there is no image in this folder", root, "check the path of the data set", code="no-pictures"
+        )
     return UsageError(
         "no known layout is in this folder",
         root,
         "give one that holds CXR_png/ and masks/ (or images/ and labels/), or name --images and --masks",
+        code="layout-unknown",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images and masks are matched one to one, by name, and whatever finds no partner is listed."""
+"""Match images and masks one to one by name, and list the files without a partner."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, Problem
 from lungseg.io.formats import ENDINGS, HEAD_BYTES, format_of, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
 
 MASK_SUFFIX = "_mask"
-# Masks are drawn with whatever there is; no radiograph would be kept as these.
+# Drawing programs also write masks as GIF and BMP, which are not formats of radiographs.
 _MASK_ENDINGS = (*ENDINGS, ".gif", ".bmp")
 
 Label = Path | tuple[Path, Path]
@@ -35,10 +36,15 @@ class Case:
     image: Path
     label: Label
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The one or two files of the label."""
+        return self.label if isinstance(self.label, tuple) else (self.label,)
+
 
 @dataclass(frozen=True)
 class Pairing:
-    """What became of every file: each one is in exactly one of these lists, or in a problem."""
+    """The result of matching: each file is in exactly one of these lists, or in a problem."""
 
     pairs: list[Case]
     images_without_mask: list[Path] = field(default_factory=list)
@@ -48,19 +54,21 @@ class Pairing:
     masks: int = 0
 
 
-def list_files(folder: Path, but: Path | None = None, endings: Sequence[str] = ENDINGS) -> dict[str, list[Path]]:
+def list_files(folder: Path, exclude: Path | None = None, endings: Sequence[str] = ENDINGS) -> dict[str, list[Path]]:
     """Return the pictures below a folder by name, see `case_name`, sorted.
 
-    Hidden files are left out: macOS writes a `._name.png` beside every file it copies. So is the folder `but`.
+    Hidden files are not listed, since macOS writes a `._name.png` beside every file that it copies; nor is the folder
+    `exclude`.
 
     Raises:
-        LungsegError: the folder is not there or may not be read.
+        LungsegError: the folder does not exist or cannot be read.
     """
     if not folder.is_dir():
-        raise LungsegError("there is no such folder", folder, "check the path")
-    files, other = [], but and but.resolve()
+        raise LungsegError("there is no such folder", folder, "check the path", code="not-found")
+    files: list[Path] = []
+    excluded = exclude and exclude.resolve()
     for parent, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if Path(parent, name).resolve() != other]
+        folders[:] = [name for name in folders if Path(parent, name).resolve() != excluded]
         files += [Path(parent, name) for name in names]
     named = defaultdict(list)
     for path in sorted(files):
@@ -71,14 +79,14 @@ def list_files(folder: Path, but: Path | None = None, endings: Sequence[str] = E
 
 
 def case_name(path: Path, folder: Path, endings: Sequence[str] = ENDINGS) -> str:
-    """Return what a picture below a folder is called: its path inside the folder, without its ending."""
-    return path.relative_to(folder).with_name(picture_name(path, endings)).as_posix()
+    """Return the name of a picture below a folder: its path inside the folder, without its ending."""
+    return path.relative_to(folder).with_name(picture_name(path, endings) or path.name).as_posix()
 
 
 def picture_name(path: Path, endings: Sequence[str] = ENDINGS) -> str | None:
-    """Return a picture's name without its ending, None for other files.
+    """Return the name of a picture without its ending, or None for other files.
 
-    Of a file without an ending, or with a number there as in a DICOM UID, the content decides.
+    The content of a file decides if it has no ending, or a number as in a DICOM UID.
     """
     if path.name.lower().endswith(tuple(endings)):
         parts = split_ending(path.name, endings)
@@ -91,59 +99,58 @@ def picture_name(path: Path, endings: Sequence[str] = ENDINGS) -> str | None:
             return None
         with path.open("rb") as file:
             return path.name if format_of(file.read(HEAD_BYTES)) else None
-    except OSError:  # whoever reads it says why
+    except OSError:  # the reader of the file will report the error
         return path.name
 
 
-def _refuse(error: OSError) -> None:
-    """Stop at a folder that may not be read; os.walk() would pass over it in silence."""
-    raise LungsegError(f"the folder cannot be read ({error.strerror})", error.filename, "ask for permission to read it")
+def _refuse(error: OSError) -> NoReturn:
+    """Stop at a folder that cannot be read; os.walk() would skip it silently."""
+    what = f"the folder cannot be read ({error.strerror})"
+    raise LungsegError(what, error.filename, "ask for permission to read it", code="not-permitted")
 
 
 def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> Pairing:
-    """Match the pictures of two folders: a mask has its image's name, with or without the suffix.
+    """Match the pictures of two folders: a mask has the name of its image, with or without the suffix.
 
-    Two files that claim one name are reported, and neither is used. One folder may lie within the other. Both may be
-    one: then masks are what has another file's name with the suffix.
+    Two files with the same name are reported, and neither is used. One folder may lie within the other. Both may be the
+    same folder: then a mask is a file with the name of another file and the suffix.
 
     Args:
         images: folder of radiographs.
         masks: folder of masks or label maps.
-        mask_suffix: what a mask's name may have after its image's, such as "_mask".
+        mask_suffix: suffix that the name of a mask may have after the name of its image, such as "_mask".
 
     Raises:
-        UsageError: the folders are one, and no file has another one's name with the suffix.
-        LungsegError: a folder is not there or may not be read.
+        UsageError: the folders are the same, and no file has the name of another one with the suffix.
+        LungsegError: a folder does not exist or cannot be read.
     """
     if images.resolve() == masks.resolve():
-        named_images, found_masks = _apart(images, mask_suffix)
+        named_images, found_masks = _split_by_suffix(images, mask_suffix)
     else:
-        named_images, found_masks = list_files(images, but=masks), list_files(masks, images, _MASK_ENDINGS)
+        named_images, found_masks = list_files(images, exclude=masks), list_files(masks, images, _MASK_ENDINGS)
     named_masks = _by_image_name(found_masks, named_images, mask_suffix)
     problems = [*_duplicates(named_images, "images"), *_duplicates(named_masks, "masks")]
     ambiguous = {problem.name for problem in problems}
     shared = sorted((named_images.keys() & named_masks.keys()) - ambiguous)
-    lonely = [(name, path) for name in sorted(named_masks.keys() - named_images.keys()) for path in named_masks[name]]
-    problems += [
-        Problem(path, MASK_WITHOUT_IMAGE, "no image has this mask's name", True, name) for name, path in lonely
-    ]
+    alone = [(name, path) for name in sorted(named_masks.keys() - named_images.keys()) for path in named_masks[name]]
+    problems += [Problem(path, MASK_WITHOUT_IMAGE, "no image has this mask's name", True, name) for name, path in alone]
     return Pairing(
         pairs=[Case(name, named_images[name][0], named_masks[name][0]) for name in shared],
         images_without_mask=_flat(named_images[name] for name in sorted(named_images.keys() - named_masks.keys())),
-        masks_without_image=[path for _, path in lonely],
+        masks_without_image=[path for _, path in alone],
         problems=problems,
         images=sum(map(len, named_images.values())),
         masks=sum(map(len, named_masks.values())),
     )
 
 
-def _apart(folder: Path, suffix: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-    """Return the images and the masks of a folder that has both."""
+def _split_by_suffix(folder: Path, suffix: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+    """Return the images and the masks of a folder that holds both."""
     named = list_files(folder)
     masks = {name for name in named if suffix and name.endswith(suffix) and name.removesuffix(suffix) in named}
     if named and not masks:
-        what = f"images and masks are one folder, and no file has another one's name with {suffix!r} behind it"
-        raise UsageError(what, folder, "give --mask-suffix, or put the masks into a folder of their own")
+        what = f"images and masks are in one folder, and no file has the name of another one with {suffix!r} after it"
+        raise UsageError(what, folder, "give --mask-suffix, or put the masks into another folder", code="no-pairs")
     return (
         {name: paths for name, paths in named.items() if name not in masks},
         {name: paths for name, paths in named.items() if name in masks},
@@ -151,19 +158,19 @@ def _apart(folder: Path, suffix: str) -> tuple[dict[str, list[Path]], dict[str, 
 
 
 def suffix_option(images: Iterable[Path], masks: Iterable[Path]) -> str:
-    """Return the command's option by which most of some lonely masks would find an image; empty where there is none."""
+    """Return the option of the command with which most of the masks would find an image; empty if there is none."""
     names = {picture_name(path) for path in images}
-    lonely = [name for path in masks if (name := picture_name(path, _MASK_ENDINGS))]
-    endings = Counter(name[cut:] for name in lonely for cut in range(1, len(name)) if name[:cut] in names)
+    alone = [name for path in masks if (name := picture_name(path, _MASK_ENDINGS))]
+    endings = Counter(name[cut:] for name in alone for cut in range(1, len(name)) if name[:cut] in names)
     suffix, count = max(endings.items(), key=lambda item: item[1], default=("", 0))
-    if 2 * count <= len(lonely):
+    if 2 * count <= len(alone):
         return ""
     return f"--mask-suffix{'=' if suffix.startswith('-') else ' '}{shlex.quote(suffix)}"
 
 
 def _by_image_name(masks: dict[str, list[Path]], images: dict[str, list[Path]], suffix: str) -> dict[str, list[Path]]:
-    """Name the masks as their images; an image whose own name ends in the suffix is respected."""
-    named = defaultdict(list)
+    """Give masks the names of their images; an image's own name may end in the suffix."""
+    named: dict[str, list[Path]] = defaultdict(list)
     for name, paths in masks.items():
         named[name if name in images else name.removesuffix(suffix)] += paths
     return dict(named)

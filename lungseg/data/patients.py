@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which patient an image is of, by a rule over its name or a table."""
+"""Find the patient of an image by a rule on its name or a table."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from lungseg.io.formats import split_ending
 from lungseg.utils.errors import LungsegError, UsageError
 
 
-def patient_rule(patients: str | PathLike | None) -> Callable[[str], str]:
+def patient_rule(patients: str | PathLike[str] | None) -> Callable[[str], str]:
     """Return the function from a case's name to its patient.
 
     Args:
-        patients: a CSV file with the columns `file` and `patient`, files being told apart by as much of their path as
-            that takes; or a regular expression that is searched in the name (its first group, or else the whole match,
-            is the patient); or None: each case is a patient of its own.
+        patients: a CSV file with the columns `file` and `patient`, where a file is named by as much of its path as is
+            needed to be unique; or a regular expression that is searched in the name (its first group, or else the
+            whole match, is the patient); or None: each case is a different patient.
 
     Raises:
-        LungsegError: the file or the expression is not usable, or (when called) a name has no patient.
+        UsageError: the regular expression is not valid.
+        LungsegError: the file cannot be used, or (when the rule is called) a name has no patient.
     """
     if patients is None:
         return lambda name: name
@@ -33,10 +34,14 @@ def patient_rule(patients: str | PathLike | None) -> Callable[[str], str]:
     try:
         rule = re.compile(str(patients))
     except re.error as error:
-        raise UsageError(
-            f"the patient rule {patients!r} is no regular expression ({error})", remedy="correct it"
-        ) from error
-    return lambda name: _patient((m := rule.search(name)) and m.group(min(1, rule.groups)), name, patients)
+        what = f"the patient rule {patients!r} is not a regular expression ({error})"
+        raise UsageError(what, remedy="correct it", code="patient-rule-invalid") from error
+
+    def patient_of(name: str) -> str:
+        match = rule.search(name)
+        return _patient(match and match.group(min(1, rule.groups)), name, patients)
+
+    return patient_of
 
 
 class _PatientTable:
@@ -51,34 +56,37 @@ class _PatientTable:
                 rows = [(_without_ending(row["file"]), row["patient"]) for row in csv.DictReader(file)]
         except (OSError, KeyError, TypeError, ValueError) as error:
             what = "this is not a readable CSV file with the columns file and patient"
-            raise LungsegError(what, path, "correct it") from error
-        for file, patient in rows:
-            if self._files[file_stem(file)].setdefault(file, patient) != patient:
-                raise LungsegError(f"{file} has two patients in it", path, "correct it")
+            raise LungsegError(what, path, "correct it", code="patient-table-invalid") from error
+        for name, patient in rows:
+            if self._files[file_stem(name)].setdefault(name, patient) != patient:
+                raise LungsegError(f"{name} has two patients in it", path, "correct it", code="patient-ambiguous")
 
     def patient(self, name: str) -> str | None:
-        """Return the patient of a case: of its path, else of the paths that end in it, else of those of its stem."""
+        """Return the patient of a case: of its path, else of paths that end in it, else of paths with its stem."""
         files = self._files.get(file_stem(name), {})
         if name in files:
             return files[name]
         patients = {found for file, found in files.items() if file.endswith(f"/{name}")} or set(files.values())
         if len(patients) > 1:
             what = f"several files in it could be {name}, of different patients"
-            raise LungsegError(what, self.path, "write their paths within the folder of images")
+            remedy = "write their paths within the folder of images"
+            raise LungsegError(what, self.path, remedy, code="patient-ambiguous")
         return next(iter(patients), None)
 
 
 def _without_ending(file: str) -> str:
-    """Return a file's path without the ending that pairing takes off, for other dots belong to the name."""
+    """Return the path of a file without the ending of a picture; other dots belong to the name."""
     path = Path(file)
     return path.with_name((split_ending(path.name) or (path.name,))[0]).as_posix()
 
 
 def _patient(found: str | None, name: str, rule: object) -> str:
     if not found:
-        raise LungsegError(f"{rule} tells no patient", name, "extend the rule to every case")
+        what = f"the patient rule {rule} matches no patient in this name"
+        raise LungsegError(what, name, "extend the rule to every case", code="patient-missing")
     return found
 
 
 def file_stem(name: str) -> str:
+    """Return the last part of a case's name."""
     return name.rsplit("/", 1)[-1]

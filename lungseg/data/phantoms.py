@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthetic radiographs whose lungs are known exactly: for tests, and for a demonstration without a data set.
+"""Draw synthetic radiographs with exactly known lungs, for tests and for a demonstration without a data set.
 
-An anatomy is moved and scaled as a whole, and rendered as a sum of blurred shapes, brighter where more is in the
-beam.
+An anatomy is moved and scaled as a whole, and rendered as a sum of blurred shapes: denser paths are brighter.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from lungseg.data.anatomy import Anatomy
 from lungseg.io.png import write_png
 from lungseg.utils.errors import UsageError
 
-# Width over height that the anatomy may be stretched to; a more elongated picture has more around it.
+# Width over height that the anatomy may be stretched to; more elongated pictures have wider borders.
 _ASPECT = (0.8, 1.25)
 _MIN_SIDE = 64
 
@@ -31,24 +30,25 @@ def phantom(
     """Draw a synthetic frontal chest radiograph; the same seed gives the same bits.
 
     Args:
-        seed: of the anatomy, the exposure and the noise.
-        size: (width, height) in pixels; drawn from the seed, and not square, where it is None.
+        seed: seed of the anatomy, the exposure and the noise.
+        size: (width, height) in pixels; if None, it is drawn from the seed and not square.
         bits: 8 or 16 per pixel.
 
     Returns:
-        The radiograph, (H, W) uint8 or uint16, bright where dense; and its label map, (H, W) uint8: 0
+        The radiograph, (H, W) uint8 or uint16, bright where dense, and its label map, (H, W) uint8: 0
         background, 1 right lung, 2 left lung.
 
     Raises:
         UsageError: the size or the bits are not possible.
     """
     rng = np.random.default_rng(seed)
-    drawn = tuple(int(n) for n in rng.permutation([rng.integers(400, 500), rng.integers(500, 640)]))
-    size = drawn if size is None else tuple(size)
+    one, other = rng.permutation([rng.integers(400, 500), rng.integers(500, 640)])
+    size = (int(one), int(other)) if size is None else (size[0], size[1])
     if bits not in (8, 16) or min(size) < _MIN_SIDE:
         raise UsageError(
             f"a phantom of {size[0]} x {size[1]} pixels with {bits} bits is not possible",
             remedy=f"choose 8 or 16 bits and at least {_MIN_SIDE} pixels a side",
+            code="phantom-impossible",
         )
     canvas = _Canvas(size, rng)
     anatomy = Anatomy(rng)
@@ -58,7 +58,7 @@ def phantom(
 
 
 def write_phantoms(
-    folder: str | PathLike, count: int, seed: int = 0, size: tuple[int, int] | None = None, bits: int = 8
+    folder: str | PathLike[str], count: int, seed: int = 0, size: tuple[int, int] | None = None, bits: int = 8
 ) -> Path:
     """Write a data set of phantoms in Kaggle's layout: `CXR_png/phantom_0001.png`, `masks/phantom_0001.png`, ...
 

@@ -24,7 +24,8 @@ from lungseg.io.limits import MAX_BYTES, TOO_LARGE, check_size
 from lungseg.io.radiograph import Radiograph
 from lungseg.io.raster import brightness
 from lungseg.io.reading import check_finite, read_radiograph
-from lungseg.utils.errors import LungsegError, as_lungseg_error
+from lungseg.utils.errors import LungsegError, as_lungseg_error, first_line
+from lungseg.utils.files import writing_failed
 
 Source: TypeAlias = str | PathLike[str] | IO[bytes] | NDArray[Any] | Image.Image | Dataset | Radiograph
 
@@ -136,14 +137,29 @@ def _read_file(source: IO[bytes], name: str) -> Radiograph:
     with _temporary_file(name) as path:
         size = 0
         with open(path, "wb") as file:
-            while block := source.read(_BLOCK):
-                if not isinstance(block, bytes | bytearray | memoryview):
-                    raise LungsegError("the file object returns text", name, 'open it with mode "rb"', code="text-file")
+            while block := _read_block(source, name):
                 size += file.write(block)
                 if size > MAX_BYTES:
                     what = f"the file has more than {MAX_BYTES} bytes, more than any radiograph"
                     raise LungsegError(what, name, TOO_LARGE, code="too-large")
         return read_radiograph(path)
+
+
+def _read_block(source: IO[bytes], name: str) -> bytes:
+    try:
+        block: object = source.read(_BLOCK)
+    except UnicodeDecodeError as error:
+        raise _text_file(name) from error
+    except (OSError, ValueError) as error:  # a ValueError if it is closed
+        what = f"the file object cannot be read ({first_line(error)})"
+        raise LungsegError(what, name, "open it again", code="not-readable") from error
+    if not isinstance(block, bytes):
+        raise _text_file(name)
+    return block
+
+
+def _text_file(name: str) -> LungsegError:
+    return LungsegError("the file object returns text", name, 'open it with mode "rb"', code="text-file")
 
 
 @contextmanager
@@ -157,3 +173,5 @@ def _temporary_file(name: str) -> Iterator[Path]:
             if error.where != path:
                 raise
             raise type(error)(error.what, name, error.remedy, code=error.code) from error
+        except OSError as error:
+            raise writing_failed(error, Path(folder)) from error

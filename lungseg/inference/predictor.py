@@ -233,8 +233,8 @@ class Predictor:
 
         Args:
             sources: see `predict`; a generator is read a batch at a time.
-            batch_size: images of one size in a batch go through the network together; the default is 1 on a CPU, 8 on a
-                GPU.
+            batch_size: images of one size in a batch go through the network together, which can change the last bits of
+                probabilities; the default is 1 on a CPU, 8 on a GPU.
             on_error: "raise" an error when its radiograph is reached, which ends the iteration, or "yield" it in the
                 place of the prediction.
 

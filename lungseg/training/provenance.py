@@ -56,7 +56,7 @@ def freeze_split(config: dict[str, Any], lists: Path) -> dict[str, Any]:
     sections = read_split(lists)
     used = set(chain(*(sections[section] for section in SECTIONS)))
     others = _names(datalist(section="all", **parsed | {"sets": None, "exclude": []})) - used
-    if added := sorted(others.difference(sections.get("left_out", ()))):
+    if added := sorted(others.difference(sections.get("excluded", ()))):
         _log.info(
             "Not used, because added since the run began: %s; a new run with --init trains on them",
             shorten_list(added, _SHOWN),
@@ -92,7 +92,7 @@ def write_training_split(path: Path, data: Lists, source: dict[str, Any], before
     with suppress(LungsegError):  # a few pairs have no test list
         lists["test"] = _names(datalist(section="test", **source)) - lists["train"] - lists["validation"]
     everything = _names(datalist(section="all", **source | {"sets": None, "exclude": []}))
-    lists["left_out"] = everything.difference(*lists.values())
+    lists["excluded"] = everything.difference(*lists.values())
     lists[TRAINED_BEFORE] = set(before)
     write_split(path, {name: sorted(members) for name, members in lists.items()}, source["seed"])
 

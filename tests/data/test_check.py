@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that is wrong with a data set is told, with its file."""
+"""Every problem of a data set is reported with its file."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from data_support import LOPSIDED, REAL, image_of, kaggle, labels_of, mask_of, needs_real_data, save
+from errors_support import fails
 from PIL import Image
 
 from lungseg.cli.main import main
 from lungseg.data import check_data as check_layout
 from lungseg.data import draw_contact_sheet, find_data, problems
-from lungseg.utils.errors import LungsegError
 
 
 def check_data(folder):
@@ -71,19 +71,19 @@ DEFECTS = {
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_each_defect_is_told_once_with_its_file(tmp_path, defect):
-    spoil, file, kind, left_out = DEFECTS[defect]
+def test_each_defect_is_reported_once_with_its_file(tmp_path, defect):
+    spoil, file, kind, excluded = DEFECTS[defect]
     folder = kaggle(tmp_path, "a", "b")
     spoil(folder)
     result = check_data(folder)
     (problem,) = result.problems
-    assert (problem.file, problem.kind, problem.left_out) == (folder / file, kind, left_out)
-    assert len(result.left_out) == left_out
-    assert "b" not in result.left_out
+    assert (problem.file, problem.kind, problem.excluded) == (folder / file, kind, excluded)
+    assert len(result.excluded_cases) == excluded
+    assert "b" not in result.excluded_cases
     line = next(line for line in str(result).splitlines() if file in line)
     assert kind in line
     assert problem.sentence in line
-    assert ("[unusable]" in line) == left_out
+    assert ("[unusable]" in line) == excluded
 
 
 def test_duplicate_names_are_problems(tmp_path):
@@ -91,7 +91,7 @@ def test_duplicate_names_are_problems(tmp_path):
     save(folder / "masks/a_mask.png", mask_of())
     result = check_data(folder)
     assert [problem.kind for problem in result.problems] == [problems.DUPLICATE_NAME] * 2
-    assert result.left_out == ["a"]
+    assert result.excluded_cases == ["a"]
     assert (result.images, result.masks, len(result.pairs)) == (2, 3, 1)
 
 
@@ -100,8 +100,8 @@ def test_equal_names_in_sub_folders_are_told_apart(tmp_path):
     save(folder / "masks/old/1.png", mask_of())
     cut(save(folder / "CXR_png/older/1.png", image_of()))
     result = check_data(folder)
-    result.refuse_unusable()
-    assert result.left_out == ["old/1", "older/1"]
+    result.check_usable()
+    assert result.excluded_cases == ["old/1", "older/1"]
     assert draw_contact_sheet(result, tmp_path / "sheet.png") == 0
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width == 2 * 200
@@ -116,7 +116,7 @@ def test_a_sound_data_set_has_no_problem(tmp_path):
 def test_no_image(tmp_path):
     (tmp_path / "CXR_png").mkdir()
     save(tmp_path / "masks/a.png", mask_of())
-    with pytest.raises(LungsegError, match="CXR_png: there is no image in this folder"):
+    with fails("no-pictures"):
         check_data(tmp_path)
 
 
@@ -125,7 +125,7 @@ def test_no_image(tmp_path):
     [
         ({}, "no image has a mask; name each mask as its image"),
         ({"a_seg": mask_of(), "b_seg": mask_of()}, "no image has a mask; give --mask-suffix _seg"),
-        ({"a": 0 * mask_of(), "b": image_of()}, "none of the 2 pairs of image and mask can be used; mend"),
+        ({"a": 0 * mask_of(), "b": image_of()}, "none of the 2 pairs of image and mask can be used; fix"),
     ],
 )
 def test_nothing_usable_is_an_error(command, tmp_path, masks, words):
@@ -140,7 +140,7 @@ def test_nothing_usable_is_an_error(command, tmp_path, masks, words):
     assert (tmp_path / "sheet.png").exists()
 
 
-def test_what_is_unusable_comes_with_a_remedy(tmp_path):
+def test_unusable_cases_come_with_a_remedy(tmp_path):
     folder = kaggle(tmp_path, *"abcdef")
     replace_mask(folder, "a", np.pad(mask_of(), 2))
     replace_mask(folder, "b", image_of())
@@ -198,4 +198,4 @@ def test_the_public_collection():
     assert lines[5] == "0 masks without an image"
     assert result.union_only == list(LOPSIDED)
     assert len(result.problems) == len(LOPSIDED)
-    assert not result.left_out
+    assert not result.excluded_cases

@@ -8,16 +8,25 @@ import pickle
 import numpy as np
 import pytest
 from data_support import LOPSIDED, REAL, image_of, labels_of, mask_of, needs_real_data, save
+from errors_support import fails
 from monai.transforms import LoadImage
 from PIL import Image, ImageFilter
 
 from lungseg.data import LungLabelReader, datalist, phantom, read_label
 from lungseg.data.labels import LOPSIDED as LOPSIDED_REASON
 from lungseg.data.labels import SWAPPED, TOUCHING, MaskError, from_lungs, from_values, read_values
-from lungseg.data.problems import EMPTY_MASK, LATERALITY_UNKNOWN, NOT_A_MASK, ONE_LUNG, UNREADABLE
+from lungseg.data.problems import (
+    EMPTY_MASK,
+    INVERTED_MASK,
+    LATERALITY_UNKNOWN,
+    NOT_A_MASK,
+    ONE_LUNG,
+    SIZE_MISMATCH,
+    UNREADABLE,
+)
 from lungseg.io import read_radiograph
 from lungseg.io.nifti import encode_nifti
-from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.errors import UsageError
 
 
 def boxes(*rows_columns_values, shape=(100, 120)):
@@ -68,10 +77,9 @@ def test_the_colours_of_labels_do_not_count(tmp_path, palette):
 
 @pytest.mark.parametrize("mask", [255 - mask_of(), np.full((10, 10), 255, np.uint8)])
 def test_a_mask_with_black_lungs_is_refused(mask):
-    with pytest.raises(MaskError, match="reaches around the picture; invert it") as error:
+    with fails(INVERTED_MASK, MaskError):
         from_values(mask)
-    assert error.value.kind == NOT_A_MASK
-    with pytest.raises(MaskError, match="invert it"):
+    with fails(INVERTED_MASK, MaskError):
         from_lungs(mask, mask)
 
 
@@ -109,41 +117,41 @@ def test_only_the_union_is_believed(values, reason):
 
 
 @pytest.mark.parametrize(
-    ("values", "kind", "words"),
+    ("values", "code"),
     [
-        (boxes(), EMPTY_MASK, "empty"),
-        (boxes((*RIGHT, 255)), ONE_LUNG, "one lung only"),
-        (boxes((*RIGHT, 1), shape=(100, 121)), ONE_LUNG, "one lung only"),
-        (boxes((*LEFT, 2)), ONE_LUNG, "one lung only"),
-        (boxes(((5, 45), (30, 90), 255), ((55, 95), (35, 90), 255)), LATERALITY_UNKNOWN, "side by side"),
-        (boxes((*RIGHT, 100), (*LEFT, 200)), NOT_A_MASK, r"values \(0, 100, 200\)"),
-        (np.arange(256, dtype=np.uint8).reshape(16, 16), NOT_A_MASK, r"\(0, 1, 2, 3, 4, ...\)"),
-        (boxes((*RIGHT, 1), (*LEFT, 255)), NOT_A_MASK, r"values \(0, 1, 255\)"),
-        (boxes((*RIGHT, 128), (*LEFT, 255)), NOT_A_MASK, r"values \(0, 128, 255\)"),
-        (boxes((*RIGHT, 255))[:12], UNREADABLE, "too small"),
+        (boxes(), EMPTY_MASK),
+        (boxes((*RIGHT, 255)), ONE_LUNG),
+        (boxes((*RIGHT, 1), shape=(100, 121)), ONE_LUNG),
+        (boxes((*LEFT, 2)), ONE_LUNG),
+        (boxes(((5, 45), (30, 90), 255), ((55, 95), (35, 90), 255)), LATERALITY_UNKNOWN),
+        (boxes((*RIGHT, 100), (*LEFT, 200)), NOT_A_MASK),
+        (np.arange(256, dtype=np.uint8).reshape(16, 16), NOT_A_MASK),
+        (boxes((*RIGHT, 1), (*LEFT, 255)), NOT_A_MASK),
+        (boxes((*RIGHT, 128), (*LEFT, 255)), NOT_A_MASK),
+        (boxes((*RIGHT, 255))[:12], UNREADABLE),
     ],
 )
-def test_what_is_refused(tmp_path, values, kind, words):
+def test_a_mask_without_two_lungs_is_refused(tmp_path, values, code):
     path = save(tmp_path / "case 7.png", values)
-    with pytest.raises(MaskError, match=f"case 7.png: .*{words}") as caught:
+    with fails(code, MaskError) as caught:
         read_label(path)
-    assert caught.value.kind == kind
-    assert isinstance(caught.value, LungsegError)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert caught.value.remedy or code == EMPTY_MASK
     again = pickle.loads(pickle.dumps(caught.value))
-    assert (str(again), again.kind) == (str(caught.value), kind)
+    assert (str(again), again.code) == (str(caught.value), code)
 
 
 def test_separate_lungs():
     right, left = boxes((*RIGHT, 255)), boxes((*LEFT, 1))
     assert np.array_equal(from_lungs(right, left).labels, boxes((*RIGHT, 1), (*LEFT, 2)))
     assert from_lungs(left, right).union_reason == SWAPPED
-    with pytest.raises(MaskError, match="overlap"):
+    with fails(NOT_A_MASK, MaskError):
         from_lungs(right, right)
-    with pytest.raises(MaskError, match="differ in size"):
+    with fails(SIZE_MISMATCH, MaskError):
         from_lungs(right, left[:50])
-    with pytest.raises(MaskError, match="one lung only"):
+    with fails(ONE_LUNG, MaskError):
         from_lungs(right, boxes())
-    with pytest.raises(MaskError, match="empty"):
+    with fails(EMPTY_MASK, MaskError):
         from_lungs(boxes(), boxes())
 
 
@@ -211,29 +219,25 @@ def test_label_maps_as_nifti(tmp_path):
     found = read_label(tmp_path / "a.nii.gz").labels
     assert (found.dtype, np.array_equal(found, labels)) == (np.uint8, True)
     (tmp_path / "b.nii.gz").write_bytes(b"\x1f\x8b no such thing")
-    with pytest.raises(MaskError, match=r"b\.nii\.gz: ") as caught:
+    with fails(UNREADABLE, MaskError):
         read_label(tmp_path / "b.nii.gz")
-    assert caught.value.kind == UNREADABLE
 
 
 def test_a_mask_that_claims_to_be_huge_is_not_decoded(tmp_path):
     Image.new("1", (10_000, 8_100)).save(tmp_path / "huge.png")
-    with pytest.raises(MaskError, match=r"huge\.png: the picture claims 10000 x 8100 pixels") as caught:
+    with fails(UNREADABLE, MaskError) as caught:
         read_label(tmp_path / "huge.png")
-    assert caught.value.kind == UNREADABLE
+    assert "10000 x 8100" in str(caught.value)
 
 
 def test_a_coloured_picture_is_no_mask(tmp_path):
     path = save(tmp_path / "a.png", np.stack([mask_of(), image_of(), image_of(1)], axis=2))
-    with pytest.raises(MaskError, match="in several colours; save it in grey"):
+    with fails(NOT_A_MASK, MaskError):
         read_label(path)
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [(b"", "is empty"), (b"no picture at all", "not a picture"), (None, "no such file"), ("cut", "cannot be read")],
-)
-def test_damaged_files_are_refused_by_name(tmp_path, content, words):
+@pytest.mark.parametrize("content", [b"", b"no picture at all", None, "cut"])
+def test_damaged_files_are_refused_by_name(tmp_path, content):
     path = tmp_path / "bad.png"
     if content == "cut":
         save(path, image_of())
@@ -241,9 +245,9 @@ def test_damaged_files_are_refused_by_name(tmp_path, content, words):
         path.write_bytes(content[: len(content) // 2])
     elif content is not None:
         path.write_bytes(content)
-    with pytest.raises(MaskError, match=f"bad.png: .*{words}") as caught:
+    with fails(UNREADABLE, MaskError) as caught:
         read_label(path)
-    assert caught.value.kind == UNREADABLE
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_monai_reads_labels_with_x_first(tmp_path):
@@ -266,9 +270,9 @@ def test_monai_reads_a_pair_of_lungs(tmp_path):
 def test_monai_does_not_try_another_reader_when_a_mask_is_refused(tmp_path):
     path = save(tmp_path / "alone.png", boxes((*RIGHT, 255)))
     load = LoadImage(reader=LungLabelReader(), image_only=True)
-    with pytest.raises(MaskError, match=r"alone\.png: the mask holds one lung only"):
+    with fails(ONE_LUNG, MaskError):
         load(path)
-    with pytest.raises(UsageError, match="3 files"):
+    with fails("several-files", UsageError):
         load([path, path, path])
 
 
@@ -276,7 +280,9 @@ def test_monai_does_not_try_another_reader_when_a_mask_is_refused(tmp_path):
 def test_real_masks_give_the_published_sides():
     """In the published map of CHNCXR_0511_1 one pixel inside the left lung says right."""
     differences = {}
-    for item in datalist(REAL, "all")[::4] + [i for i in datalist(REAL, "all") if "0511" in i["name"]]:
+    for item in datalist(REAL / "Lung Segmentation", "all")[::4] + [
+        i for i in datalist(REAL / "Lung Segmentation", "all") if "0511" in i["name"]
+    ]:
         with Image.open(REAL / "left_right_labels" / f"{item['name']}.png") as reference:
             differing = np.count_nonzero(read_label(item["label"]).labels != np.asarray(reference))
         if differing:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from images_support import COMPRESSED, compress, write_dicom
 from PIL import Image
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 import lungseg
 from lungseg.data import phantom
@@ -211,6 +211,25 @@ def test_a_damaged_file_object_is_named_and_its_temporary_file_is_not(model, png
         model.predict(file)
     assert error.value.code == "damaged"
     assert str(error.value.where) == str(tmp_path / "cut.png")
+
+
+def test_a_file_object_that_cannot_be_read_has_a_code(model, png):
+    with open(png, encoding="utf-8") as text, pytest.raises(LungsegError) as error:
+        model.predict(text)
+    assert error.value.code == "text-file"
+    file = open(png, "rb")  # noqa: SIM115
+    file.close()
+    with pytest.raises(LungsegError) as error:
+        model.predict(file)
+    assert error.value.code == "not-readable"
+
+
+def test_a_data_set_without_an_encoding(model, pixels):
+    dataset = Dataset()
+    dataset.PixelData = pixels.tobytes()
+    with pytest.raises(LungsegError) as error:
+        model.predict(dataset)
+    assert error.value.code == "dataset-not-encodable"
 
 
 def test_a_data_set_without_pixels(model, pixels, tmp_path):

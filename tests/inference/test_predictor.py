@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lungseg predict`: what it writes, under which names, with which values, and what it says."""
+"""`lungseg predict`: its files, their names and values, and its messages."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_report_starts_with_file_status_reason_and_counts_pixels(command, ru
     assert float(row["seconds"]) > 0
 
 
-def test_square_millimetres_are_told_where_the_spacing_is_known(command, run_folder, tmp_path):
+def test_square_millimetres_are_reported_if_the_spacing_is_known(command, run_folder, tmp_path):
     image, _ = phantom(1, (96, 72))
     write_dicom(tmp_path / "a.dcm", image, PixelSpacing=[0.5, 0.25], PixelSpacingCalibrationType="FIDUCIAL")
     command("predict", tmp_path / "a.dcm", "-o", tmp_path / "out", "--weights", run_folder)
@@ -106,7 +106,7 @@ def test_sub_folders_keep_their_structure_and_odd_names_stay(command, run_folder
     assert {row["file"] for row in report(tmp_path / "out")} == {str(tmp_path / "in" / name) for name in names}
 
 
-def test_two_inputs_of_one_name_are_told_apart(command, run_folder, picture, tmp_path):
+def test_two_inputs_of_one_name_have_different_results(command, run_folder, picture, tmp_path):
     other, _ = phantom(5, (80, 120))
     (tmp_path / "in").mkdir()
     shutil.copy(picture, tmp_path / "in" / "a.png")
@@ -143,7 +143,7 @@ def test_a_picture_without_lungs_is_flagged(command, run_folder, tmp_path):
     assert "not-frontal" in row["flags"].split()
 
 
-def test_strict_makes_failures_of_flags(command, run_folder, tmp_path):
+def test_strict_treats_flagged_radiographs_as_failed(command, run_folder, tmp_path):
     Image.new("L", (90, 60), 0).save(tmp_path / "black.png")
     arguments = ("predict", tmp_path / "black.png", "-o", tmp_path / "out", "--weights", run_folder)
     assert command(*arguments).status == 0
@@ -205,7 +205,7 @@ def test_results_do_not_go_among_the_inputs(command, run_folder, picture, tmp_pa
     assert (tmp_path / "masks" / "a.png").read_bytes() == picture.read_bytes()
 
 
-def test_what_is_passed_over_in_a_folder_is_told(command, run_folder, picture, tmp_path):
+def test_skipped_files_of_a_folder_are_named(command, run_folder, picture, tmp_path):
     (tmp_path / "in").mkdir()
     shutil.copy(picture, tmp_path / "in" / "a.png")
     (tmp_path / "in" / "notes.txt").write_text("left hip")

@@ -49,7 +49,7 @@ def test_a_run_writes_the_lists_that_it_used(run, data):
     lists = read_split(run / "splits.json")
     for section in ("train", "validation", "test"):
         assert lists[section] == [case["name"] for case in datalist(data, section, seed=SEED, exclude=["p7"])]
-    assert lists["left_out"] == ["p7"]
+    assert lists["excluded"] == ["p7"]
     record = json.loads((run / "run.json").read_text())["data"]
     for key, section in (("train", "train"), ("validate", "validation")):
         assert record[key]["cases"] == len(lists[section])
@@ -73,7 +73,7 @@ def test_the_test_list_of_a_run_is_what_its_weights_are_tested_on(command, run, 
 def test_training_images_among_those_measured_are_told(command, run, data, tmp_path):
     lists = read_split(run / "splits.json")
     splits = tmp_path / "other.json"
-    swapped = {"train": lists["test"] + lists["left_out"], "validation": lists["validation"], "test": lists["train"]}
+    swapped = {"train": lists["test"] + lists["excluded"], "validation": lists["validation"], "test": lists["train"]}
     splits.write_text(json.dumps(swapped))
     call = ("evaluate", "--data", data, "--weights", run / "model.pt", "--output", tmp_path / "out")
     for more, count in ((("--splits", splits), len(lists["train"])), (("--split", "all"), 20)):
@@ -123,8 +123,8 @@ def test_a_resumed_run_keeps_its_lists(data, run, tmp_path, caplog):
         train(folder, resume=True)
         assert sum("a0, a1, a2 and 7 more" in line for line in caplog.messages) == times
         after = read_split(folder / "splits.json")
-        assert after | {"left_out": ["p7"]} == before
-        assert after["left_out"] == sorted([*(f"a{number}" for number in range(10)), "p7"])
+        assert after | {"excluded": ["p7"]} == before
+        assert after["excluded"] == sorted([*(f"a{number}" for number in range(10)), "p7"])
 
 
 def test_a_run_of_an_older_version_is_not_resumed(run, tmp_path):
