@@ -93,8 +93,8 @@ class LungLabelReader(LateReader):
         if len(names) not in (1, 2):
             what = f"{len(names)} files were given for one reference"
             raise UsageError(what, remedy="give a mask, or [right, left]", code="several-files")
-        first, *second = (Path(name) for name in names)
-        labels = np.ascontiguousarray(read_label((first, *second) if second else first).labels.T)
+        first, last = Path(names[0]), Path(names[-1])
+        labels = np.ascontiguousarray(read_label(first if len(names) == 1 else (first, last)).labels.T)
         return labels, {
             "filename_or_obj": str(names[0]),
             "affine": np.eye(4),

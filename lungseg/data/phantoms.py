@@ -186,7 +186,8 @@ def _mark(picture: np.ndarray, canvas: _Canvas, rng: np.random.Generator) -> np.
     layer = Image.new("L", (width, height))
     font = ImageFont.load_default(max(8, round(0.06 * canvas.unit)))
     ImageDraw.Draw(layer).text((x * width, 0.07 * height), letter, fill=255, font=font, anchor="mm")
-    return np.maximum(picture, np.asarray(layer, dtype=np.float32) / 255 * np.float32(0.97))
+    marked = np.maximum(picture, np.asarray(layer, dtype=np.float32) / 255 * np.float32(0.97))
+    return np.asarray(marked)
 
 
 def _enlarge(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -94,7 +94,7 @@ def _load(path: Path) -> tuple[np.ndarray, Nifti1Header]:
                 raise LungsegError(what, path, "save both as one .nii file", code="pixels-elsewhere")
             what = "this is not a NIfTI file, although it is compressed like one"
             raise LungsegError(what, path, "unpack it first", code="unknown-format")
-        header = kind(head[: kind.sizeof_hdr])
+        header = kind(head[: kind.sizeof_hdr])  # type: ignore[no-untyped-call]
         shape = _single_picture(header, path)
         offset, size = header.get_data_offset(), header.get_data_dtype().itemsize * math.prod(header.get_data_shape())
         if not 0 <= offset <= _MAX_OFFSET:
@@ -192,7 +192,7 @@ def _like(labels: np.ndarray, source: Path) -> nibabel.Nifti1Image:
     header.set_data_dtype(np.uint8)
     header["cal_min"], header["cal_max"] = 0, 0
     kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
-    return kind(volume, header.get_best_affine(), header)
+    return kind(volume, header.get_best_affine(), header)  # type: ignore[no-untyped-call]
 
 
 def _new(labels: np.ndarray, spacing: tuple[float, float] | None) -> nibabel.Nifti1Image:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Agreement with a reference, and means and intervals over cases."""
+"""Agreement of a segmentation with its reference, and means and intervals over cases."""
 
 from lungseg.utils.imports import lazy_exports
 

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well a segmentation agrees with its reference: overlap and boundary distance, per image, by MONAI's metrics.
+"""Compare a segmentation with its reference: overlap and border distances of one image, by MONAI's metrics.
 
-What the metrics are is told by `DEFINITIONS`; what becomes of empty masks and NaN by `POLICY`, which holds for the
-union of the lungs and for each lung alike.
+`DEFINITIONS` describes the metrics, `POLICY` the treatment of empty masks and NaN, for the union of the lungs and for
+each lung alike.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +18,16 @@ from lungseg.utils.errors import LungsegError
 
 DEFINITIONS = (
     "Dice and IoU measure overlap. HD95 is the larger of the two directed 95th percentiles of the distances between "
-    "the borders, ASSD the mean of all distances in both directions; a border is a region's outermost pixels, those "
-    "at the edge of the picture included."
+    "the borders, ASSD the mean of all distances in both directions. A border consists of the outermost pixels of a "
+    "region, including those at the edge of the picture."
 )
 POLICY = (
-    "Reference and prediction both empty: there is nothing to measure. NaN, left out of every mean, but counted.",
-    "Only one of them empty (missed, or invented): overlap 0, distances the diagonal of the image. A miss counts, and "
-    "never looks better than any segmentation.",
-    "A reference whose sides are not believed (label 3): figures of the union only; those of the lungs are NaN, and "
-    "the case is listed by name.",
-    "Pixels are those of the evaluated file, at its own size; millimetres only where the pixel spacing is known.",
+    "Reference and prediction both empty: nothing to measure. NaN, excluded from every mean, but counted.",
+    "Only one of them empty (a lung missed or invented): overlap 0, distances equal to the diagonal of the image. A "
+    "missed lung never looks better than a segmented one.",
+    "A reference of unknown laterality (label 3): only the union is measured; the values of the lungs are NaN, and the "
+    "case is listed by name.",
+    "Pixels are those of the evaluated file, at its own size; millimetres only if the pixel spacing is known.",
 )
 
 _MEASURES = {"dice": "Dice", "iou": "IoU", "hd95_px": "HD95", "assd_px": "ASSD", "hd95_mm": "HD95", "assd_mm": "ASSD"}
@@ -47,40 +48,42 @@ METRICS = {
 
 
 def is_distance(key: str) -> bool:
-    """Whether a metric is a distance, so that less is better."""
+    """Return whether a metric is a distance, for which less is better."""
     return key.endswith(("_px", "_mm"))
 
 
-def case_metrics(pred: np.ndarray, reference: np.ndarray, spacing: tuple[float, float] | None = None) -> dict:
-    """Compare a segmentation with its reference; empty masks and label 3 as the module says.
+def case_metrics(pred: np.ndarray, reference: np.ndarray, spacing: tuple[float, float] | None = None) -> dict[str, Any]:
+    """Compare a segmentation with its reference; `POLICY` describes empty masks and label 3.
 
     Args:
         pred: (H, W) uint8 label map: 0 background, 1 right lung, 2 left lung.
-        reference: (H, W) uint8 label map, which may hold 3 (lung whose side is not believed) as well.
-        spacing: (row, column) distance between pixel centres in millimetres, or None when unknown.
+        reference: (H, W) uint8 label map, which may also hold 3 (lung of unknown laterality).
+        spacing: (row, column) distance between pixel centres in millimetres, or None if it is unknown.
 
     Returns:
         The keys of `METRICS` -> float: `dice`, `iou`, `hd95_px`, `assd_px` of the union, the same with `_right` and
-        `_left` (as `dice_right`, `hd95_right_px`), `_mm` only where the spacing is known; and `note`, a str that
-        tells what was empty, missed or not believed ("" for an ordinary case).
+        `_left` (as `dice_right`, `hd95_right_px`), `_mm` only if the spacing is known; and `note`, a str that
+        says which region was empty, missed or of unknown laterality ("" for an ordinary case).
 
     Raises:
-        LungsegError: the sizes differ, or an array is no label map.
+        LungsegError: the sizes differ, or an array is not a label map.
     """
     if pred.shape != reference.shape:
         sizes = " and ".join(f"{array.shape[-1]} x {array.shape[0]}" for array in (pred, reference))
-        raise LungsegError(f"prediction and reference differ in size ({sizes} pixels)", remedy="check the mask's size")
-    for array, what, highest in ((pred, "prediction", LEFT), (reference, "reference", SIDE_UNKNOWN)):
+        what = f"prediction and reference differ in size ({sizes} pixels)"
+        raise LungsegError(what, remedy="check the size of the mask", code="size-mismatch")
+    for array, name, highest in ((pred, "prediction", LEFT), (reference, "reference", SIDE_UNKNOWN)):
         if array.size and array.max() > highest:
-            raise LungsegError(f"the {what} holds the value {array.max()}", remedy=f"give a label map 0 to {highest}")
-    regions = {"": (pred > 0, reference > 0)}
+            what = f"the {name} holds the value {array.max()}"
+            raise LungsegError(what, remedy=f"give a label map 0 to {highest}", code="not-a-label-map")
+    regions: dict[str, tuple[np.ndarray, np.ndarray] | None] = {"": (pred > 0, reference > 0)}
     notes = []
     if (reference == SIDE_UNKNOWN).any():
-        notes.append("sides of the reference not believed")
+        notes.append("reference laterality unknown")
         regions |= {"right": None, "left": None}
     else:
         regions |= {"right": (pred == RIGHT, reference == RIGHT), "left": (pred == LEFT, reference == LEFT)}
-    metrics = {}
+    metrics: dict[str, float] = {}
     for region, masks in regions.items():
         values, note = _compare(*masks, spacing) if masks else (_same(math.nan, math.nan, math.nan, spacing), "")
         metrics |= {_key(measure, region): value for measure, value in values.items()}
@@ -89,8 +92,10 @@ def case_metrics(pred: np.ndarray, reference: np.ndarray, spacing: tuple[float, 
     return {**{key: metrics[key] for key in METRICS if key in metrics}, "note": "; ".join(notes)}
 
 
-def _compare(pred: np.ndarray, reference: np.ndarray, spacing: tuple[float, float] | None) -> tuple[dict, str]:
-    """Measure one region, boolean (H, W) arrays."""
+def _compare(
+    pred: np.ndarray, reference: np.ndarray, spacing: tuple[float, float] | None
+) -> tuple[dict[str, float], str]:
+    """Measure one region, (H, W) bool arrays, and describe an empty one in words."""
     found, expected = pred.any(), reference.any()
     if not found and not expected:
         return _same(math.nan, math.nan, math.nan, spacing), "empty"
@@ -99,7 +104,8 @@ def _compare(pred: np.ndarray, reference: np.ndarray, spacing: tuple[float, floa
         px = math.hypot(height, width)
         mm = math.hypot(height * spacing[0], width * spacing[1]) if spacing else math.nan
         return _same(0.0, px, mm, spacing), "missed" if expected else "found where the reference has none"
-    return _measure(*_crop(pred, reference), spacing), ""
+    cropped, reference = _crop(pred, reference)
+    return _measure(cropped, reference, spacing), ""
 
 
 def _same(overlap: float, px: float, mm: float, spacing: tuple[float, float] | None) -> dict[str, float]:
@@ -108,7 +114,7 @@ def _same(overlap: float, px: float, mm: float, spacing: tuple[float, float] | N
 
 
 def _crop(*masks: np.ndarray) -> list[np.ndarray]:
-    """Cut the masks to the box that holds them all, which changes no figure and saves most of the time."""
+    """Crop the masks to the box that holds them all: it changes no metric and saves most of the time."""
     either = np.logical_or.reduce(masks)
     rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
     return [mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] for mask in masks]
@@ -123,14 +129,17 @@ def _measure(pred: np.ndarray, reference: np.ndarray, spacing: tuple[float, floa
         compute_iou,
     )
 
-    pair = [torch.from_numpy(mask)[None, None] for mask in (pred, reference)]
-    values = {"dice": compute_dice(*pair), "iou": compute_iou(*pair)}
+    one, other = (torch.from_numpy(mask)[None, None] for mask in (pred, reference))
+    values = {"dice": compute_dice(one, other), "iou": compute_iou(one, other)}
     with warnings.catch_warnings():
         # MONAI uses a deprecated argument of its own.
         warnings.simplefilter("ignore", FutureWarning)
-        for unit, scale in {"px": None, "mm": spacing}.items():
+        for unit, scale in (("px", None), ("mm", spacing)):
             if unit == "px" or scale:
-                args = {"include_background": True, "spacing": scale}
-                values[f"hd95_{unit}"] = compute_hausdorff_distance(*pair, percentile=95, **args)
-                values[f"assd_{unit}"] = compute_average_surface_distance(*pair, symmetric=True, **args)
-    return {measure: value.item() for measure, value in values.items()}
+                values[f"hd95_{unit}"] = compute_hausdorff_distance(
+                    one, other, include_background=True, percentile=95, spacing=scale
+                )
+                values[f"assd_{unit}"] = compute_average_surface_distance(
+                    one, other, include_background=True, symmetric=True, spacing=scale
+                )
+    return {measure: float(value.item()) for measure, value in values.items()}

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of many images in a few numbers."""
+"""Summarise the metrics of many images: means with bootstrap intervals, medians, tails and worst cases."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,8 @@ from lungseg.metrics.agreement import METRICS, is_distance
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 _SEED = 0
-# Resampled values held in memory at a time.
-_CHUNK = 10_000_000
+# Resampled values in memory at a time.
+_BATCH = 10_000_000
 
 
 def bootstrap_interval(values: np.ndarray, seed: int = _SEED) -> tuple[float, float]:
@@ -22,30 +23,39 @@ def bootstrap_interval(values: np.ndarray, seed: int = _SEED) -> tuple[float, fl
 
     Args:
         values: (n,) floats, one per image, at least one.
-        seed: the same seed, the same interval.
+        seed: seed of the resampling; the same seed gives the same interval.
     """
-    rng = np.random.default_rng(seed)
+    # Importing scipy.stats takes seconds.
+    from scipy.stats import bootstrap
+
     values = np.asarray(values, dtype=np.float64)
-    step = max(1, _CHUNK // values.size)
-    sizes = [min(step, RESAMPLES - done) for done in range(0, RESAMPLES, step)]
-    means = np.concatenate([values[rng.integers(values.size, size=(size, values.size))].mean(axis=1) for size in sizes])
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    if values.size == 1:
+        return float(values[0]), float(values[0])
+    interval = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        batch=max(1, _BATCH // values.size),
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
 
 
-def summarise(rows: Sequence[dict]) -> dict:
-    """Summarise the metrics of many cases, over all of them and per data set.
+def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Summarise the metrics of many cases, over all of them and for each data set.
 
     Args:
-        rows: one dict per case: `name`, `set` (as "montgomery", "shenzhen", "other") and what `case_metrics` returns.
+        rows: one mapping per case: `name`, `set` ("montgomery", "shenzhen" or "other") and the items of `case_metrics`.
             Their order does not matter.
 
     Returns:
-        JSON-ready: {"overall": figures, "sets": {set: figures}, "notes": {case name: note}, "bootstrap": how}. The
+        JSON-ready: {"overall": figures, "sets": {set: figures}, "notes": {case name: note}, "bootstrap": settings}. The
         figures are {"n": number of cases, "metrics": {key: {"mean", "ci_low", "ci_high", "median", "p5" (distances:
-        "p95"), "worst", "worst_case", "n", "n_left_out", "left_out" (names of cases without a figure)}}}. What is
-        undefined for want of values (the interval takes two) is None. A metric that no case has (as
-        millimetres without spacing) is not there.
+        "p95"), "worst", "worst_case", "n", "n_excluded", "excluded" (names of cases without a value)}}}. A
+        figure without enough values is None; the interval needs two. A metric that no case has, such as
+        millimetres without a spacing, is missing.
     """
     rows = sorted(rows, key=lambda row: row["name"])
     sets = sorted({row["set"] for row in rows})
@@ -57,22 +67,21 @@ def summarise(rows: Sequence[dict]) -> dict:
     }
 
 
-def _figures(rows: list[dict]) -> dict:
+def _figures(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     keys = [key for key in METRICS if any(key in row for row in rows)]
     return {"n": len(rows), "metrics": {key: _of_metric(key, rows) for key in keys}}
 
 
-def _of_metric(key: str, rows: list[dict]) -> dict:
-    known = {row["name"]: row[key] for row in rows if not math.isnan(row.get(key, math.nan))}
-    left_out = [row["name"] for row in rows if row["name"] not in known]
+def _of_metric(key: str, rows: list[Mapping[str, Any]]) -> dict[str, Any]:
+    known: dict[str, float] = {row["name"]: row[key] for row in rows if not math.isnan(row.get(key, math.nan))}
+    excluded = [row["name"] for row in rows if row["name"] not in known]
     tail = "p95" if is_distance(key) else "p5"
-    empty = dict.fromkeys(("mean", "ci_low", "ci_high", "median", tail, "worst", "worst_case"))
-    counts = {"n": len(known), "n_left_out": len(left_out), "left_out": left_out}
+    counts = {"n": len(known), "n_excluded": len(excluded), "excluded": excluded}
     if not known:
-        return empty | counts
+        return {**dict.fromkeys(("mean", "ci_low", "ci_high", "median", tail, "worst", "worst_case")), **counts}
     values = np.array(list(known.values()))
     interval = bootstrap_interval(values) if len(known) > 1 else (None, None)
-    worst = (max if is_distance(key) else min)(known, key=known.get)
+    worst = (max if is_distance(key) else min)(known, key=lambda name: known[name])
     return {
         "mean": float(values.mean()),
         "ci_low": interval[0],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dictionary transforms that MONAI lacks; arrays are (C, W, H), axis 1 is x."""
+"""Transforms that MONAI lacks. Arrays are (C, W, H): axis 1 is x."""
 
 from lungseg.utils.imports import lazy_exports
 

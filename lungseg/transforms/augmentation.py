@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random transforms that imitate other hospitals, for what MONAI has none.
+"""Random transforms that simulate the radiographs of other hospitals, and that MONAI lacks.
 
 Images are (C, W, H) float tensors in [0, 1], label maps (1, W, H) with 0 background, 1 right and 2 left lung.
 """
@@ -19,13 +19,13 @@ from lungseg.transforms.intensity import clahe
 
 
 class RandMirrord(RandFlipd):
-    """MONAI's RandFlipd along x that keeps a label's meaning, a side of the picture: mirrored lungs are relabelled.
+    """Mirror images like MONAI's RandFlipd along x, and swap the labels 1 and 2, which mean a side of the picture.
 
-    A network that has seen hearts on one side alone learns the pictures by them.
+    A network that has only seen hearts on one side recognises the sides by the heart.
 
     Args:
         keys: the image and the label map.
-        label_key: which of them is the label map.
+        label_key: the key of the label map.
         prob: probability of mirroring.
     """
 
@@ -42,12 +42,12 @@ class RandMirrord(RandFlipd):
 
 
 class RandWindowd(RandomizableTransform, MapTransform):
-    """An exposure that the detector, or a window that whoever saved the picture, did not master: ends are saturated.
+    """Saturate the ends of the grey values, like a wrong exposure or a wrong window of a saved picture.
 
     Args:
         keys: images to change.
-        low: the window begins at up to this grey value.
-        width: range of its width; it ends within [0, 1].
+        low: largest grey value at which the window begins.
+        width: range of the width of the window; it ends within [0, 1].
         prob: probability of a change.
     """
 
@@ -71,7 +71,7 @@ class RandWindowd(RandomizableTransform, MapTransform):
 
 
 class RandCLAHEd(RandomizableTransform, MapTransform):
-    """Local contrast as other vendors' processing gives it: CLAHE of random strength.
+    """Change the local contrast like the processing of other vendors: CLAHE of random strength.
 
     Args:
         keys: images to change.
@@ -107,20 +107,20 @@ _Shadow = tuple[np.ndarray, float, Callable[[torch.Tensor, torch.Tensor], torch.
 
 
 class RandSimulateOpacityd(RandomizableTransform, MapTransform):
-    """Smooth shadows where plain networks fail: consolidations and effusions in the lungs, gas beneath the diaphragm.
+    """Draw smooth shadows: consolidations and effusions in the lungs, gas below the diaphragm.
 
-    Consolidations and gas are rotated, softly bounded ellipses that draw the image towards bright (centred in a lung)
-    or dark (centred below the left lung, where stomach and colon lie). An effusion whitens one lung from its base up
-    to a tilted level, its borders with heart and diaphragm too, at the most the whole lung. The label map does not
-    change: the annotations count an opaque lung as lung and a gas bubble as background.
+    Consolidations and gas are rotated ellipses with soft edges that make the image brighter (centred in a lung) or
+    darker (centred below the left lung, where stomach and colon lie). An effusion whitens one lung, or its part from the
+    base up to a tilted level, with its borders to heart and diaphragm. The label map does not change: the annotations
+    count an opaque lung as lung and a gas bubble as background.
 
     Args:
         keys: images to change.
-        label_key: label map that tells where the lungs are.
+        label_key: key of the label map that shows the lungs.
         prob: probability of a change.
         gas_prob: probability that one shadow is gas.
         effusion_prob: probability that one shadow is an effusion.
-        max_count: at most so many shadows.
+        max_count: largest number of shadows.
     """
 
     def __init__(
@@ -153,8 +153,8 @@ class RandSimulateOpacityd(RandomizableTransform, MapTransform):
             out[key] = image
         return out
 
-    # Each returns its weight (W, H), float32 in [0, 1], the grey value that it draws to, and whether it brightens
-    # (torch.maximum) or darkens (torch.minimum): no opacity darkens a rib, and no gas brightens what is dark.
+    # Each method returns the weight (W, H) of its shadow, float32 in [0, 1], its grey value, and whether it brightens
+    # (torch.maximum) or darkens (torch.minimum): an opacity never darkens a rib, and gas never brightens dark pixels.
 
     def _gas(self, labels: np.ndarray) -> _Shadow:
         size = np.array(labels.shape)
@@ -181,10 +181,10 @@ class RandSimulateOpacityd(RandomizableTransform, MapTransform):
         width, height = labels.shape
         rows = np.flatnonzero(lung.any(0))
         level = rows[-1] - self.R.uniform(0.1, 1.1) * (rows[-1] - rows[0])
-        # A fluid level is sharp, a meniscus and what sinks in a supine patient are not.
+        # A fluid level is sharp; a meniscus, or fluid in a supine patient, is not.
         softness, slope = self.R.uniform(0.02, 0.25) * height, self.R.uniform(-0.5, 0.5)
         depth = np.arange(height)[None] - level + slope * (np.arange(width)[:, None] - width / 2)
-        # Twice the blurred lung reaches beyond its borders, which an effusion hides.
+        # Twice the blurred lung extends beyond its borders, which an effusion hides.
         spread = np.minimum(2 * gaussian_filter(lung.astype(np.float32), self.R.uniform(0.01, 0.05) * width), 1)
         weight = self.R.uniform(0.4, 1.0) * spread * _smooth_step(depth / softness + 0.5)
         return weight.astype(np.float32), self.R.uniform(0.7, 1.0), torch.maximum
@@ -193,18 +193,18 @@ class RandSimulateOpacityd(RandomizableTransform, MapTransform):
 def _smooth_step(x: np.ndarray) -> np.ndarray:
     """Rise smoothly from 0 at 0 to 1 at 1."""
     x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
+    return np.asarray(x * x * (3 - 2 * x))
 
 
 class RandSimulateDevicesd(RandomizableTransform, MapTransform):
-    """What lies on patients and on pictures: pacemakers, cables, tubes, buttons, side markers, burnt-in boxes.
+    """Draw objects on patients and pictures: pacemakers, cables, tubes, buttons, side markers, burnt-in boxes.
 
-    Each is a bright shape drawn at a random place and strength. The label map does not change.
+    Each object is a bright shape with a random place and strength. The label map does not change.
 
     Args:
         keys: images to change.
         prob: probability of a change.
-        max_count: at most so many shapes.
+        max_count: largest number of shapes.
     """
 
     def __init__(self, keys: KeysCollection, prob: float = 0.15, max_count: int = 5) -> None:
@@ -226,7 +226,7 @@ class RandSimulateDevicesd(RandomizableTransform, MapTransform):
         return out
 
     def _shape(self, width: int, height: int) -> np.ndarray:
-        """One shape's opacity (W, H), float32 in [0, 1]."""
+        """Return the opacity (W, H) of a random shape, float32 in [0, 1]."""
         canvas = Image.new("L", (width, height))
         draw = ImageDraw.Draw(canvas)
         grey, size = int(self.R.uniform(60, 255)), np.array([width, height])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Grey values: scaling and contrast."""
+"""Transforms of grey values: scaling and contrast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from monai.utils import convert_to_tensor
 class ScaleIntensityRangePercentilesFastd(MapTransform):
     """Scale the grey values between two percentiles to [0, 1] and clip: exposure and bit depth no longer matter.
 
-    The same as MONAI's ScaleIntensityRangePercentilesd with clipping, which sorts the pixels once per percentile and
+    Equals MONAI's ScaleIntensityRangePercentilesd with clipping, which sorts the pixels once for each percentile and
     takes ten times as long. An image of one grey value becomes zero.
 
     Args:
@@ -39,7 +39,7 @@ class ScaleIntensityRangePercentilesFastd(MapTransform):
 
 
 def clahe(image: np.ndarray, clip_limit: float, tiles: int) -> np.ndarray:
-    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) by scikit-image.
+    """Equalise the histogram locally, with limited contrast (CLAHE, Zuiderveld 1994), by scikit-image.
 
     Args:
         image: (W, H) float array in [0, 1].
@@ -52,11 +52,20 @@ def clahe(image: np.ndarray, clip_limit: float, tiles: int) -> np.ndarray:
     from skimage.exposure import equalize_adapthist
 
     kernel = max(8, min(image.shape) // tiles)
-    return equalize_adapthist(image.clip(0, 1), kernel_size=kernel, clip_limit=clip_limit).astype(np.float32)
+    equalised = equalize_adapthist(image.clip(0, 1), kernel_size=kernel, clip_limit=clip_limit)
+    return np.asarray(equalised, dtype=np.float32)
 
 
 class CLAHEd(MapTransform):
-    """Apply :func:`clahe` to each channel of float images in [0, 1], shape (C, W, H)."""
+    """Apply contrast-limited adaptive histogram equalisation (CLAHE) to images.
+
+    It follows :class:`ScaleIntensityRangePercentilesFastd`, whose range it needs and keeps.
+
+    Args:
+        keys: images (C, W, H), float in [0, 1]; each channel is equalised alone, to float32.
+        clip_limit: normalised clipping limit in (0, 1]; higher means more contrast.
+        tiles: number of tiles along the shorter side.
+    """
 
     def __init__(self, keys: KeysCollection, clip_limit: float = 0.01, tiles: int = 8) -> None:
         super().__init__(keys)

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sets a turned or inverted radiograph upright before it is segmented, and its result back.
+"""Correct the orientation and the polarity of a radiograph before it is segmented, and turn its result back.
 
-A small network looks at a thumbnail of 64 x 64 pixels and tells the quarter turns, whether the grey values are
-inverted, whether the picture is mirrored, and whether it is a frontal chest radiograph at all. Turns and inversion are
-undone; the rest is told in the image's metadata, for :mod:`lungseg.quality.transform`.
+A small network classifies a thumbnail of 64 x 64 pixels: the quarter turns, and whether the grey values are inverted,
+the picture is mirrored, and it is a frontal chest radiograph. Turns and inversion are undone. The other probabilities
+are written into the metadata of the image, for :mod:`lungseg.quality.transform`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from os import PathLike
+from typing import cast
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ def orientation_classifier() -> Classifier:
 
 
 def thumbnail(image: torch.Tensor) -> torch.Tensor:
-    """Squeeze `image` (1, W, H), any units, to (1, 64, 64) float32 with its 1st to 99th percentile at 0 to 1."""
+    """Resize `image` (1, W, H), any units, to (1, 64, 64) float32, and scale its 1st to 99th percentile to 0 to 1."""
     step = max(1, min(image.shape[1:]) // (4 * SIZE))
     small = torch.nn.functional.adaptive_avg_pool2d(image[None, :, ::step, ::step].float(), SIZE)[0]
     low, high = np.percentile(small.numpy(), (1, 99))
@@ -50,65 +51,65 @@ def thumbnail(image: torch.Tensor) -> torch.Tensor:
 
 
 class CorrectOrientation(InvertibleTransform):
-    """Undo quarter turns and inversion of a radiograph, where they are recognised without doubt.
+    """Undo quarter turns and inversion of a radiograph, if the network is confident.
 
-    The result's metadata gain `quarter_turns` (how many, counter-clockwise as seen on a screen, the picture was
+    The metadata of the result gain `quarter_turns` (how many, counter-clockwise as seen on a screen, the picture was
     turned by), `inverted` (0 or 1), and the probabilities `mirrored`, `frontal` and `upright` (of the
     recognised turn).
 
     Args:
         weights: state dict of :func:`orientation_classifier`.
-        confidence: a turn or an inversion that is less probable is not undone.
+        confidence: a less probable turn or inversion is not undone.
 
     Raises:
         LungsegError: the weights cannot be used.
     """
 
-    def __init__(self, weights: str | PathLike, confidence: float = 0.9) -> None:
+    def __init__(self, weights: str | PathLike[str], confidence: float = 0.9) -> None:
         self.network = load_weights_into(orientation_classifier(), weights).eval()
         self.confidence = confidence
 
     @torch.no_grad()
-    def __call__(self, image: torch.Tensor) -> MetaTensor:
-        """Set `image`, (1, W, H) of any real dtype, upright: (1, W, H) or (1, H, W)."""
-        image = convert_to_tensor(image, track_meta=True)
+    def __call__(self, data: torch.Tensor) -> MetaTensor:
+        """Turn `data`, (1, W, H) of any real dtype, upright: (1, W, H) or (1, H, W)."""
+        image = cast(MetaTensor, convert_to_tensor(data, track_meta=True))
         logits = self.network(thumbnail(image.as_tensor().cpu())[None])[0]
         probabilities = logits[TURNS].softmax(0)
         turns = int(probabilities.argmax())
         inverted, mirrored, frontal = logits[[INVERTED, MIRRORED, FRONTAL]].sigmoid().tolist()
-        told = {"mirrored": mirrored, "frontal": frontal, "upright": float(probabilities[turns])}
-        turns = turns if told["upright"] >= self.confidence else 0
+        found = {"mirrored": mirrored, "frontal": frontal, "upright": float(probabilities[turns])}
+        turns = turns if found["upright"] >= self.confidence else 0
         if inverted >= self.confidence:
-            image = image.max() + image.min() - image
+            image = cast(MetaTensor, image.max() + image.min() - image)
         upright = MetaTensor(self._turn(image, -turns), applied_operations=list(image.applied_operations))
-        upright.meta = dict(image.meta, quarter_turns=turns, inverted=int(inverted >= self.confidence), **told)
-        self.push_transform(upright, extra_info={"turns": turns})
+        upright.meta = dict(image.meta, quarter_turns=turns, inverted=int(inverted >= self.confidence), **found)
+        self.push_transform(upright, extra_info={"turns": turns})  # type: ignore[no-untyped-call]
         return upright
 
     def inverse(self, data: torch.Tensor) -> torch.Tensor:
-        """Turn `data` (C, W, H) as the image was."""
-        return self._turn(data, self.pop_transform(data)["extra_info"]["turns"])
+        """Turn `data` (C, W, H) back as the image was turned."""
+        return self._turn(cast(MetaTensor, data), self.pop_transform(data)["extra_info"]["turns"])
 
     @staticmethod
     def _turn(image: MetaTensor, turns: int) -> MetaTensor:
-        """Turn counter-clockwise as seen on a screen, where axis 0 is x and axis 1, y, points down."""
+        """Turn an image counter-clockwise as seen on a screen, where axis 1 is x, and axis 2 is y and points down."""
         if turns % 4 == 0:
-            # Otherwise copied, at the radiograph's own size.
+            # Rotate90 would copy it, at the size of the radiograph.
             return image
         rotate = Rotate90(k=-turns % 4)
         with rotate.trace_transform(False):
-            return rotate(image)
+            return cast(MetaTensor, rotate(image))
 
 
 class CorrectOrientationd(MapTransform, InvertibleTransform):
     """Dictionary version of :class:`CorrectOrientation`.
 
     Args:
-        keys: images to set upright.
-        weights, confidence: see there.
+        keys: images to correct.
+        weights, confidence: see :class:`CorrectOrientation`.
     """
 
-    def __init__(self, keys: KeysCollection, weights: str | PathLike, confidence: float = 0.9) -> None:
+    def __init__(self, keys: KeysCollection, weights: str | PathLike[str], confidence: float = 0.9) -> None:
         super().__init__(keys)
         self.upright = CorrectOrientation(weights, confidence)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few dictionary transforms for inference and training that MONAI lacks.
+"""Transforms of probabilities into labels.
 
 Arrays are channel first with MONAI's axis order, (C, W, H): axis 1 is x.
 """
@@ -16,38 +16,37 @@ from monai.transforms import MapTransform, Transform
 
 
 class CleanComponents(Transform):
-    """Give islands back to the background and fill holes, before probabilities are enlarged.
+    """Remove small components and fill holes, before the probabilities are enlarged.
 
-    A lung is one piece without holes, but for what crosses it. The connected components of each lung, as
-    `AsLungLabelsd` will draw it, are found at the network's resolution, where this is cheap: one
-    smaller than `fraction` of that lung's
-    largest loses its lung probability, and what a lung encloses loses its background probability. A lung that something
-    crosses may be two pieces of some size; smaller ones are air beside the body, stomach or bowel more often than lung.
+    A lung is one component without holes, unless something crosses it: then it may be two components of similar size.
+    Smaller components are more often air beside the body, stomach or bowel. The connected components of each lung, as
+    `AsLungLabelsd` will label it, are found at the resolution of the network, where this is cheap. A component smaller
+    than `fraction` of the largest one of its lung becomes background, and a hole becomes lung.
 
     Args:
-        fraction: smallest kept area relative to the lung's largest component.
-        threshold: that of `AsLungLabelsd`.
+        fraction: smallest area that is kept, relative to the largest component of the lung.
+        threshold: the threshold of `AsLungLabelsd`.
     """
 
     def __init__(self, fraction: float = 0.5, threshold: float = 0.5) -> None:
         self.fraction, self.threshold = fraction, threshold
 
     def __call__(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Tidy `probabilities`, shape (3, W, H), channels background, right lung, left lung."""
-        # NumPy finds it in a sixth of PyTorch's time.
+        """Clean `probabilities`, (3, W, H), with the channels background, right lung, left lung."""
+        # NumPy takes a sixth of PyTorch's time.
         _, right, left = probabilities.cpu().numpy()
         labels = np.where(right + left > self.threshold, np.where(left > right, 2, 1), 0)
-        tidy = probabilities.clone()
+        cleaned = probabilities.clone()
         for lung in (1, 2):
             islands, holes = self._faults(labels == lung)
-            tidy[:, islands.to(tidy.device)] = tidy.new_tensor([1.0, 0.0, 0.0])[:, None]
-            holes = holes.to(tidy.device)
-            tidy[0, holes], tidy[lung, holes] = 0.0, tidy[lung, holes] + tidy[0, holes]
-        return tidy
+            cleaned[:, islands.to(cleaned.device)] = cleaned.new_tensor([1.0, 0.0, 0.0])[:, None]
+            holes = holes.to(cleaned.device)
+            cleaned[0, holes], cleaned[lung, holes] = 0.0, cleaned[lung, holes] + cleaned[0, holes]
+        return cleaned
 
     def _faults(self, lung: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Find islands and holes of the mask `lung` (W, H), as masks of that shape."""
-        # Imported late: the command line must not wait for SciPy.
+        """Find the small components and the holes of the mask `lung`, (W, H) bool, as masks of that shape."""
+        # Importing SciPy takes long, and the command line must not wait for it.
         from lungseg.transforms.components import find_holes, label_components
 
         numbers, sizes = label_components(lung)
@@ -64,20 +63,20 @@ class CleanComponentsd(MapTransform):
 
     def __init__(self, keys: KeysCollection, fraction: float = 0.5, threshold: float = 0.5) -> None:
         super().__init__(keys)
-        self.tidy = CleanComponents(fraction, threshold)
+        self.clean = CleanComponents(fraction, threshold)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         out = dict(data)
         for key in self.key_iterator(out):
-            out[key] = self.tidy(out[key])[1:]
+            out[key] = self.clean(out[key])[1:]
         return out
 
 
 class AsLungLabelsd(MapTransform):
-    """Labels from the two lungs' probabilities: (2, W, H), or (3, W, H) with the background, becomes (1, W, H) uint8.
+    """Turn the probabilities of the lungs, (2, W, H), or (3, W, H) with the background, into labels, (1, W, H) uint8.
 
-    A pixel is lung where both together are more probable than `threshold`, and belongs to the likelier side. At one
-    half the areas come out two percent too small, for a network that is unsure of a border prefers the background;
+    A pixel is lung if the sum of both is above `threshold`, and belongs to the more probable lung. With a threshold of
+    one half the areas are two percent too small, because a network that is unsure of a border prefers the background.
     `inference.json` has the threshold that was chosen on the validation lists.
 
     Args:
@@ -92,7 +91,8 @@ class AsLungLabelsd(MapTransform):
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         out = dict(data)
         for key in self.key_iterator(out):
-            right, left = (out[key].as_tensor() if isinstance(out[key], MetaTensor) else out[key])[-2:]
+            lungs = out[key]
+            right, left = (lungs.as_tensor() if isinstance(lungs, MetaTensor) else lungs)[-2:]
             labels = (left > right).to(torch.uint8).add_(1).mul_(right + left > self.threshold)[None]
-            out[key] = MetaTensor(labels).copy_meta_from(out[key]) if isinstance(out[key], MetaTensor) else labels
+            out[key] = MetaTensor(labels).copy_meta_from(lungs) if isinstance(lungs, MetaTensor) else labels
         return out

@@ -1,44 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cropping and resizing."""
+"""Crop and resize."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform, Resize, Resized
 from monai.transforms.spatial.functional import resize
 from monai.utils import convert_to_tensor
 
-# Borders are looked for in so many pieces of a line, each of so many pixels.
+# Borders are searched in this number of pieces of a line, each with this number of pixels.
 _PIECES, _PIXELS = 64, 8
 
 
 class ResizeShorterSide(Resize):
-    """Resize so that the shorter side has `size` pixels, and the longer one as few more as a limited squeeze allows.
+    """Resize the shorter side to `size` pixels, and squeeze the longer side towards a square.
 
-    Most radiographs become squares, in which the network sees the whole chest at once: a window that shows a part of
-    it may take dark air beside the body for lung. What is longer than `squeeze` times its width takes several windows.
-    The inverse interpolates bilinearly: the forward "area" mode averages when it shrinks but makes
-    blocks when it enlarges.
+    Most radiographs become squares, in which the network sees the whole chest at once: in a window on a part of it,
+    dark air beside the body may look like lung. Pictures longer than `squeeze` times their width need several windows.
+    The inverse interpolates bilinearly: the forward mode "area" averages when it shrinks but makes blocks when it
+    enlarges.
 
     Args:
         size: length of the shorter side in pixels.
-        squeeze: the longer side is shortened by up to this factor more than the shorter one, until they are equal.
+        squeeze: the longer side is reduced by up to this factor more than the shorter one, until both are equal.
     """
 
     def __init__(self, size: int, squeeze: float = 1.5) -> None:
         super().__init__(spatial_size=size, mode="area")
-        self.squeeze = squeeze
+        self.shorter_side, self.squeeze = size, squeeze
 
-    def __call__(self, img: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+    def __call__(self, img: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:  # type: ignore[override]
         """Resize `img` of shape (C, W, H), any real dtype, to float32 with the shorter side at `size`."""
         img = convert_to_tensor(img, track_meta=True)
         relative = (n / min(img.shape[1:]) for n in img.shape[1:])
-        out_size = tuple(round(self.spatial_size * max(1, ratio / self.squeeze)) for ratio in relative)
-        return resize(
+        out_size = tuple(round(self.shorter_side * max(1, ratio / self.squeeze)) for ratio in relative)
+        resized: torch.Tensor = resize(
             img,
             out_size=out_size,
             mode=self.mode,
@@ -50,8 +52,9 @@ class ResizeShorterSide(Resize):
             lazy=False,
             transform_info=self.get_transform_info(),
         )
+        return resized
 
-    def inverse_transform(self, data: torch.Tensor, transform) -> torch.Tensor:
+    def inverse_transform(self, data: torch.Tensor, transform: dict[str, Any]) -> torch.Tensor:
         """Interpolate `data` (C, w, h) bilinearly back to the size it had before the forward call."""
         transform["extra_info"]["mode"] = "bilinear"
         return super().inverse_transform(data, transform)
@@ -71,15 +74,15 @@ class ResizeShorterSided(Resized):
 
 
 class ResizeLabelsd(MapTransform):
-    """Resize label maps (1, W, H) as :class:`ResizeShorterSided` resizes images: to the label that covers most.
+    """Resize label maps (1, W, H) like :class:`ResizeShorterSided` resizes images: each pixel gets its main label.
 
-    Nearest neighbour would take one corner of the area that the image's mode averages, and so move each outline.
-    Where background and lung cover the same, every other pixel becomes lung, lest all lungs shrink.
+    Nearest neighbour would take one corner of the area that the mode of the image averages, and shift every outline.
+    Where background and lung cover equal areas, every second pixel becomes lung, so that lungs do not shrink.
 
     Args:
         keys: label maps with values 0 to `labels` - 1.
         size: length of the shorter side in pixels.
-        labels: number of labels, with the one for a lung whose side is not believed.
+        labels: number of labels, including label 3, a lung of unknown laterality.
     """
 
     def __init__(self, keys: KeysCollection, size: int, labels: int = 4) -> None:
@@ -90,7 +93,8 @@ class ResizeLabelsd(MapTransform):
         out = dict(data)
         for key in self.key_iterator(out):
             label = torch.as_tensor(np.asarray(out[key]))
-            share = self.resize(torch.cat([label == value for value in range(self.labels)]).float()).as_tensor()
+            shares = self.resize(torch.cat([label == value for value in range(self.labels)]).float())
+            share = shares.as_tensor() if isinstance(shares, MetaTensor) else shares
             parity = torch.arange(share.shape[1])[:, None] + torch.arange(share.shape[2])
             share[0] += 1e-3 * (1 - 2 * (parity % 2))
             out[key] = share.argmax(0, keepdim=True).to(torch.uint8)
@@ -98,19 +102,19 @@ class ResizeLabelsd(MapTransform):
 
 
 def foreground_mask(image: torch.Tensor, tolerance: float = 0.04, share: float = 0.05) -> torch.Tensor:
-    """Find what lies inside uniform borders: letterboxing, collimator bars, unexposed film.
+    """Find the picture inside uniform borders such as letterboxing, collimator bars or unexposed film.
 
-    A border's lines (rows or columns) have one grey value, that of the outermost line, but for a `share` of their
-    length, so that burnt-in text does not hide it. Grey values are means of short pieces of a line, so that noise does
-    not hide it either. For :class:`monai.transforms.CropForegroundd`.
+    The lines (rows or columns) of a border have the grey value of the outermost line, except on a `share` of their
+    length, so that burnt-in text does not hide the border. Grey values are means of short pieces of a line, so that
+    noise does not hide it. This is a `select_fn` of :class:`monai.transforms.CropForegroundd`.
 
     Args:
-        image: (C, W, H) of any real dtype; the first channel counts.
-        tolerance: what counts as the same grey, relative to the image's range (1st to 99th percentile).
-        share: at most so much of a border's line differs.
+        image: (C, W, H) of any real dtype; the first channel is used.
+        tolerance: largest difference of equal greys, relative to the range of the image (1st to 99th percentile).
+        share: largest share of a line of the border that may differ.
 
     Returns:
-        (1, W, H) bool, true in one rectangle: all of the image where less than a quarter of a side would be left.
+        (1, W, H) bool, true in one rectangle; along an axis where less than a quarter would remain, nothing is cropped.
     """
     pixels = np.asarray(image)[0]
     low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 256), :: max(1, pixels.shape[1] // 256)], (1, 99))
@@ -130,9 +134,9 @@ def foreground_mask(image: torch.Tensor, tolerance: float = 0.04, share: float =
 
 
 def _in_pieces(lines: np.ndarray) -> np.ndarray:
-    """Return means, (N, about 64) float32, of pieces of each line (N, L), of about 8 pixels in a large one.
+    """Return the means, (N, about 64) float32, of pieces of each line (N, L), with about 8 pixels in a large image.
 
-    Of 512 lines or more, neighbours are averaged too.
+    From 512 lines on, neighbouring lines are averaged, too.
     """
     from scipy.ndimage import uniform_filter1d
 
@@ -140,4 +144,4 @@ def _in_pieces(lines: np.ndarray) -> np.ndarray:
     length = max(1, lines.shape[1] // _PIECES)
     whole = lines.shape[1] // length * length
     pieces = lines[:, :whole].reshape(len(lines), -1, length).mean(axis=2)
-    return uniform_filter1d(pieces, max(1, len(lines) // 256), axis=0, mode="mirror")
+    return np.asarray(uniform_filter1d(pieces, max(1, len(lines) // 256), axis=0, mode="mirror"))

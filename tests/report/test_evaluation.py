@@ -96,7 +96,7 @@ def test_summary_names_the_weights(evaluation):
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert summary["weights"] == {"file": "model.pt", "sha256": hashlib.sha256(b"weights").hexdigest()}
     assert summary["overall"]["metrics"]["dice"]["worst_case"] == "<MCUCXR_0011>"
-    assert summary["overall"]["metrics"]["hd95_mm"]["n_left_out"] == 6
+    assert summary["overall"]["metrics"]["hd95_mm"]["n_excluded"] == 6
     assert set(summary["sets"]) == {"montgomery", "other"}
 
 
@@ -236,7 +236,7 @@ def test_handler_in_an_evaluator(radiographs, tmp_path, batch_size):
     assert rows["patient"]["dice"] == "1"
     assert rows["patient"]["dice_right"] == ""
     assert rows["patient"]["file"] == radiographs[2]["image"]
-    assert handler.summary["overall"]["metrics"]["dice_right"]["left_out"] == ["patient"]
+    assert handler.summary["overall"]["metrics"]["dice_right"]["excluded"] == ["patient"]
     assert Image.open(next((tmp_path / "out" / "pictures").glob("worst_1_CHN*"))).size == (WIDTH, HEIGHT)
     before = (tmp_path / "out" / "index.html").read_bytes()
     engine.run()
