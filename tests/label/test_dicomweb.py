@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The MONAI Label app on a DICOMweb service, Orthanc's where it is installed: list, segment, save and delete."""
+"""The MONAI Label app on a DICOMweb service (Orthanc if it is installed): list, segment, save and delete."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def send(url: str, folder: Path, number: int, **changes: str) -> None:
 @pytest.fixture(scope="module")
 def server(orthanc, tmp_path_factory):
     require_environment()
-    with LabelServer(f"{orthanc}/dicom-web", "--work", tmp_path_factory.mktemp("work")) as running:
+    with LabelServer(f"{orthanc}/dicom-web", "--workspace", tmp_path_factory.mktemp("work")) as running:
         yield running
 
 
@@ -91,10 +91,10 @@ def test_segment_correct_save_and_find_again(server, segment):
     np.testing.assert_array_equal(server.get("/datastore/label", label=name, tag="final").labels, corrected)
     np.testing.assert_array_equal(server.get(f"/lungseg/studies/{name}/label").labels, corrected)
     assert server.get("/info/").json["datastore"]["completed"] == 1
-    assert server.post("/activelearning/unsure").json["id"] == "1.2.3.9.0"
+    assert server.post("/activelearning/lowest-quality").json["id"] == "1.2.3.9.0"
 
 
-def test_what_the_service_does_not_list_is_not_fetched(server):
+def test_only_listed_radiographs_are_fetched(server):
     for name in ("1.2.3.9.2", "9.9.9", "../1.2.3.9.0"):
         assert server.infer(name).status == 404
 
@@ -106,12 +106,12 @@ def test_a_radiograph_that_arrives_later_in_a_known_series_is_listed(server, ort
     assert server.infer("1.2.3.9.7").labels.shape == (200, 220)
 
 
-def test_a_label_that_was_deleted_is_none_any_longer(tmp_path):
+def test_a_deleted_label_is_not_listed(tmp_path):
     require_environment()
     pixels, labels = phantom((8, 0), (150, 200))
     write_dicom(tmp_path / "one.dcm", pixels, SOPInstanceUID="1.2.3.9.0")
     work = tmp_path / "work"
-    with pretended_dicomweb(tmp_path / "one.dcm") as url, LabelServer(url, "--work", work) as server:
+    with pretended_dicomweb(tmp_path / "one.dcm") as url, LabelServer(url, "--workspace", work) as server:
         assert server.save("1.2.3.9.0", labels).status == 200
         assert [one["labelled"] for one in server.get("/lungseg/studies").json] == [True]
         assert server.ask("DELETE", "/datastore/label?id=1.2.3.9.0&tag=final").status == 200

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server for others: who may do what by a realm, over HTTP and in the page, and behind a proxy."""
+"""A server for others: roles from a realm, sign-in over HTTP and in the page, and a proxy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def server(label_studies, tmp_path_factory):
     variables["LUNGSEG_LABEL_PUBLIC_HOST"] = PROXY
     try:
         work = tmp_path_factory.mktemp("work")
-        with LabelServer(label_studies, "--work", work, environment=variables) as running:
+        with LabelServer(label_studies, "--workspace", work, environment=variables) as running:
             running.wait(lambda: urllib.request.urlopen(url))
             yield running
     finally:
@@ -57,7 +57,7 @@ def test_the_roles_decide(server):
     assert server.ask("POST", infer, b"", **form, **chief).status == 200
     assert server.ask("POST", infer, body, **form, **ann).status == 200
     saving = server.ask("POST", infer, body, **form, **chief)
-    assert (saving.status, "takes the role monailabel-annotator" in saving.detail) == (403, True)
+    assert (saving.status, "monailabel-annotator" in saving.detail) == (403, True)
 
 
 def test_the_proxys_page_is_the_servers_own(server):
@@ -74,13 +74,13 @@ def test_the_proxys_page_is_the_servers_own(server):
         assert server.ask("GET", "/lungseg/studies", Host=host, **ann).status == 403
 
 
-def test_what_is_no_token_of_the_realm_is_refused(server):
+def test_only_tokens_of_the_realm_are_accepted(server):
     wrong = sign_in(server, "ann", "guessed")
     assert (wrong.status, wrong.detail) == (401, "the user or the password is wrong; try again.")
     good = as_user(server, "ann")["authorization"]
     for token in (good[:-4] + "AAAA", "Bearer x", "Bearer eyJhbGciOiJub25lIn0.e30."):
         answer = server.ask("GET", "/lungseg/studies", authorization=token)
-        assert (answer.status, answer.detail) == (401, "the token is not valid, or no longer; sign in.")
+        assert (answer.status, answer.detail) == (401, "the token is invalid or has expired; sign in.")
 
 
 @needs_browser

@@ -10,14 +10,14 @@ import numpy as np
 from label_support import MODEL, require_environment
 from PIL import Image
 
-# What the plugin does between "Next Sample" and "Submit Label", in its order.
+# The calls of the plugin between "Next Sample" and "Submit Label", in its order.
 CALLS = """
 import json, sys
 from monailabel.client import MONAILabelClient
 url, model, out = sys.argv[1:]
 client = MONAILabelClient(url)
 told = {"auth": client.auth_enabled(), "info": client.info()}
-told["sample"] = client.next_sample("unsure", {"client_id": "slicer"})
+told["sample"] = client.next_sample("lowest-quality", {"client_id": "slicer"})
 image = told["sample"]["id"]
 file, told["result"] = client.infer(model, image, {"result_extension": ".nii.gz"})
 told["saved"] = client.save_label(image, file, "slicer", {"label_info": [{"name": "right_lung", "idx": 1}]})
@@ -37,7 +37,7 @@ def test_the_plugins_calls(label_server, tmp_path):
     assert told["auth"] is False
     assert told["info"]["labels"] == ["right_lung", "left_lung"]
     assert list(told["info"]["models"]) == list(told["info"]["trainers"]) == [MODEL]
-    assert set(told["info"]["strategies"]) == {"unsure", "different", "random"}
+    assert set(told["info"]["strategies"]) == {"lowest-quality", "random"}
     study = told["sample"]["id"]
     assert told["saved"] == {"image": study, "label": study}
     assert told["result"]["label_names"] == {"right_lung": 1, "left_lung": 2}
