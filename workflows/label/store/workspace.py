@@ -24,9 +24,10 @@ def default_workspace(studies: str) -> Path:
     if not is_url(studies):
         return Path(studies) / ".lungseg-label"
     name = f"label-{hashlib.sha256(studies.rstrip('/').encode()).hexdigest()[:12]}"
+    workspace = platformdirs.user_state_path("lungseg", appauthor=False) / name
     # Version 0.3 used this folder on every system.
     earlier = Path.home() / ".local" / "state" / "lungseg" / name
-    return earlier if earlier.is_dir() else platformdirs.user_state_path("lungseg", appauthor=False) / name
+    return earlier if earlier.is_dir() and not workspace.is_dir() else workspace
 
 
 def prepare_workspace(folder: Path) -> Path:
