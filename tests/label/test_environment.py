@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -64,6 +65,20 @@ def test_nothing_uses_the_file_sets_of_pydicom():
     files = [file for package in packages for file in package.rglob("*.py") if "apps" not in file.parts]
     assert len(files) > 200
     assert not {str(file) for file in files if _imports_file_sets(file)}
+
+
+def test_a_dicomdir_is_refused_as_a_radiograph(tmp_path):
+    python = require_environment()
+    site = next(python.parents[1].glob("lib/python*/site-packages"))
+    shutil.copy(site / "pydicom" / "data" / "test_files" / "dicomdirtests" / "DICOMDIR", tmp_path / "one.dcm")
+    done = subprocess.run(
+        [python, "-c", "import sys; from lungseg.io import read_radiograph; read_radiograph(sys.argv[1])", "one.dcm"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert "LungsegError: one.dcm" in done.stderr
 
 
 def _imports_file_sets(file: Path) -> bool:

@@ -87,12 +87,12 @@ def test_only_tokens_of_the_realm_are_accepted(server):
 def test_the_page_asks_until_it_is_let_in(server, tmp_path):
     browser = Browser(tmp_path, free_port())
 
-    def try_with(password: str, told: str) -> None:
+    def try_with(password: str, message: str) -> None:
         browser.wait_for(lambda: browser.run("return document.getElementById('login').open"))
         for name, value in (("username", "ann"), ("password", password)):
             browser.run("document.querySelector(`#login [name=${arguments[0]}]`).value = arguments[1]", name, value)
         browser.click("#login button")
-        browser.wait_for(lambda: browser.run("return document.getElementById('refused').textContent") == told)
+        browser.wait_for(lambda: browser.run("return document.getElementById('login-error').textContent") == message)
 
     try:
         browser.open(f"{server.url}/lungseg/")
