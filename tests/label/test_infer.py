@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inference through MONAI Label's server: the masks of `lungseg predict`, bit for bit, in every format."""
+"""Inference through MONAI Label's server: exactly the masks of `lungseg predict`, in every format."""
 
 from __future__ import annotations
 
 import json
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import nibabel
 import numpy as np
-import psutil
 import pytest
 from label_support import MODEL
 from PIL import Image
@@ -38,15 +36,15 @@ def test_a_study_gets_the_mask_of_predict(label_server, predicted, study):
     assert answer.labels.dtype == np.uint8
     np.testing.assert_array_equal(answer.labels, expected)
 
-    told = label_server.infer(study, "json").json
-    assert told["quality"] == row.quality
-    assert " ".join(told["flags"]) == row.flags
-    assert told["label_names"] == {"right_lung": 1, "left_lung": 2}
-    assert told["size"] == [expected.shape[1], expected.shape[0]]
-    assert told["version"] == 0
+    result = label_server.infer(study, "json").json
+    assert result["quality"] == row.quality
+    assert " ".join(result["flags"]) == row.flags
+    assert result["label_names"] == {"right_lung": 1, "left_lung": 2}
+    assert result["size"] == [expected.shape[1], expected.shape[0]]
+    assert result["version"] == 0
 
 
-def test_nifti_comes_back_as_nifti_and_lies_as_it_lay(label_server, label_studies, predicted, tmp_path):
+def test_nifti_comes_back_as_nifti_in_its_orientation(label_server, label_studies, predicted, tmp_path):
     answer = label_server.infer("volume")
     file = tmp_path / "labels.nii.gz"
     file.write_bytes(answer.body)
@@ -71,7 +69,7 @@ def test_an_uploaded_file_is_segmented(label_server, label_studies, predicted):
 
 
 def test_other_formats_come_back_as_the_same_label_map(label_server, predicted):
-    """As viewers built on ITK want them, and as they send them back."""
+    """The formats of viewers that are built on ITK."""
     expected, _ = predicted["phantom-1"]
     for ending in (".nii.gz", ".nrrd"):
         answer = label_server.infer("phantom-1", result_extension=ending)
@@ -86,8 +84,8 @@ def test_other_formats_come_back_as_the_same_label_map(label_server, predicted):
 @pytest.mark.parametrize("ending", [".png", ".nii.gz", ".nrrd"])
 @pytest.mark.parametrize("study", ["phantom-2", "volume"])
 def test_a_result_is_saved_as_a_png_whatever_format_is_sent(label_server, label_studies, predicted, study, ending):
-    told = label_server.infer(study, "json", result_extension=ending, save_label=True, label_tag="drawn")
-    assert told.status == 200
+    saving = label_server.infer(study, "json", result_extension=ending, save_label=True, label_tag="drawn")
+    assert saving.status == 200
     assert [file.name for file in (label_studies / "labels" / "drawn").glob(f"{study}.*")] == [f"{study}.png"]
     saved = label_server.get(f"/lungseg/studies/{study}/label", tag="drawn")
     np.testing.assert_array_equal(saved.labels, predicted[study][0])
@@ -95,29 +93,13 @@ def test_a_result_is_saved_as_a_png_whatever_format_is_sent(label_server, label_
 
 
 def test_sixteen_clients_at_a_time_all_get_the_right_mask(label_server, predicted):
-    server = psutil.Process(label_server.process.pid)
     studies = [name for name in STUDIES if name != "1.2.3"]
-    highest, done = 0, threading.Event()
-
-    def watch() -> None:
-        nonlocal highest
-        while not done.wait(0.05):
-            highest = max(highest, server.memory_info().rss)
-
-    watching = threading.Thread(target=watch)
-    before = server.memory_info().rss
-    watching.start()
-    try:
-        with ThreadPoolExecutor(16) as clients:
-            asked = [studies[number % len(studies)] for number in range(48)]
-            answers = list(clients.map(label_server.infer, asked))
-    finally:
-        done.set()
-        watching.join()
+    asked = [studies[number % len(studies)] for number in range(48)]
+    with ThreadPoolExecutor(16) as clients:
+        answers = list(clients.map(label_server.infer, asked))
     for study, answer in zip(asked, answers, strict=True):
         assert answer.status == 200, answer.body
         np.testing.assert_array_equal(answer.labels, predicted[study][0])
-    assert highest - before < 1.5e9
 
 
 def test_the_server_answers_others_while_it_segments(label_server):

@@ -34,7 +34,7 @@ class Page:
         """Wait until what was begun is done."""
         idle = "return document.getElementById('study').textContent && !document.body.dataset.busy"
         self.browser.wait_for(lambda: self.browser.run(idle))
-        assert self.browser.run("return document.getElementById('told').className") == ""
+        assert self.browser.run("return document.getElementById('message').className") == ""
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Return where in the window a pixel of the radiograph is."""
@@ -136,7 +136,7 @@ def unfit_label(label_server, label_studies):
 def test_a_label_that_cannot_be_shown_is_not_replaced_by_an_empty_one(browser, label_server, unfit_label):
     before = unfit_label.read_bytes()
     choose(browser, label_server.url, STUDY)
-    browser.wait_for(lambda: browser.run("return document.getElementById('told').className") == "bad")
+    browser.wait_for(lambda: browser.run("return document.getElementById('message').className") == "bad")
     browser.wait_for(lambda: not browser.run("return document.body.dataset.busy"))
     assert browser.run("return document.getElementById('save').disabled")
     browser.press("s")

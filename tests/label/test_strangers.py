@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the MONAI Label app refuses: paths for names, too much, the wrong kind, the unknown, other servers' pages."""
+"""The MONAI Label app refuses paths as names, oversized and wrong uploads, unknown names, other servers' pages."""
 
 from __future__ import annotations
 
@@ -52,25 +52,27 @@ def test_a_path_is_no_tag(label_server, label_studies, tag):
 
 
 @pytest.mark.parametrize(
-    ("content", "word"),
+    ("content", "code"),
     [
-        (b"", "no label map"),
-        (b"GIF89a", "no label map"),
-        (b"\x89PNG\r\n\x1a\n cut short", "picture"),
-        (png(np.zeros((10, 10), np.uint8)), "10 x 10"),
-        (png(np.full((180, 220), 7, np.uint8)), "value 7"),
-        (png(np.random.default_rng(0).integers(0, 3, (180, 220, 3), np.uint8)), "colour"),
+        (b"", "not-a-label-map"),
+        (b"GIF89a", "not-a-label-map"),
+        (b"\x89PNG\r\n\x1a\n cut short", None),
+        (png(np.zeros((10, 10), np.uint8)), "label-map-size"),
+        (png(np.full((180, 220), 7, np.uint8)), "label-map-values"),
+        (png(np.random.default_rng(0).integers(0, 3, (180, 220, 3), np.uint8)), None),
     ],
     ids=["nothing", "gif", "damaged", "size", "values", "colours"],
 )
-def test_what_is_no_label_map_of_the_study_is_refused(label_server, content, word):
+def test_only_label_maps_of_the_study_are_saved(label_server, content, code):
     answer = label_server.save("photo", content)
     assert answer.status == 400
-    assert word in answer.detail
+    assert answer.detail
+    # The codes of unreadable pictures belong to the readers.
+    assert code in (None, answer.json["code"])
     assert not {one["id"]: one["labelled"] for one in label_server.get("/lungseg/studies").json}["photo"]
 
 
-def test_what_is_no_radiograph_is_not_added(label_server, label_studies):
+def test_only_radiographs_are_added(label_server, label_studies):
     for name, content in (("x.png", b"text"), ("x.exe", b"MZ"), ("x.png", b"")):
         answer = label_server.form("PUT", "/datastore/image", files={"file": (name, content)}, image="added")
         assert answer.status == 400, answer
@@ -81,7 +83,7 @@ def test_what_is_no_radiograph_is_not_added(label_server, label_studies):
     assert not list(label_studies.glob("added*"))
 
 
-def test_too_much_is_refused_before_it_is_taken(label_server):
+def test_an_oversized_upload_is_refused_early(label_server):
     size = 2 * MAX_PIXELS + 2**21
     with socket.create_connection(("127.0.0.1", label_server.port), 30) as connection:
         head = f"PUT /datastore/label?image=photo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {size}\r\n\r\n"
@@ -96,12 +98,12 @@ def test_too_much_is_refused_before_it_is_taken(label_server):
             for _ in range(size // len(piece) + 2):
                 connection.sendall(b"%x\r\n" % len(piece) + piece + b"\r\n")
                 piece = bytes(2**22)
-        except OSError:  # it hangs up on those who go on
+        except OSError:  # the server closes the connection
             pass
         assert b" 413 " in connection.recv(100)
 
 
-def test_the_unknown_is_named(label_server):
+def test_unknown_names_are_refused(label_server):
     for method, path in (
         ("POST", "/infer/other?image=photo"),
         ("POST", "/train/other"),
@@ -127,7 +129,7 @@ def test_the_unknown_is_named(label_server):
         assert label_server.post(f"/train/{MODEL}", wrong).status == 400
 
 
-def test_pages_of_other_servers_are_turned_away(label_server):
+def test_pages_of_other_servers_are_refused(label_server):
     path = f"/infer/{MODEL}?image=photo&output=json"
     assert label_server.ask("POST", path, b"", Origin="http://elsewhere.example").status == 403
     assert label_server.ask("GET", "/lungseg/studies", Host="elsewhere.example").status == 403
@@ -135,7 +137,7 @@ def test_pages_of_other_servers_are_turned_away(label_server):
     assert own.status == 200
 
 
-def test_one_label_saved_by_many_at_once_is_whole_and_none_is_lost(label_server, label_studies):
+def test_one_label_saved_by_many_at_once_is_complete_and_none_is_lost(label_server, label_studies):
     shape = label_server.infer("phantom-2").labels.shape
     drawn = []
     for number in range(12):
@@ -166,7 +168,7 @@ def test_many_labels_saved_at_once_are_all_listed(label_server):
     assert all("each" in listed[name]["labels"] for name in names)
 
 
-def test_it_listens_on_this_machine_alone(label_server):
+def test_it_listens_on_this_machine_only(label_server):
     found = {address.split()[1] for address in _listening() if address.split()[1].endswith(f":{label_server.port:04X}")}
     assert found == {f"0100007F:{label_server.port:04X}"}
 
@@ -176,7 +178,7 @@ def _listening() -> list[str]:
         return [line for line in table.readlines()[1:] if line.split()[3] == "0A"]
 
 
-def test_with_authentication_every_door_asks_for_a_token(label_studies, tmp_path):
+def test_with_authentication_every_call_needs_a_token(label_studies, tmp_path):
     require_environment()
     realm = f"http://127.0.0.1:{free_port()}/realms/monailabel"
     variables = {"MONAI_LABEL_AUTH_ENABLE": "true", "MONAI_LABEL_AUTH_REALM_URI": realm}
@@ -184,7 +186,7 @@ def test_with_authentication_every_door_asks_for_a_token(label_studies, tmp_path
         for method, path in (
             ("POST", f"/infer/{MODEL}?image=photo"),
             ("POST", f"/train/{MODEL}"),
-            ("POST", "/activelearning/unsure"),
+            ("POST", "/activelearning/lowest-quality"),
             ("GET", "/lungseg/studies"),
             ("GET", "/lungseg/studies/photo/picture"),
             ("GET", "/lungseg/studies/photo/label"),
@@ -197,7 +199,7 @@ def test_with_authentication_every_door_asks_for_a_token(label_studies, tmp_path
         for path in ("/datastore/label?image=photo", "/datastore/image?image=new"):
             assert server.ask("PUT", path, b"").status in (401, 422)
         assert server.get("/auth/").json["enabled"]
-        # Nothing listens where the realm is looked for.
+        # The realm does not run.
         kind = "application/x-www-form-urlencoded"
         for answer in (
             server.ask("POST", "/auth/token", b"username=a&password=b", content_type=kind),

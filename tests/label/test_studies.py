@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The studies of the MONAI Label app: which files are listed, what is kept of their labels, which one comes next."""
+"""The studies of the MONAI Label app: the files that are listed, their labels, and the random strategy."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from label_support import LabelServer, png, require_environment
 
 from lungseg.data import phantom
 from lungseg.io import write_png
-from lungseg.workflows.label.store.study_files import look_into
+from lungseg.workflows.label.store.study_files import find_studies
 
 SIZE = (96, 72)
 LONG = "n" * 250
-# Not UTF-8, as old archives hold them.
-UNTOLD = b"b\xff.png"
+# Not UTF-8, as in old archives.
+NOT_UTF8 = b"b\xff.png"
 LISTED = {"a", "B", "twice", LONG}
 
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
     folder = tmp_path_factory.mktemp("named") / "studies"
-    names = ("a.png", "B.Png", "twice.png", "twice.tif", f"{LONG}.png", os.fsdecode(UNTOLD))
+    names = ("a.png", "B.Png", "twice.png", "twice.tif", f"{LONG}.png", os.fsdecode(NOT_UTF8))
     for number, name in enumerate(names):
         write_png(folder / "picture.png", phantom((7, number), SIZE)[0])
         (folder / "picture.png").rename(folder / name)
@@ -46,18 +46,16 @@ def drawn(number: int) -> np.ndarray:
     return labels
 
 
-def test_what_is_counted_is_what_is_listed(server, studies):
-    counted, told, _ = look_into(studies)
-    assert {path.name for path in counted} == {"a.png", "B.Png", "twice.png", f"{LONG}.png"}
-    assert told == [
-        "b\\xff.png: its name is not UTF-8; rename it",
-        "twice.tif: twice.png has the same name before its ending",
-    ]
+def test_the_studies_that_are_found_are_listed(server, studies):
+    found = find_studies(studies)
+    names = {path.name for path in found.studies}
+    assert names == {"a.png", "B.Png", "twice.png", f"{LONG}.png"}
+    assert [sentence.split(": ")[0] for sentence in found.excluded] == ["b\\xff.png", "twice.tif"]
     answer = server.get("/lungseg/studies")
     assert answer.status == 200
     assert {one["id"] for one in answer.json} == LISTED
     listed = server.get("/datastore/", output="all").json["objects"]
-    assert {one["image"]["info"]["name"] for one in listed.values()} == {path.name for path in counted}
+    assert {one["image"]["info"]["name"] for one in listed.values()} == names
 
 
 @pytest.mark.parametrize("study", ["a", LONG])
@@ -119,22 +117,22 @@ def test_a_label_of_another_format_is_shown_as_a_png(server, studies, tmp_path):
 
 @pytest.mark.usefixtures("without_label")
 @pytest.mark.parametrize(
-    ("content", "word"),
+    ("content", "code"),
     [
-        (png((drawn(1) > 0) * np.uint8(255)), "value 255"),
-        (png(drawn(1)[:9]), "96 x 9"),
-        (b"nothing", "no label map"),
+        (png((drawn(1) > 0) * np.uint8(255)), "label-map-values"),
+        (png(drawn(1)[:9]), "label-map-size"),
+        (b"nothing", "not-a-label-map"),
     ],
     ids=["mask", "size", "nothing"],
 )
-def test_a_label_that_is_none_is_refused_in_words(server, studies, content, word):
+def test_a_wrong_label_of_another_program_is_not_shown(server, studies, content, code):
     put(server, studies, "a.png", content)
     answer = server.get("/lungseg/studies/a/label")
     assert answer.status == 400
-    assert word in answer.detail
+    assert answer.json["code"] == code
 
 
-def test_chance_hands_out_what_no_other_client_has(server):
+def test_random_does_not_offer_the_study_of_another_client(server):
     first = server.post("/activelearning/random", {"client_id": "one"}).json["id"]
     others = [server.post("/activelearning/random", {"client_id": "two"}) for _ in range(20)]
     assert {answer.status for answer in others} == {200}

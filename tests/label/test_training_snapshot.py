@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training of the MONAI Label app learns from: frozen before it begins, or refused in words."""
+"""The data of a training in the MONAI Label app: frozen before it begins, or refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lungseg.data import datalist, phantom, write_split
 from lungseg.data.splits import read_split
 from lungseg.io import write_png
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.label.tasks.training_snapshot import assign, freeze, replay_cases, replay_source
+from lungseg.workflows.label.tasks.training_snapshot import assign_sections, freeze, replay_cases, replay_source
 
 COUNT = 8
 SIZE = (96, 72)
@@ -46,17 +46,17 @@ def separate_lungs(tmp_path):
 
 @pytest.fixture
 def frozen(labels, tmp_path):
-    """Freeze the labels with a data set: `frozen(original, share)`."""
+    """Freeze the labels with a data set: `frozen(replay, ratio)`."""
 
-    def call(original=None, share=1.0) -> dict:
-        source = None if original is None else {"dataset_dir": original}
-        return freeze(labels, tmp_path / "data", tmp_path / "sections.json", source, share, seed=1)
+    def call(replay=None, ratio=1.0) -> dict:
+        source = None if replay is None else {"dataset_dir": replay}
+        return freeze(labels, tmp_path / "data", tmp_path / "sections.json", source, ratio, seed=1)
 
     return call
 
 
 def section_of(labels, section: str) -> list[dict]:
-    members = assign([case["name"] for case in labels], {})[section]
+    members = assign_sections([case["name"] for case in labels], {})[section]
     return [case for case in labels if case["name"] in members]
 
 
@@ -64,7 +64,7 @@ def blank(file) -> None:
     write_png(file, np.zeros(SIZE[::-1], np.uint8))
 
 
-def test_the_lists_of_the_first_weights_hold(separate_lungs, tmp_path):
+def test_the_lists_of_the_first_weights_are_kept(separate_lungs, tmp_path):
     names = [str(number) for number in range(12)]
     run = {"train": names[:2], "validation": names[2:8], "test": names[8:]}
     write_split(tmp_path / "run" / "splits.json", run, seed=0)
@@ -76,53 +76,56 @@ def test_the_lists_of_the_first_weights_hold(separate_lungs, tmp_path):
     assert read_split(tmp_path / "lists.json") == {section: sorted(members) for section, members in run.items()}
 
 
-def test_lists_that_no_lung_can_be_judged_by_are_refused(frozen, labels, tmp_path):
+def test_a_validation_list_without_laterality_is_refused(frozen, labels, tmp_path):
     for case in section_of(labels, "validation"):
         swapped = np.asarray(Image.open(case["label"]))
         write_png(case["label"], np.where(swapped > 0, 3 - swapped, 0).astype(np.uint8))
-    with pytest.raises(LungsegError, match="no reference of the validation list tells right from left"):
+    with pytest.raises(LungsegError) as refused:
         frozen()
+    # Nothing else in this data set could be refused.
+    assert refused.value.code not in ("section-unusable", "too-few-labels")
 
 
 def test_a_mask_per_lung_becomes_a_label_map(frozen, separate_lungs, tmp_path):
     counts = frozen(separate_lungs)
-    assert counts["train"]["original"] == counts["train"]["labels"]
+    assert counts["train"]["replay"] == counts["train"]["labels"]
     pictures = {case["image"]: case["label"] for case in datalist(separate_lungs, "all")}
-    mixed_in = sorted((tmp_path / "data" / "images" / "original").iterdir())
-    assert len(mixed_in) == counts["train"]["original"] + counts["validation"]["original"]
+    mixed_in = sorted((tmp_path / "data" / "images" / "replay").iterdir())
+    assert len(mixed_in) == counts["train"]["replay"] + counts["validation"]["replay"]
     for link in mixed_in:
         right, left = (np.asarray(Image.open(mask)) > 0 for mask in pictures[str(link.resolve())])
-        merged = np.asarray(Image.open(tmp_path / "data" / "labels" / "original" / link.name))
+        merged = np.asarray(Image.open(tmp_path / "data" / "labels" / "replay" / link.name))
         np.testing.assert_array_equal(merged, right + 2 * left.astype(np.uint8))
 
 
-def test_masks_of_lungs_that_cannot_be_merged_are_left_out(frozen, separate_lungs, tmp_path, capsys):
+def test_masks_of_lungs_that_cannot_be_merged_are_excluded(frozen, separate_lungs, tmp_path, caplog):
     for case in datalist(separate_lungs, "train"):
         blank(case["label"][0])
-    assert frozen(separate_lungs)["train"]["original"] == 0
-    assert "Not used: " in capsys.readouterr().out
+    assert frozen(separate_lungs)["train"]["replay"] == 0
+    assert "not used: " in caplog.text
     assert len(datalist(tmp_path / "data", "train", splits_file=tmp_path / "data" / "splits.json")) > 0
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_original_data_that_versions_cannot_be_compared_on_are_refused_first(frozen, dataset, tmp_path, share):
-    with pytest.raises(LungsegError, match="no such folder"):
-        frozen(tmp_path / "gone", share)
-    folder = tmp_path / "original"
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_replay_data_on_which_versions_cannot_be_compared_are_refused_first(frozen, dataset, tmp_path, ratio):
+    with pytest.raises(LungsegError, match="gone"):
+        frozen(tmp_path / "gone", ratio)
+    folder = tmp_path / "replay"
     for case in datalist(dataset, "all"):
         write_png(folder / "images" / f"{case['name']}.png", phantom(1, SIZE)[0])
         blank(folder / "masks" / f"{case['name']}.png")
-    with pytest.raises(LungsegError, match="every case of the section validation"):
-        frozen(folder, share)
+    with pytest.raises(LungsegError, match="validation"):
+        frozen(folder, ratio)
     assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("section", ["train", "validation", "test"])
-def test_a_section_without_a_label_that_can_be_used_is_refused(frozen, labels, section):
+def test_a_section_without_a_usable_label_is_refused(frozen, labels, section):
     for case in section_of(labels, section):
         blank(case["label"])
-    with pytest.raises(LungsegError, match=f"nothing of the section {section}") as refused:
+    with pytest.raises(LungsegError, match=section) as refused:
         frozen()
+    assert refused.value.code == "section-unusable"
     assert section_of(labels, section)[0]["name"] in str(refused.value)
 
 
@@ -131,10 +134,20 @@ def test_a_section_whose_labels_were_all_deleted_is_refused(frozen, labels, tmp_
     shutil.rmtree(tmp_path / "data")
     for case in section_of(labels, "test"):
         labels.remove(case)
-    with pytest.raises(LungsegError, match="nothing of the section test"):
+    with pytest.raises(LungsegError, match="test") as refused:
         frozen()
+    assert refused.value.code == "section-unusable"
 
 
-def test_one_label_that_cannot_be_used_stops_nothing(frozen, labels):
+def test_one_unusable_label_does_not_stop_a_training(frozen, labels):
     blank(section_of(labels, "train")[0]["label"])
     assert frozen()["train"]["labels"] == len(section_of(labels, "train"))
+
+
+def test_a_study_keeps_its_section():
+    first = assign_sections([f"study-{number}" for number in range(5)], {})
+    assert {name: len(members) for name, members in first.items()} == {"train": 3, "validation": 1, "test": 1}
+    later = assign_sections([f"study-{number}" for number in range(40)], first)
+    for section, members in first.items():
+        assert set(members) <= set(later[section])
+    assert {name: len(members) for name, members in later.items()} == {"train": 24, "validation": 8, "test": 8}

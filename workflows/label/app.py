@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
+# mypy: disallow-subclassing-any=False
 """The app that MONAI Label's server runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
 
 from lungseg.model.paths import BUNDLE_NAME, weights_file
 from lungseg.version import __version__
 from lungseg.workflows.label.store.folder import StudyFolder
+from lungseg.workflows.label.store.migration import SCORES
 from lungseg.workflows.label.store.model_versions import Versions
 from lungseg.workflows.label.store.workspace import is_url
 from lungseg.workflows.label.tasks.active_learning import strategies
@@ -23,20 +29,20 @@ from lungseg.workflows.label.tasks.train import LungsTrain
 
 
 class LungsApp(MONAILabelApp):
-    """Segments, lists, trains.
+    """Segments and scores the studies, and trains on their labels.
 
     Args:
-        app_dir: the work folder.
+        app_dir: the workspace.
         studies: a folder of radiographs or the URL of a DICOMweb service.
-        conf: `weights` (those to begin with) and `replay_data` (folder of the data set that these saw), both
+        conf: `weights` (the first weights) and `replay_data` (folder of the data set that these were trained on), both
             optional.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
-        self.work = Path(app_dir)
-        self.versions = Versions(self.work / "versions", weights_file(conf.get("weights")))
-        self.segmenter = ActiveModel(self.versions)
-        # The server shares the cores among requests, each computing with one.
+        self.workspace = Path(app_dir)
+        self.versions = Versions(self.workspace / "versions", weights_file(conf.get("weights")))
+        self.model = ActiveModel(self.versions)
+        # The server segments several images at a time, each with one core.
         if self._is_server():
             torch.set_num_threads(1)
         super().__init__(
@@ -47,38 +53,41 @@ class LungsApp(MONAILabelApp):
             description="Lungs on chest radiographs: correct the model, and it learns from you. Not a medical device.",
             version=__version__,
         )
-        self.survey = Scoring(self.work / "survey.json", self._datastore, self.segmenter)
 
     def init_datastore(self) -> Datastore:
-        """Open the studies."""
+        """Open the studies; their scores belong to them."""
         watch = self._is_server()
+        store: StudyFolder
         if is_url(self.studies):
             from lungseg.workflows.label.store.dicomweb import open_dicomweb
 
-            return open_dicomweb(self.studies, self.work, watch)
-        return StudyFolder(self.studies, self.work / "replaced", watch)
+            store = open_dicomweb(self.studies, self.workspace, watch)
+        else:
+            store = StudyFolder(self.studies, self.workspace / "replaced", watch)
+        self.scoring = Scoring(self.workspace / SCORES, store, self.model)
+        return store
 
-    def init_infers(self) -> dict:
-        """Return the one model."""
-        return {BUNDLE_NAME: LungsInfer(self.segmenter)}
+    def init_infers(self) -> dict[str, InferTask]:
+        """Return the inference task."""
+        return {BUNDLE_NAME: LungsInfer(self.model)}
 
-    def init_trainers(self) -> dict:
-        """Return what trains it."""
-        return {BUNDLE_NAME: LungsTrain(self.versions, self.work, self.conf.get("replay_data"))}
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """Return the training task."""
+        return {BUNDLE_NAME: LungsTrain(self.versions, self.workspace, self.conf.get("replay_data"))}
 
-    def init_strategies(self) -> dict:
-        """Return what chooses the next study to annotate."""
-        return strategies(self)
+    def init_strategies(self) -> dict[str, Strategy]:
+        """Return the strategies that choose the next study to annotate."""
+        return strategies(self.scoring)
 
-    def infer(self, request: dict, datastore: Datastore | None = None) -> dict:
+    def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Segment a study by its id, or a file by its absolute path.
 
-        MONAI Label would take an id for a file where one of that name lies in the server's folder.
+        MONAI Label would read a file of the server's folder whose name equals the id.
         """
         store = datastore or self.datastore()
         image = request["image"]
         file = store.file_of(image)
-        result = super().infer({**request, "image": str(file or image), "save_label": False}, store)
+        result: dict[str, Any] = super().infer({**request, "image": str(file or image), "save_label": False}, store)
         if file and request.get("save_label"):
             result["tag"] = request["label_tag"]
             info = {"model": request["model"], "params": result["params"]}
@@ -86,11 +95,11 @@ class LungsApp(MONAILabelApp):
         return result
 
     def on_init_complete(self) -> None:
-        """Begin to look through the studies, once the server runs."""
+        """Start to score the studies, once the server runs."""
         super().on_init_complete()
-        self.survey.start()
+        self.scoring.start()
 
     @staticmethod
     def _is_server() -> bool:
-        """Whether this process serves; the one that MONAI Label starts for a training does not follow changes."""
-        return settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
+        """Return whether this process is the server, and not a training that the server started."""
+        return bool(settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD)

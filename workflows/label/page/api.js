@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the page asks the server. Every call either returns what was asked for, or throws the server's sentence.
+// The page's calls of the server. A call returns its result, or throws the server's sentence.
 
 export const MODEL = "lung_cxr_segmentation";
 let token = "";
@@ -16,11 +16,11 @@ async function call(path, options = {}) {
     await signIn();
     return call(path, options);
   }
-  if (!answer.ok) throw new Error(await sentence(answer));
+  if (!answer.ok) throw new Error(await errorText(answer));
   return answer;
 }
 
-async function sentence(answer) {
+async function errorText(answer) {
   const text = await answer.text();
   try {
     const { detail } = JSON.parse(text);
@@ -30,25 +30,25 @@ async function sentence(answer) {
   }
 }
 
-// One dialog, however many calls wait for it.
+// One dialog for all calls that wait for it.
 let signingIn = null;
 function signIn() {
-  signingIn ??= askWhoItIs().finally(() => (signingIn = null));
+  signingIn ??= showDialog().finally(() => (signingIn = null));
   return signingIn;
 }
 
-async function askWhoItIs() {
+async function showDialog() {
   const dialog = document.getElementById("login");
   const form = dialog.querySelector("form");
   dialog.showModal();
   await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
   const answer = await fetch("/auth/token", { method: "POST", body: new URLSearchParams(new FormData(form)) });
   form.reset();
-  document.getElementById("refused").textContent = answer.ok ? "" : await sentence(answer);
+  document.getElementById("login-error").textContent = answer.ok ? "" : await errorText(answer);
   token = answer.ok ? (await answer.json()).access_token : "";
 }
 
-const quoted = encodeURIComponent;
+const quote = encodeURIComponent;
 
 export async function listStudies() {
   return (await call("/lungseg/studies")).json();
@@ -59,18 +59,18 @@ export async function listVersions() {
 }
 
 export async function loadPicture(id) {
-  return (await call(`/lungseg/studies/${quoted(id)}/picture`)).blob();
+  return (await call(`/lungseg/studies/${quote(id)}/picture`)).blob();
 }
 
 export async function loadLabel(id) {
-  return (await call(`/lungseg/studies/${quoted(id)}/label`)).blob();
+  return (await call(`/lungseg/studies/${quote(id)}/label`)).blob();
 }
 
 // Returns {blob, result}: the label map as a PNG, and the result's JSON.
 export async function runModel(id) {
   const form = new FormData();
   form.set("params", JSON.stringify({ result_extension: ".png" }));
-  const answer = await call(`/infer/${MODEL}?image=${quoted(id)}`, { method: "POST", body: form });
+  const answer = await call(`/infer/${MODEL}?image=${quote(id)}`, { method: "POST", body: form });
   const parts = await answer.formData();
   return { blob: parts.get("image"), result: JSON.parse(await text(parts.get("params"))) };
 }
@@ -82,5 +82,5 @@ async function text(part) {
 export async function saveFinal(id, png) {
   const form = new FormData();
   form.set("label", png, "label.png");
-  await call(`/datastore/label?image=${quoted(id)}&tag=final`, { method: "PUT", body: form });
+  await call(`/datastore/label?image=${quote(id)}&tag=final`, { method: "PUT", body: form });
 }

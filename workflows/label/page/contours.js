@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The picture of a label map that lies over the radiograph: a line inside each lung's border, and a breath of colour.
+// The label map over the radiograph: a line inside each lung's border, and a faint fill.
 
 const COLOURS = [null, [86, 180, 233], [230, 159, 0]];
 const FILL = 36;
@@ -15,7 +15,7 @@ export class Contours {
     this.thickness = 1;
   }
 
-  // Draws a rectangle again, or everything.
+  // Redraws a rectangle, or everything.
   draw(rect = { left: 0, top: 0, right: this.labels.width - 1, bottom: this.labels.height - 1 }) {
     const { width, height, values } = this.labels;
     const reach = this.thickness;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A label map that can be drawn on: 0 background, 1 right lung, 2 left lung. Every stroke can be undone.
+// A label map to draw on: 0 background, 1 right lung, 2 left lung. Every stroke can be undone.
 
 const MOST_STEPS = 100;
 
@@ -11,7 +11,7 @@ export class LabelMap {
     this.forget();
   }
 
-  // Nothing before now can be undone.
+  // Makes the present state the one where undoing ends.
   forget() {
     this.steps = [];
     this.undone = [];
@@ -22,7 +22,7 @@ export class LabelMap {
     this.saved = 0;
   }
 
-  // The number of the stroke that made the label map what it is: no two strokes share one, undone ones included.
+  // The number of the last stroke that is not undone; numbers are never used twice.
   get state() {
     return this.steps.at(-1)?.number ?? this.oldest;
   }
@@ -70,7 +70,7 @@ export class LabelMap {
     return step.rect;
   }
 
-  // Takes over all values, as one stroke.
+  // Replaces all values, as one stroke.
   replace(values) {
     this.begin();
     this.values.set(values);
@@ -78,7 +78,7 @@ export class LabelMap {
     return this.end();
   }
 
-  // Paints a thick line with round ends, from one point to another, in pixels; returns the rectangle it touched.
+  // Paints a thick line with round ends, from one point to another, in pixels; returns the rectangle that it touched.
   line(x0, y0, x1, y1, radius, label) {
     const left = Math.max(0, Math.floor(Math.min(x0, x1) - radius));
     const right = Math.min(this.width - 1, Math.ceil(Math.max(x0, x1) + radius));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ties the list, the stage and the server together.
+// Connects the list, the stage and the server.
 
 import * as api from "./api.js";
 import { decode, encode } from "./png.js";
@@ -14,29 +14,29 @@ const viewer = new Viewer(find("stage"), showState);
 const tools = new Tools(viewer);
 let studies = [];
 let current = null;
-// Whether a label map was drawn over the current study; the empty one before that must not be saved.
-let taken = false;
+// Whether the current study has a label map; before that, saving would write an empty one.
+let loaded = false;
 
-function tell(text, bad = false) {
-  find("told").textContent = text;
-  find("told").classList.toggle("bad", bad);
+function showMessage(text, bad = false) {
+  find("message").textContent = text;
+  find("message").classList.toggle("bad", bad);
 }
 
-// Runs one step at a time, and says what went wrong with it.
+// Runs one step at a time, and shows its error.
 let busy = false;
-async function step(what, work) {
+async function step(title, work) {
   if (busy) return false;
-  // A stroke that is being drawn ends here; none can be begun until the step is over.
+  // A stroke ends here; no stroke can begin before the step is over.
   tools.up();
   busy = true;
   document.body.dataset.busy = "true";
-  tell(what);
+  showMessage(title);
   showState();
   try {
-    tell((await work()) ?? "");
+    showMessage((await work()) ?? "");
     return true;
   } catch (error) {
-    tell(error.message, true);
+    showMessage(error.message, true);
     return false;
   } finally {
     busy = false;
@@ -49,10 +49,10 @@ async function refresh() {
   try {
     studies = await api.listStudies();
     const { active, training } = await api.listVersions();
-    const state = training && `; version ${training.version} ${training.running ? "is in training" : "was not trained to the end"}`;
+    const state = training && `; version ${training.version} ${training.running ? "is in training" : "is not finished"}`;
     find("model").textContent = `Weights: version ${active}${state ?? ""}`;
   } catch (error) {
-    tell(error.message, true);
+    showMessage(error.message, true);
     return;
   }
   const done = studies.filter((study) => study.labelled).length;
@@ -63,20 +63,19 @@ async function refresh() {
 }
 
 async function open(id) {
-  if (viewer.labels?.changed && !window.confirm("Leave this study without saving what you drew?")) return;
+  if (viewer.labels?.changed && !window.confirm("Leave this study without saving your changes?")) return;
   const opened = await step(`Opening ${id} …`, async () => {
     const bitmap = await createImageBitmap(await api.loadPicture(id));
     current = id;
-    taken = false;
+    loaded = false;
     viewer.drawn = false;
     viewer.show(bitmap);
     tools.abandon();
     const study = studies.find((one) => one.id === id);
     describe(study);
-    let told = "Opened with its final label";
-    if (study?.labelled) await take(await api.loadLabel(id));
-    else told = await segment();
-    return told;
+    if (!study?.labelled) return segment();
+    await showLabels(await api.loadLabel(id));
+    return "Opened with its final label";
   });
   if (opened) location.hash = encodeURIComponent(id);
   await refresh();
@@ -87,18 +86,18 @@ function describe(study) {
   find("flags").textContent = Object.values(study?.flags ?? {}).join("; ");
 }
 
-async function take(blob) {
+async function showLabels(blob) {
   const { width, height } = viewer.labels;
   const rect = viewer.labels.replace(await decode(blob, width, height));
-  // The first one is where undoing ends.
-  if (!taken) viewer.labels.forget();
-  taken = true;
+  // Undoing ends at the first label map.
+  if (!loaded) viewer.labels.forget();
+  loaded = true;
   viewer.redraw(rect);
 }
 
 async function segment() {
   const { blob, result } = await api.runModel(current);
-  await take(blob);
+  await showLabels(blob);
   describe(result);
   return `Estimated Dice ${result.quality?.toFixed(3) ?? "unknown"}, weights version ${result.version}`;
 }
@@ -117,7 +116,7 @@ async function save() {
 async function next() {
   const other = studies.find((study) => !study.labelled && !study.error && study.id !== current);
   if (other) await open(other.id);
-  else tell("No other study is without a label");
+  else showMessage("All other studies have a label");
 }
 
 function undo() {
@@ -133,7 +132,7 @@ function showState() {
   find("undo").disabled = !labels?.steps.length;
   find("redo").disabled = !labels?.undone.length;
   find("run").disabled = busy || !current;
-  find("save").disabled = busy || !taken;
+  find("save").disabled = busy || !loaded;
   find("next").disabled = busy;
   document.body.dataset.changed = String(Boolean(labels?.changed));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The list of studies, in the order that the server gives: those without a label first, the worst at the top.
+// The list of studies in the server's order: studies without a label first, the worst at the top.
 
 const LOW = 0.9;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Brush, eraser, polygon and moving: what the pointer does on the stage.
+// The tools of the pointer on the stage: brush, eraser, polygon, move.
 
 const Konva = window.Konva;
 const MIDDLE = 1;
@@ -15,9 +15,9 @@ export class Tools {
     this.held = false;
     const { stage } = viewer;
     stage.on("pointerdown", ({ evt }) => this.down(evt));
-    // Konva takes any two quick clicks for a double one, wherever they are.
+    // Konva treats two quick clicks at different places as a double click.
     viewer.element.addEventListener("dblclick", (event) => this.close(event.altKey));
-    // Beyond the stage too, for a stroke may leave it.
+    // On the whole window, because a stroke can leave the stage.
     window.addEventListener("pointermove", (event) => this.moved(event));
     window.addEventListener("pointerup", () => this.up());
     stage.on("pointerleave", () => this.drag || this.showCursor(null));
@@ -87,10 +87,10 @@ export class Tools {
     }
   }
 
-  // Fills the polygon, or with `erase` empties it.
+  // Fills the polygon, or erases inside it.
   close(erase = false) {
     if (this.tool !== "polygon" || document.body.dataset.busy) return;
-    // A double click sets two corners at one place.
+    // A double click adds two corners at one place.
     const corners = this.corners.filter(([x, y], index, all) => !index || x !== all[index - 1][0] || y !== all[index - 1][1]);
     this.corners = [];
     this.showPolygon();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stage: a radiograph, the contours over it, the tools over these. Konva does the layers, the zoom and the pointer.
+// The stage: layers for the radiograph, the contours and the tools, by Konva.
 
 import { Contours } from "./contours.js";
 import { LabelMap } from "./labelmap.js";
@@ -49,7 +49,7 @@ export class Viewer {
     this.place(scale, (this.stage.width() - scale * width) / 2, (this.stage.height() - scale * height) / 2);
   }
 
-  // Zooms by a factor and keeps what is at a point of the stage there.
+  // Zooms by a factor around a point of the stage.
   zoom(factor, at = { x: this.stage.width() / 2, y: this.stage.height() / 2 }) {
     if (!this.labels) return;
     const old = this.stage.scaleX();
@@ -76,7 +76,7 @@ export class Viewer {
     this.stage.batchDraw();
   }
 
-  // Draws again what changed in a rectangle of the labels.
+  // Redraws a rectangle of the labels that has changed.
   redraw(rect) {
     if (!rect) return;
     this.contours.draw(rect);
@@ -96,7 +96,7 @@ export class Viewer {
     }
   }
 
-  // The pointer's place in pixels of the radiograph, or null outside the stage.
+  // The pointer's position in pixels of the radiograph, or null outside the stage.
   pointer() {
     return this.labels ? this.stage.getRelativePointerPosition() : null;
   }

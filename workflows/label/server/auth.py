@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who asks: the user that a token of the Keycloak realm names."""
+"""Find the user of a request by the token of a Keycloak realm."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _TO_SIGN_IN = {"WWW-Authenticate": "Bearer"}
 
 
 def current_user(token: Annotated[str, Depends(oauth2_scheme)]) -> User:
-    """Return the token's user, or answer 401, or 503 where the realm cannot be asked for its key.
+    """Return the token's user; answer 401 for an invalid token, 503 if the realm does not answer.
 
-    MONAI Label's own function names no algorithm, for which PyJWT refuses every token. Keycloak signs with RS256.
+    MONAI Label's own function does not name the algorithm, which PyJWT requires. Keycloak signs with RS256.
     """
     try:
         key = get_public_key(settings.MONAI_LABEL_AUTH_REALM_URI)
         payload = jwt.decode(token, key, algorithms=["RS256"], options={"verify_aud": False})
     except requests.RequestException:
-        raise unreachable() from None
+        raise realm_unreachable() from None
     except jwt.InvalidTokenError:
-        raise HTTPException(401, "the token is not valid, or no longer; sign in.", _TO_SIGN_IN) from None
+        raise HTTPException(401, "the token is invalid or has expired; sign in.", _TO_SIGN_IN) from None
     roles = reduce(lambda part, name: (part or {}).get(name), settings.MONAI_LABEL_AUTH_TOKEN_ROLES.split("#"), payload)
     return User(
         username=payload.get(settings.MONAI_LABEL_AUTH_TOKEN_USERNAME),
@@ -36,12 +36,12 @@ def current_user(token: Annotated[str, Depends(oauth2_scheme)]) -> User:
     )
 
 
-def refused() -> HTTPException:
-    """Return the answer to a wrong user or password."""
+def wrong_password() -> HTTPException:
+    """Return the error for a wrong user or password."""
     return HTTPException(401, "the user or the password is wrong; try again.", _TO_SIGN_IN)
 
 
-def unreachable() -> HTTPException:
-    """Return the answer while the realm does not."""
+def realm_unreachable() -> HTTPException:
+    """Return the error for a realm that does not answer."""
     realm = settings.MONAI_LABEL_AUTH_REALM_URI
-    return HTTPException(503, f"the realm {realm} does not answer; look at MONAI_LABEL_AUTH_REALM_URI.")
+    return HTTPException(503, f"the realm {realm} does not answer; check MONAI_LABEL_AUTH_REALM_URI.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all routes ask of a request: that its study is there, its names are names, its parameters are known."""
+"""Checks that all routes share: the user's role, the study, names and parameters of a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException
 from monailabel.config import settings
@@ -18,57 +18,58 @@ from monailabel.interfaces.utils.app import app_instance
 from lungseg.model.paths import BUNDLE_NAME
 from lungseg.workflows.label.app import LungsApp
 
-# Who may ask; without authentication everybody is all of them.
+# Users with a role; without authentication, everybody has all roles.
 AsUser = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
 AsAnnotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
 AsAdmin = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
-# Of files in one folder: no separators, nothing hidden.
+# Names of files in one folder: no separators, no leading dot.
 _NAME = re.compile(r"[^\W_][\w .()+@=-]*")
-# In bytes: file systems take 255, with an ending.
+# In bytes; file systems allow 255, with an ending.
 _LONGEST_NAME = 200
 
 
 def allow(user: User, role: str) -> None:
-    """Answer 403 to a user without a role, where there is authentication."""
+    """Answer 403 to a user without a role, if authentication is on."""
     if settings.MONAI_LABEL_AUTH_ENABLE and role not in user.roles:
-        raise HTTPException(403, f"this takes the role {role}; ask who keeps the realm for it.")
+        raise HTTPException(403, f"this needs the role {role}; ask the administrator of the realm for it.")
 
 
 def the_app() -> LungsApp:
     """Return the app that the server runs."""
-    return app_instance()
+    app: LungsApp = app_instance()
+    return app
 
 
 def known_model(model: str) -> str:
     """Return the model's name, or answer 404."""
     if model != BUNDLE_NAME:
-        raise HTTPException(404, f"there is no model {model!r}; there is {BUNDLE_NAME}.")
+        raise HTTPException(404, f"there is no model {model!r}; use {BUNDLE_NAME}.")
     return model
 
 
 def known_study(image: str) -> Path:
     """Return the file of a study, or answer 404."""
-    file = the_app().datastore().file_of(image)
+    file: Path | None = the_app().datastore().file_of(image)
     if file is None:
         raise HTTPException(404, f"there is no study {image!r}; GET /lungseg/studies lists them.")
     return file
 
 
 def plain_name(name: str, what: str) -> str:
-    """Return a name that can be one of a file, or answer 400."""
+    """Return a name that a file can have, or answer 400."""
     if not _NAME.fullmatch(name) or name.endswith((".", " ")):
-        raise HTTPException(400, f"{name!r} is no {what}; use letters, digits, blanks and . _ - ( ).")
+        raise HTTPException(400, f"{name!r} is not a valid {what}; use letters, digits, blanks and . _ - ( ).")
     if len(os.fsencode(name)) > _LONGEST_NAME:
         raise HTTPException(400, f"{name!r} is too long for a {what}; use at most {_LONGEST_NAME} bytes.")
     return name
 
 
-def parameters(text: str | None, known: Collection[str]) -> dict:
-    """Return the JSON object of a form's `params`, with the known keys alone, or answer 400."""
+def parameters(text: str | None, known: Collection[str]) -> dict[str, Any]:
+    """Return the known keys of the JSON object in a form's `params`, or answer 400."""
     try:
         given = json.loads(text or "{}")
     except ValueError:
         given = None
     if not isinstance(given, dict):
-        raise HTTPException(400, "params is no JSON object; leave it out, or send one.")
+        raise HTTPException(400, "params is not a JSON object; send one, or leave params out.")
     return {key: value for key, value in given.items() if key in known}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages of other servers, open in an annotator's browser, must not reach this one."""
+"""Refuse requests from other servers' pages that are open in an annotator's browser."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lungseg.workflows.label.store.addresses import LOOPBACK
 
-# Set by `serve.py`: where the server listens.
+# Set by `setup/serve.py`: the address that the server listens at.
 LISTENS_AT = "LUNGSEG_LABEL_LISTENS_AT"
-# Set by the user: the host that browsers ask, with its port where it is not the usual one, if a proxy stands before
-# the server and hands the name on.
+# Set by the user of a proxy: the host by which browsers call it, with the port unless it is the default.
 PUBLIC_HOST = "LUNGSEG_LABEL_PUBLIC_HOST"
 
 
-class OwnPagesAlone:
-    """ASGI middleware that answers 403 to a browser that asks for another server's page.
+class SameOriginOnly:
+    """ASGI middleware that answers 403 to requests from other servers' pages.
 
-    Browsers state the page's origin where a request can change something. A page whose server's name leads to this
-    machine all of a sudden states its own name, which a server that only this machine can reach does not have; the one
-    other name that it can have is its proxy's.
+    Browsers send the page's origin with every request that can change something. DNS rebinding, by which another
+    server's name leads to this machine, is recognised by the `Host` header: a server that only this machine can reach
+    has no other name than the loopback addresses and the name of its proxy.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -34,7 +33,7 @@ class OwnPagesAlone:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._is_foreign(Headers(scope=scope)):
-            what = "this request comes from the page of another server; open the server's own page."
+            what = "this request comes from another server's page; open this server's own page."
             await JSONResponse({"detail": what}, status_code=403)(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Uploads: how large they may be, and where they lie while they are used."""
+"""Limit the size of uploads, and keep them in temporary files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lungseg.io.formats import split_ending
 from lungseg.io.limits import MAX_PIXELS
 
-# The largest radiograph with 16 bits per pixel, and what a form takes besides.
+# The largest radiograph with 16 bits per pixel, and the other parts of a form.
 MAX_UPLOAD = 2 * MAX_PIXELS + 2**20
 
 
 class LimitUploads:
-    """ASGI middleware that refuses a request's body as soon as it is known to be too large, with status 413."""
+    """ASGI middleware that answers 413 as soon as a request's body is known to be too large."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -45,7 +45,7 @@ class LimitUploads:
             return message
 
         async def watched(message: Message) -> None:
-            # What reads the body makes an answer of its own of the error.
+            # The app answers the error itself; that answer is dropped.
             if taken <= MAX_UPLOAD:
                 await send(message)
 
@@ -56,17 +56,17 @@ class LimitUploads:
 
     @staticmethod
     async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-        what = f"the upload has more than {MAX_UPLOAD} bytes, more than any radiograph; send a smaller file."
+        what = f"the upload has more than {MAX_UPLOAD} bytes, the size of the largest radiograph; send a smaller file."
         await JSONResponse({"detail": what}, status_code=413)(scope, receive, send)
 
 
 class _TooLargeError(Exception):
-    """Ends the reading of a body that states no length."""
+    """Ends the reading of a body without a stated length."""
 
 
 @contextmanager
-def saved(upload: UploadFile) -> Iterator[Path]:
-    """Yield a temporary file with an upload's content; of its name the known endings alone are kept."""
+def saved_upload(upload: UploadFile) -> Iterator[Path]:
+    """Yield a temporary file with an upload's content, and only the known ending of its name."""
     parts = split_ending(Path(upload.filename or "").name)
     with tempfile.TemporaryDirectory(prefix="lungseg-") as folder:
         file = Path(folder, f"upload{parts[1].lower() if parts else ''}")

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build the environment of MONAI Label, and start the server."""
+"""Build MONAI Label's environment, check the set-up, start the server."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run by `lungseg label check` in the second environment: what can be imported there, in which versions, as JSON."""
+"""Print the packages of MONAI Label's environment as JSON; `lungseg label check` runs this file there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def main() -> None:
     """Print {"versions": {package: version}, "faults": [sentence]}."""
     from lungseg.utils.errors import first_line
 
-    versions, faults = {}, []
+    versions: dict[str, str] = {}
+    faults: list[str] = []
     for package, module in _NEEDED.items():
         try:
             if package == "monailabel":
@@ -35,12 +36,12 @@ def main() -> None:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "unpackaged"
-        except Exception as error:  # a broken package raises whatever it likes
+        except Exception as error:  # a broken package can raise anything
             faults.append(f"{package} cannot be imported ({first_line(error)})")
     for package, first in (("numpy", "2"), ("pydicom", "3")):
         if versions.get(package, "").split(".")[0] == first:
-            faults.append(f"{package} is {versions[package]}, but MONAI Label needs one before {first}")
-    # MONAI Label prints when it is imported: the line that counts is the last one.
+            faults.append(f"{package} is {versions[package]}, but MONAI Label needs a version below {first}")
+    # MONAI Label prints when it is imported, so only the last line is the report.
     print("\n" + json.dumps({"versions": versions, "faults": faults}))
 
 

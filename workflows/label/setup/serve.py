@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server's process, in the environment that has MONAI Label: `python -m lungseg.workflows.label.setup.serve`."""
+"""The server's process in MONAI Label's environment: `python -m lungseg.workflows.label.setup.serve`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Set MONAI Label up for radiographs, and start its server."""
+    """Configure MONAI Label for radiographs, and start its server."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", required=True)
-    parser.add_argument("--work", required=True, type=Path)
+    parser.add_argument("--workspace", required=True, type=Path)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--conf", nargs=2, action="append", default=[])
     options = parser.parse_args()
 
-    for name, value in _settings(options.host, options.work).items():
+    for name, value in _settings(options.host, options.workspace).items():
         os.environ.setdefault(name, value)
 
     from lungseg.workflows.label.setup.torchvision_stub import declare_operators
@@ -29,20 +29,15 @@ def main() -> None:
     from monailabel.main import Main
 
     conf = [part for pair in options.conf for part in ("--conf", *pair)]
-    server = [
-        "--host",
-        options.host,
-        "--port",
-        str(options.port),
-        "--uvicorn_app",
-        "lungseg.workflows.label.server.main:app",
-    ]
-    sys.argv = ["monailabel", "start_server", "--app", str(options.work), "--studies", options.studies, *conf, *server]
+    address = ["--host", options.host, "--port", str(options.port)]
+    server = ["--uvicorn_app", "lungseg.workflows.label.server.web:app"]
+    app = ["--app", str(options.workspace), "--studies", options.studies]
+    sys.argv = ["monailabel", "start_server", *app, *conf, *address, *server]
     Main().run()
 
 
-def _settings(host: str, work: Path) -> dict[str, str]:
-    """Return MONAI Label's settings; what the user sets in the environment goes first."""
+def _settings(host: str, workspace: Path) -> dict[str, str]:
+    """Return MONAI Label's settings; environment variables that the user sets take precedence."""
     from lungseg.utils.parallel import core_count
     from lungseg.workflows.label.server.same_origin import LISTENS_AT
     from lungseg.workflows.label.store.study_files import PATTERNS
@@ -50,13 +45,13 @@ def _settings(host: str, work: Path) -> dict[str, str]:
     return {
         LISTENS_AT: host,
         "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps(PATTERNS),
-        # A queue: as many images at a time as there are cores, each with one.
+        # As many images at a time as there are cores, each with one core; the others wait.
         "MONAI_LABEL_INFER_CONCURRENCY": str(core_count()),
-        # What writes the list of studies from other processes, or unpacks archives.
+        # These write the list of studies from other processes, or unpack archives.
         "MONAI_LABEL_TASKS_BATCH_INFER": "false",
         "MONAI_LABEL_TASKS_SCORING": "false",
         "MONAI_LABEL_SESSIONS": "false",
-        "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(work / "dicomweb"),
+        "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(workspace / "dicomweb"),
     }
 
 

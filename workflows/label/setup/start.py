@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`lungseg label start`: builds what is missing, says where to look, and becomes the server."""
+"""`lungseg label start`: check the input, build MONAI Label's environment if it is missing, and start the server."""
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from lungseg.model.paths import weights_file
@@ -14,9 +14,10 @@ from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.workflows.label.setup.environment import ready_python
 from lungseg.workflows.label.store.addresses import LOOPBACK
-from lungseg.workflows.label.store.study_files import look_into
-from lungseg.workflows.label.store.workspace import default_work_folder, is_url, prepare
+from lungseg.workflows.label.store.study_files import find_studies
+from lungseg.workflows.label.store.workspace import default_workspace, is_url, prepare_workspace
 
+logger = logging.getLogger(__name__)
 _SHOWN = 5
 
 
@@ -24,42 +25,41 @@ def start(
     studies: str,
     port: int = 8000,
     host: str = "127.0.0.1",
-    work: str | None = None,
+    workspace: str | None = None,
     weights: str | None = None,
     replay_data: str | None = None,
-    say: Callable[[str], None] = print,
 ) -> None:
-    """Start the server in place of this process; it ends with Ctrl-C.
+    """Replace this process by the server, which ends with Ctrl-C.
 
     Args:
         studies: a folder of radiographs, or the URL of a DICOMweb service.
-        port, host: where it listens; by default this machine alone can reach it.
-        work: folder for the versions of the weights, caches and logs; see `work.default_work_folder`.
-        weights: those to begin with; see :func:`lungseg.model.paths.weights_file`.
-        replay_data: folder of the data set that these were trained on, for training and comparing.
-        say: takes each line that is told to the user.
+        port, host: the address of the server; by default only this machine can reach it.
+        workspace: folder for model versions, scores and logs; see :func:`default_workspace`.
+        weights: the first weights; see :func:`lungseg.model.paths.weights_file`.
+        replay_data: folder of the data set that the first weights were trained on, for training and comparing.
 
     Raises:
         UsageError: there are no studies, the port is taken, or a folder cannot be used.
         LungsegError: the environment cannot be built, or the weights cannot be used.
     """
     if not is_url(studies):
-        studies = str(_checked_studies(Path(studies), say))
+        studies = str(_check_studies(Path(studies)))
     if replay_data and not Path(replay_data).is_dir():
-        raise UsageError("there is no such folder", replay_data, "check the path of the original data")
+        raise UsageError("there is no such folder", replay_data, "check the path of the replay data", code="no-folder")
     first = weights_file(weights)
     load_weights(first)
     check_port(host, port)
-    python = ready_python(say)
-    folder = prepare(Path(work) if work else default_work_folder(studies))
-    say(f"Studies: {studies}")
-    say(f"Work folder, with the versions of the weights: {folder}")
+    python = ready_python()
+    folder = prepare_workspace(Path(workspace) if workspace else default_workspace(studies))
+    logger.info("Studies: %s", studies)
+    logger.info("Workspace, with the versions of the weights: %s", folder)
     if host not in LOOPBACK:
-        say("Other machines can reach the server: turn on its authentication (docs/label.md)")
+        logger.warning("other machines can reach the server: turn on its authentication (docs/label.md)")
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    say(f"Annotate at http://{shown}:{port}/lungseg/ once it says so below")
-    command = [str(python), "-m", "lungseg.workflows.label.setup.serve", "--studies", studies, "--work", str(folder)]
-    command += ["--host", host, "--port", str(port), "--conf", "weights", str(first.absolute())]
+    logger.info("Open http://%s:%d/lungseg/ as soon as the server has started", shown, port)
+    command = [str(python), "-m", "lungseg.workflows.label.setup.serve", "--studies", studies]
+    command += ["--workspace", str(folder), "--host", host, "--port", str(port)]
+    command += ["--conf", "weights", str(first.absolute())]
     if replay_data:
         command += ["--conf", "replay_data", str(Path(replay_data).absolute())]
     sys.stdout.flush()
@@ -67,32 +67,31 @@ def start(
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse a port that something else listens at.
+    """Check that the server can listen at an address.
 
     Raises:
-        UsageError: it is taken, or there is no such address.
+        UsageError: the port is taken, or the address does not exist (port-unavailable).
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise UsageError(
-                f"the server cannot listen at {host}:{port} ({error})", remedy="choose another --port"
-            ) from error
+            what = f"the server cannot listen at {host}:{port} ({error})"
+            raise UsageError(what, remedy="choose another --port", code="port-unavailable") from error
 
 
-def _checked_studies(folder: Path, say: Callable[[str], None]) -> Path:
+def _check_studies(folder: Path) -> Path:
     if not folder.is_dir():
-        raise UsageError(
-            "there is no such folder of studies", folder, "name a folder, or the URL of a DICOMweb service"
-        )
-    studies, told, below = look_into(folder)
-    told += below
-    if not studies:
-        raise LungsegError("no file of this folder is listed as a study", folder, f"for one, {told[0]}")
-    for sentence in told[:_SHOWN]:
-        say(f"Not listed: {sentence}")
-    if len(told) > _SHOWN:
-        say(f"Not listed: {len(told) - _SHOWN} more files")
+        remedy = "name a folder, or the URL of a DICOMweb service"
+        raise UsageError("there is no such folder of studies", folder, remedy, code="no-folder")
+    found = find_studies(folder)
+    reasons = found.excluded + found.nested
+    if not found.studies:
+        what, remedy = "this folder has no studies", f"one of its files: {reasons[0]}"
+        raise LungsegError(what, folder, remedy, code="no-studies")
+    for reason in reasons[:_SHOWN]:
+        logger.warning("not listed: %s", reason)
+    if len(reasons) > _SHOWN:
+        logger.warning("not listed: %d more files", len(reasons) - _SHOWN)
     return folder.absolute()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MONAI Label imports torchvision for drawing alone, but its package is built for CUDA.
+"""Let MONAI Label import torchvision, which it only draws with, beside a PyTorch for CPUs.
 
-Beside a PyTorch for CPUs its compiled operators do not load, and importing it fails for want of their declarations.
+The operators of torchvision's CUDA build do not load there, and its import fails unless they are declared.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import torch
 
 _DECLARED = ("nms", "qnms")
-_library = torch.library.Library("torchvision", "FRAGMENT")
+_library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 def declare_operators() -> None:
-    """Declare what torchvision describes on import, where nobody else does: before its first import."""
+    """Declare the operators that torchvision refers to on import; call this before its first import."""
     for name in _DECLARED:
         if not hasattr(torch.ops.torchvision, name):
-            _library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            schema = f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            _library.define(schema)  # type: ignore[no-untyped-call]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the label app keeps: studies, labels, model versions."""
+"""The data of the label app: studies, labels, model versions."""

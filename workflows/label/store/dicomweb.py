@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The studies of a DICOMweb service, such as Orthanc, fetched when they are needed.
+"""The studies of a DICOMweb service, such as Orthanc. Radiographs are fetched when they are needed.
 
-MONAI Label's own class treats a series as a volume, looks for new ones every two hours, and turns labels into DICOM SEG
-of volumes. Here each radiograph is a study of its own, and its labels stay in the work folder.
+MONAI Label's own class treats a series as a volume. Here each radiograph is a study of its own, the service is asked
+for new ones every ten seconds, and labels stay in the workspace.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from lungseg.utils.files import atomic_path
 from lungseg.workflows.label.store.folder import StudyFolder
 
 _MODALITIES = ("CR", "DX")
-# The service is asked for its list at most so often, in seconds.
+# The shortest time between two requests for the list of studies, in seconds.
 _PAUSE = 10.0
 _ENDING = ".dcm"
 
 
-def open_dicomweb(url: str, work: Path, watch: bool) -> DicomWebStudies:
+def open_dicomweb(url: str, workspace: Path, watch: bool) -> DicomWebStudies:
     """Return the studies of a service; user and password are MONAI Label's settings.
 
     Args:
         url: where the service answers, such as http://127.0.0.1:8042/dicom-web.
-        work: the work folder; radiographs and labels lie in `dicomweb/`.
+        workspace: gets the radiographs and the labels, in `dicomweb/`.
         watch: see :class:`StudyFolder`.
     """
     session = None
@@ -48,15 +48,15 @@ def open_dicomweb(url: str, work: Path, watch: bool) -> DicomWebStudies:
         wado_url_prefix=settings.MONAI_LABEL_WADO_PREFIX,
         stow_url_prefix=settings.MONAI_LABEL_STOW_PREFIX,
     )
-    return DicomWebStudies(client, work / "dicomweb", work / "replaced", watch)
+    return DicomWebStudies(client, workspace / "dicomweb", workspace / "replaced", watch)
 
 
 class DicomWebStudies(StudyFolder):
     """Radiographs (CR and DX) by their SOP instance UIDs.
 
     Args:
-        client: asks the service.
-        folder: gets what is fetched, and the labels.
+        client: sends the requests.
+        folder: for the fetched radiographs and the labels.
         replaced, watch: see :class:`StudyFolder`.
     """
 
@@ -68,7 +68,7 @@ class DicomWebStudies(StudyFolder):
         super().__init__(str(folder), replaced, watch)
 
     def list_images(self) -> list[str]:
-        """Ask for the radiographs, and return the UIDs of all that were ever seen."""
+        """Ask for new radiographs, and return the UIDs of all that are known."""
         with self._mutex:
             if time.monotonic() - self._asked > _PAUSE or not self._asked:
                 self._ask()
@@ -76,10 +76,10 @@ class DicomWebStudies(StudyFolder):
             return list(self._datastore.objects)
 
     def get_image_uri(self, image_id: str) -> str:
-        """Return the file of a radiograph, fetched if it is not yet.
+        """Return the file of a radiograph, fetched if necessary.
 
         Raises:
-            LungsegError: the service does not give it.
+            LungsegError: the service does not answer as expected (dicomweb-unreachable).
         """
         if image_id not in self._datastore.objects and image_id not in self.list_images():
             return ""
@@ -97,7 +97,7 @@ class DicomWebStudies(StudyFolder):
             raise self._unreachable(error) from error
 
     def _note(self, found: Dataset) -> None:
-        """List the radiographs of a series, unless these are as many as the service says that there are."""
+        """List the radiographs of a series, unless all that the service states are listed."""
         study, series = str(found.StudyInstanceUID), str(found.SeriesInstanceUID)
         stated = found.get("NumberOfSeriesRelatedInstances")
         if stated is not None and self._listed.get((study, series)) == stated:
@@ -124,11 +124,12 @@ class DicomWebStudies(StudyFolder):
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> LungsegError:
-        what = f"the DICOMweb service does not answer as it should ({first_line(error)})"
-        return LungsegError(what, self._client.base_url, "check its address, user and password")
+        what = f"the DICOMweb service does not answer as expected ({first_line(error)})"
+        remedy = "check its address, user and password"
+        return LungsegError(what, self._client.base_url, remedy, code="dicomweb-unreachable")
 
     def _remove_non_existing(self) -> int:
-        """Drop the labels whose files are gone; a radiograph without a file is one that was not fetched yet."""
+        """Remove the labels whose files no longer exist; a radiograph without a file was not fetched yet."""
         gone = [
             (study.labels, tag)
             for image_id, study in self._datastore.objects.items()

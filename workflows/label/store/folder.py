@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The studies in a folder: MONAI Label's datastore, made safe against threads, kills and odd names."""
+# mypy: disallow-subclassing-any=False, warn-return-any=False
+"""The studies in a folder: MONAI Label's datastore, made safe against threads, kills and unusual names."""
 
 from __future__ import annotations
 
@@ -14,24 +15,30 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from monailabel.datastore.local import DataModel, LocalDatastore
 
 from lungseg.io import write_png
 from lungseg.io.formats import split_ending
+from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 from lungseg.workflows.label.store.label_maps import decode
-from lungseg.workflows.label.store.study_files import LABELS, PATTERNS, listed
+from lungseg.workflows.label.store.study_files import LABELS, PATTERNS, study_names
 
-# Of the name of a label that is kept, in bytes: file systems take 255, with a number and an ending.
+# The longest name of a replaced label, in bytes: file systems allow 255, with a number and an ending.
 _LONGEST = 200
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 
-def _locked(method: Callable) -> Callable:
-    """Let one thread at a time into the methods that read and write the list of studies."""
+def _locked(
+    method: Callable[Concatenate[StudyFolder, _Parameters], _Result],
+) -> Callable[Concatenate[StudyFolder, _Parameters], _Result]:
+    """Let one thread at a time run the methods that read and write the list of studies."""
 
     @wraps(method)
-    def alone(self, *arguments, **named):
+    def alone(self: StudyFolder, /, *arguments: _Parameters.args, **named: _Parameters.kwargs) -> _Result:
         with self._mutex:
             return method(self, *arguments, **named)
 
@@ -39,15 +46,15 @@ def _locked(method: Callable) -> Callable:
 
 
 class StudyFolder(LocalDatastore):
-    """A folder of radiographs with their labels in `labels/<tag>/` and what is known of them in `datastore_v2.json`.
+    """A folder of radiographs with their labels in `labels/<tag>/` and the list of both in `datastore_v2.json`.
 
-    MONAI Label's own class loses a label that is saved while its watcher reads the list again, leaves half a list when
-    it is killed, forgets the label that another one replaces, and overlooks files that get their names by a move.
+    Beyond MONAI Label's own class, it can be used from several threads, survives a kill, keeps replaced labels, and
+    notices files that are renamed.
 
     Args:
         folder: the studies.
-        replaced: folder that gets the labels that others replace.
-        watch: follow what other programs do in the folder.
+        replaced: folder for the labels that newer ones replace.
+        watch: follow the changes that other programs make in the folder.
     """
 
     def __init__(self, folder: str, replaced: Path, watch: bool = True) -> None:
@@ -55,7 +62,7 @@ class StudyFolder(LocalDatastore):
         self.replaced = Path(replaced)
         super().__init__(folder, labels_dir=LABELS, extensions=PATTERNS, auto_reload=watch)
         if watch:
-            # Whoever writes with care gives a file its name when it is whole.
+            # Many programs write under a temporary name and rename the finished file.
             self._handler.on_moved = self._on_any_event
 
     def file_of(self, image_id: str) -> Path | None:
@@ -68,21 +75,25 @@ class StudyFolder(LocalDatastore):
         uri = LocalDatastore.get_label_uri(self, image_id, tag)
         return Path(uri) if uri and Path(uri).is_file() else None
 
-    def save_label_map(self, image_id: str, file: Path, tag: str, info: dict) -> str:
-        """Take over a label map, whatever its format, as a PNG.
+    def save_label_map(self, image_id: str, file: Path, tag: str, info: dict[str, Any]) -> str:
+        """Save a label map of any known format as a PNG.
 
         Raises:
-            LungsegError: it is no label map, or not of this study.
+            LungsegError: there is no such study (study-unknown), or the file is not a label map of it.
         """
-        labels = decode(file, self.file_of(image_id))
+        image = self.file_of(image_id)
+        if image is None:
+            what, remedy = f"there is no study {image_id!r}", "list the studies with GET /lungseg/studies"
+            raise LungsegError(what, remedy=remedy, code="study-unknown")
+        labels = decode(file, image)
         with TemporaryDirectory(prefix="lungseg-") as folder:
             png = Path(folder, "label.png")
             write_png(png, labels)
             return self.save_label(image_id, str(png), tag, info)
 
     @_locked
-    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict) -> str:
-        """Take over a label's file; one that it replaces is kept beside the studies."""
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+        """Save a label's file; the label that it replaces is kept."""
         self._keep(image_id, label_tag)
         obj = self._datastore.objects[image_id]
         _, ending = self._to_id(os.path.basename(label_filename))
@@ -109,15 +120,15 @@ class StudyFolder(LocalDatastore):
         self.refresh()
 
     @_locked
-    def add_new_image(self, image_id: str, file: Path, info: dict) -> bool:
-        """Add a radiograph under a name that no study has; return whether it was free."""
+    def add_new_image(self, image_id: str, file: Path, info: dict[str, Any]) -> bool:
+        """Add a radiograph under a new name; return False if a study has this name already."""
         if image_id in self.list_images():
             return False
         self.add_image(image_id, str(file), info)
         return True
 
     @_locked
-    def add_image(self, image_id: str, image_filename: str, image_info: dict) -> str:
+    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         return super().add_image(image_id, image_filename, image_info)
 
     @_locked
@@ -126,23 +137,23 @@ class StudyFolder(LocalDatastore):
         self.refresh()
 
     @_locked
-    def update_image_info(self, image_id: str, info: dict) -> None:
+    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         super().update_image_info(image_id, info)
 
     @_locked
-    def update_label_info(self, label_id: str, label_tag: str, info: dict) -> None:
+    def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         super().update_label_info(label_id, label_tag, info)
 
     @_locked
-    def datalist(self, full_path: bool = True) -> list[dict]:
+    def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
         return super().datalist(full_path)
 
     @_locked
-    def status(self) -> dict:
+    def status(self) -> dict[str, Any]:
         return super().status()
 
     @_locked
-    def json(self) -> dict:
+    def json(self) -> dict[str, Any]:
         return super().json()
 
     @_locked
@@ -155,24 +166,24 @@ class StudyFolder(LocalDatastore):
 
     @_locked
     def _update_datastore_file(self, lock: bool = True) -> None:
-        """Write the list whole or not at all, so that a killed server starts again."""
+        """Write the list completely or not at all, so that the server starts again after a kill."""
         content = self._datastore.model_dump(exclude={"base_path"})
         with atomic_path(self._datastore_config_path) as temporary:
             temporary.write_text(json.dumps(content, indent=2, default=str))
         self._config_ts = os.stat(self._datastore_config_path).st_mtime
 
     def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
-        """Go by the names as `look_into` does."""
+        """List the files that `find_studies` finds."""
         with os.scandir(path) as entries:
-            return {name: name for name in listed(entry.name for entry in entries if entry.is_file()).values()}
+            return {name: name for name in study_names(entry.name for entry in entries if entry.is_file()).values()}
 
     def _to_id(self, file: str) -> tuple[str, str]:
-        """Take the ending off the end alone: MONAI Label takes every occurrence in a name."""
+        """Split the ending off; MONAI Label removes every occurrence of it in the name."""
         return split_ending(file) or super()._to_id(file)
 
 
 def _short(name: str) -> str:
-    """Return a name that a number fits behind; a digest tells apart those that begin alike."""
+    """Shorten a name so that a number can follow it; a digest distinguishes names with the same beginning."""
     encoded = os.fsencode(name)
     if len(encoded) <= _LONGEST:
         return name
@@ -180,6 +191,6 @@ def _short(name: str) -> str:
 
 
 def _numbers(folder: Path, name: str) -> list[int]:
-    """Return the numbers of the labels of one name that are kept in a folder."""
+    """Return the numbers of the replaced labels of one study."""
     kept = folder.glob(f"{glob.escape(name)}.*")
     return [int(found[1]) for file in kept if (found := re.fullmatch(re.escape(name) + r"\.([0-9]+)", file.stem))]

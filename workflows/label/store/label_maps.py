@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Label maps as they travel: PNG, NIfTI or NRRD, as large as the radiograph and turned as it is."""
+"""Encode and decode label maps as PNG, NIfTI or NRRD with the size and the orientation of the radiograph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lungseg.data.labels import read_values
 from lungseg.io import Radiograph, encode_png, read_radiograph
@@ -19,37 +21,38 @@ LUNGS = {"right_lung": 1, "left_lung": 2}
 
 
 def natural_ending(image: Path) -> str:
-    """Return the ending of the label map of a file: that of NIfTI for NIfTI, else PNG, which loses nothing."""
+    """Return the ending of a radiograph's label map: `.nii.gz` for NIfTI, `.png` for all other formats."""
     with open(image, "rb") as file:
         return ".nii.gz" if format_of(file.read(HEAD_BYTES)) == "nifti" else ".png"
 
 
-def encode(labels: np.ndarray, radiograph: Radiograph, image: Path, ending: str) -> bytes:
-    """Return the bytes of a label map's file.
+def encode(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path, ending: str) -> bytes:
+    """Encode a label map as a file.
 
     Args:
         labels: (H, W) uint8 of the radiograph's size: 0 background, 1 right lung, 2 left lung.
-        radiograph: what was read from `image`; its spacing goes into NIfTI and NRRD.
-        image: the file that was segmented.
+        radiograph: the content of `image`; NIfTI and NRRD get its spacing.
+        image: the radiograph's file.
         ending: one of `ENDINGS`.
 
     Raises:
-        LungsegError: there is no writer for the ending.
+        LungsegError: the ending is unknown (label-map-format).
     """
     if ending not in _ENCODERS:
-        raise LungsegError(f"no label map can be written as {ending!r}", remedy=f"choose among {', '.join(ENDINGS)}")
+        what, remedy = f"label maps cannot be written as {ending!r}", f"use one of {', '.join(ENDINGS)}"
+        raise LungsegError(what, remedy=remedy, code="label-map-format")
     return _ENCODERS[ending](labels, radiograph, image)
 
 
-def _png(labels: np.ndarray, radiograph: Radiograph, image: Path) -> bytes:
+def _png(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path) -> bytes:
     return encode_png(labels)
 
 
-def _nifti(labels: np.ndarray, radiograph: Radiograph, image: Path) -> bytes:
+def _nifti(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path) -> bytes:
     return encode_nifti(labels, image, radiograph.spacing, radiograph.spacing_kind)
 
 
-def _nrrd(labels: np.ndarray, radiograph: Radiograph, image: Path) -> bytes:
+def _nrrd(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path) -> bytes:
     import SimpleITK
 
     with TemporaryDirectory() as folder:
@@ -59,7 +62,7 @@ def _nrrd(labels: np.ndarray, radiograph: Radiograph, image: Path) -> bytes:
         return nrrd.read_bytes()
 
 
-_ENCODERS: dict[str, Callable[[np.ndarray, Radiograph, Path], bytes]] = {
+_ENCODERS: dict[str, Callable[[NDArray[np.uint8], Radiograph, Path], bytes]] = {
     ".png": _png,
     ".nii.gz": _nifti,
     ".nrrd": _nrrd,
@@ -67,33 +70,35 @@ _ENCODERS: dict[str, Callable[[np.ndarray, Radiograph, Path], bytes]] = {
 ENDINGS = tuple(_ENCODERS)
 
 
-def decode(file: Path, image: Path) -> np.ndarray:
-    """Read a label map that a client sent for a radiograph.
+def decode(file: Path, image: Path) -> NDArray[np.uint8]:
+    """Read a label map of a radiograph.
 
     Args:
         file: PNG, NIfTI or NRRD.
         image: the radiograph.
 
     Returns:
-        (H, W) uint8 as the radiograph is seen: 0 background, 1 right lung, 2 left lung.
+        (H, W) uint8 in the radiograph's orientation: 0 background, 1 right lung, 2 left lung.
 
     Raises:
-        LungsegError: it is no label map, or not of this radiograph.
+        LungsegError: the file is damaged or not a label map (not-a-label-map), has another size than the radiograph
+            (label-map-size), or other values than 0, 1 and 2 (label-map-values).
     """
     values = _read(file)
     expected = read_radiograph(image).pixels.shape
     if values.shape != expected:
         sizes = " but the radiograph ".join(f"{width} x {height}" for height, width in (values.shape, expected))
-        raise LungsegError(f"the label map has {sizes} pixels", remedy="draw on the radiograph itself")
+        what, remedy = f"the label map has {sizes} pixels", "draw on the radiograph itself"
+        raise LungsegError(what, remedy=remedy, code="label-map-size")
     strange = sorted(set(np.unique(values).tolist()) - {0, *LUNGS.values()})
     if strange:
         what = f"the label map has the value {strange[0]:g}"
-        raise LungsegError(what, remedy="use 0 background, 1 right lung, 2 left lung")
+        raise LungsegError(what, remedy="use 0 background, 1 right lung, 2 left lung", code="label-map-values")
     return values.astype(np.uint8)
 
 
-def _read(file: Path) -> np.ndarray:
-    """Return (H, W) values, whatever they are."""
+def _read(file: Path) -> NDArray[Any]:
+    """Return the (H, W) values of a PNG, NIfTI or NRRD file."""
     with open(file, "rb") as opened:
         head = opened.read(HEAD_BYTES)
     try:
@@ -105,11 +110,13 @@ def _read(file: Path) -> np.ndarray:
             case "raster" if head.startswith(b"\x89PNG"):
                 return read_values(file)
     except LungsegError as error:
-        raise LungsegError(error.what, remedy=error.remedy) from error  # the file's name is the server's own
-    raise LungsegError("this is no label map", remedy="send a PNG, NIfTI or NRRD file")
+        # Without the file's name, which is the server's own.
+        raise LungsegError(error.what, remedy=error.remedy, code=error.code) from error
+    remedy = "send a PNG, NIfTI or NRRD file"
+    raise LungsegError("this file is not a label map", remedy=remedy, code="not-a-label-map")
 
 
-def _read_nrrd(file: Path) -> np.ndarray:
+def _read_nrrd(file: Path) -> NDArray[Any]:
     import SimpleITK
 
     with TemporaryDirectory() as folder:
@@ -117,12 +124,12 @@ def _read_nrrd(file: Path) -> np.ndarray:
         try:
             SimpleITK.WriteImage(SimpleITK.ReadImage(str(file), SimpleITK.sitkUInt8, "NrrdImageIO"), str(nifti))
         except RuntimeError as error:
-            raise LungsegError("the NRRD file is damaged", remedy="export it again") from error
+            raise LungsegError("the NRRD file is damaged", remedy="export it again", code="nrrd-damaged") from error
         return read_radiograph(nifti).pixels
 
 
-def picture(radiograph: Radiograph) -> bytes:
-    """Return a PNG of 8 bits to look at: the grey values between the 0.1st and the 99.9th percentile."""
+def encode_picture(radiograph: Radiograph) -> bytes:
+    """Encode a radiograph as an 8-bit PNG for display: the grey values between the 0.1st and the 99.9th percentile."""
     low, high = np.percentile(radiograph.pixels, (0.1, 99.9))
     scaled = (radiograph.pixels - low) * (255 / max(float(high - low), 1e-12))
     return encode_png(scaled.clip(0, 255).round().astype(np.uint8))

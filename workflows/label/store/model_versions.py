@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The versions of the weights: none is ever overwritten, and one of them is active."""
+"""The versions of the weights. No version is ever overwritten; one of them is active."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.workflows.label.store.workspace import read_json, write_json
+from lungseg.workflows.label.store.json_files import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -16,21 +17,21 @@ class Version:
     """Weights that the app can segment with.
 
     Attributes:
-        number: 0 for the weights that the app began with, then 1, 2, …
+        number: 0 for the weights that the app started with, then 1, 2, …
         weights: their file.
-        record: what was written down when they were trained: labels, figures, whether they were made active and why.
+        record: the settings and results of their training, and whether and why they were made active.
     """
 
     number: int
     weights: Path
-    record: dict
+    record: dict[str, Any]
 
 
 class Versions:
-    """The versions in a folder: `0001/` is the folder of a training run, `active.json` names the active one.
+    """The versions in a folder: `0001/` is the folder of a training run, `active.json` names the active version.
 
-    A version counts once its `version.json` is there, which is written last: what a killed training left behind is
-    none, and can be gone on with.
+    A run becomes a version with its `version.json`, which is written last. A run that was stopped before that can be
+    resumed.
 
     Args:
         folder: holds the versions.
@@ -52,29 +53,35 @@ class Versions:
         """Return a version.
 
         Raises:
-            UsageError: there is none of this number.
+            UsageError: no version has this number (version-unknown).
         """
         for version in self.all():
             if version.number == number:
                 return version
-        raise UsageError(f"there is no version {number} of the weights", remedy="list them with GET /lungseg/versions")
+        remedy = "list the versions with GET /lungseg/versions"
+        raise UsageError(f"there is no version {number} of the weights", remedy=remedy, code="version-unknown")
 
     def active(self) -> Version:
-        """Return the version that is segmented with; the newest that is whole where the active one is gone."""
+        """Return the active version, or the newest one if the active one does not exist any more.
+
+        Raises:
+            LungsegError: its weights are missing (version-weights-missing).
+        """
         number = read_json(self.folder / "active.json", {"version": 0})["version"]
         try:
             version = self.get(number)
         except UsageError:
             version = self.all()[-1]
         if not version.weights.is_file():
-            raise LungsegError(f"the weights of version {version.number} are gone", version.weights, "activate another")
+            what = f"the weights of version {version.number} are missing"
+            raise LungsegError(what, version.weights, "activate another version", code="version-weights-missing")
         return version
 
     def activate(self, number: int) -> Version:
         """Make a version the active one, and return it.
 
         Raises:
-            UsageError: there is none of this number.
+            UsageError: no version has this number (version-unknown).
         """
         version = self.get(number)
         log = read_json(self.folder / "active.json", {"version": 0, "log": []})["log"]
@@ -83,19 +90,19 @@ class Versions:
         return version
 
     def new_run(self) -> Path:
-        """Make the folder of the next version, and return it."""
+        """Create the folder of the next version, and return it."""
         number = max((int(run.name) for run in self._runs()), default=0) + 1
         run = self.folder / f"{number:04d}"
         run.mkdir(parents=True)
         return run
 
     def unfinished(self) -> Path | None:
-        """Return the newest run that was stopped before it became a version, if it is newer than all versions."""
+        """Return the newest run if it was stopped before it became a version."""
         runs = self._runs()
         return runs[-1] if runs and not (runs[-1] / "version.json").is_file() else None
 
-    def finish(self, run: Path, record: dict) -> Version:
-        """Make a version of a run whose weights are there."""
+    def finish(self, run: Path, record: dict[str, Any]) -> Version:
+        """Turn a run whose weights exist into a version."""
         write_json(run / "version.json", record)
         return self.get(int(run.name))
 

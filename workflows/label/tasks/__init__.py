@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What MONAI Label runs: inference, training, scoring, active learning."""
+"""The tasks that MONAI Label runs: inference, training, scoring, active learning."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The predictor with the active weights, shared by all that segment in this process."""
+"""The predictor with the active weights, shared by all threads of the server."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lungseg.workflows.label.store.model_versions import Version, Versions
 
 
 class ActiveModel:
-    """Segments with the active version; another one that is made active meanwhile is taken from the next image on.
+    """Segments with the active version; when another version is activated, the next image is segmented with that.
 
-    May be called from several threads.
+    Can be called from several threads.
 
     Args:
-        versions: tells which one is active.
+        versions: the versions of the weights.
     """
 
     def __init__(self, versions: Versions) -> None:
@@ -32,13 +32,13 @@ class ActiveModel:
             The prediction, the version that made it, and the SHA-256 of its weights in hex.
 
         Raises:
-            LungsegError: the file is no radiograph that can be read, or the weights are damaged.
+            LungsegError: the file is not a readable radiograph, or the weights are damaged.
         """
         version, predictor, sha256 = self.loaded()
         return predictor.predict(image), version, sha256
 
     def loaded(self) -> tuple[Version, Predictor, str]:
-        """Return the active version, its predictor and the SHA-256 of its weights, loaded if they are not yet."""
+        """Return the active version, its predictor and the SHA-256 of its weights; load them if necessary."""
         with self._lock:
             active = self.versions.active()
             if self._loaded is None or self._loaded[0].number != active.number:

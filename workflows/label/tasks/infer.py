@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
+# mypy: disallow-subclassing-any=False
 """Inference: MONAI Label's task around lungseg's own predictor.
 
-MONAI Label's `BundleInferTask` reads the bundle's config too, but builds the transforms anew for each image, changes
-`sys.path` while other requests run, and writes a two-dimensional result as a column of zeros.
+MONAI Label's `BundleInferTask` reads the bundle's config too, but builds the transforms again for each image, changes
+`sys.path` while other requests run, and cannot write a two-dimensional result as PNG.
 """
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
@@ -19,8 +20,7 @@ from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.store.label_maps import ENDINGS, LUNGS, encode, natural_ending
 from lungseg.workflows.label.tasks.active_model import ActiveModel
 
-logger = logging.getLogger(__name__)
-# What a client chooses with `result_extension`, the first being the default: PNG, or NIfTI for NIfTI.
+# The values of `result_extension`. The default "auto" is NIfTI for NIfTI and PNG for all other formats.
 _CHOICES = ("auto", *ENDINGS)
 
 
@@ -28,10 +28,10 @@ class LungsInfer(InferTask):
     """Segments a radiograph.
 
     Args:
-        segmenter: does it.
+        model: the active model.
     """
 
-    def __init__(self, segmenter: ActiveModel) -> None:
+    def __init__(self, model: ActiveModel) -> None:
         super().__init__(
             type=InferType.SEGMENTATION,
             labels=dict(LUNGS),
@@ -39,38 +39,38 @@ class LungsInfer(InferTask):
             description="Right and left lung on frontal chest radiographs",
             config={"result_extension": list(_CHOICES)},
         )
-        self.segmenter = segmenter
-        # MONAI Label removes a result when it is sent, and its client saves it by the same name among the temporary
-        # files: on the server's own machine that must not be the same place.
+        self.model = model
+        # MONAI Label removes a result after sending it, and its client saves it in the temporary folder under the same
+        # name. On the server's own machine these must be different places.
         self._results = tempfile.TemporaryDirectory(prefix="lungseg-results-")
 
     def is_valid(self) -> bool:
-        """Whether there are weights."""
-        return self.segmenter.versions.active().weights.is_file()
+        """Return whether the active weights exist."""
+        return self.model.versions.active().weights.is_file()
 
     def get_path(self, validate: bool = True) -> str:
         """Return the file of the active weights."""
-        return str(self.segmenter.versions.active().weights)
+        return str(self.model.versions.active().weights)
 
-    def __call__(self, request: dict) -> tuple[str, dict]:
+    def __call__(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Segment the file `request["image"]`.
 
         Args:
-            request: `image`, and `result_extension` if another kind of file than the natural one is wanted.
+            request: `image`, and optionally `result_extension`.
 
         Returns:
-            A temporary file with the label map, and what the result's JSON holds: `quality`, `flags`,
-            `label_names`, `size`, `version`, `weights`, `latencies`.
+            A temporary file with the label map, and the result's JSON: `quality`, `flags`, `label_names`, `size`,
+            `version`, `weights`, `latencies`.
 
         Raises:
-            MONAILabelException: the file is no radiograph that can be read, or the kind of file is unknown.
+            MONAILabelException: the file is not a readable radiograph, or the format of the result is unknown.
         """
         began = time.perf_counter()
         image = Path(request["image"])
         chosen = request.get("result_extension") or _CHOICES[0]
         try:
             ending = natural_ending(image) if chosen == _CHOICES[0] else chosen
-            prediction, version, sha256 = self.segmenter(image)
+            prediction, version, sha256 = self.model(image)
             content = encode(prediction.labels, prediction.radiograph, image, ending)
         except LungsegError as error:
             raise MONAILabelException(MONAILabelError.INVALID_INPUT, str(error)) from error

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training learns from: the final labels of now, frozen, with a share of the original training data."""
+"""The data of a training: the present final labels, frozen, with some cases of the replay data."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lungseg.data import check_has_lateral_labels, datalist, read_label, unusable_cases
 from lungseg.data.labels import MaskError
@@ -16,21 +17,22 @@ from lungseg.data.splits import RUN_SPLITS, SECTIONS, read_split, split, write_s
 from lungseg.io import write_png
 from lungseg.utils.errors import LungsegError
 
+logger = logging.getLogger(__name__)
 _SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
-# Fewer would leave a section with hardly any.
+# With fewer labels, a section could be empty.
 FEWEST = 5
 _SHOWN = 5
 
 
-def assign(names: list[str], known: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Give each labelled study a section that it keeps for good: what is held out today is never trained on.
+def assign_sections(names: list[str], known: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Assign each labelled study to a section for good, so that a held-out study is never trained on.
 
     Args:
         names: the labelled studies.
         known: section -> studies, as an earlier call returned them.
 
     Returns:
-        Section ("train", "validation", "test") -> studies, with those of `known` among them.
+        Section ("train", "validation", "test") -> studies, including those of `known`.
     """
     sections = {section: list(known.get(section, [])) for section in SECTIONS}
     placed = {name for members in sections.values() for name in members}
@@ -42,13 +44,13 @@ def assign(names: list[str], known: dict[str, list[str]]) -> dict[str, list[str]
     return {section: sorted(members) for section, members in sections.items()}
 
 
-def replay_source(folder: Path, first: Path, file: Path) -> dict:
-    """Return what names a data set and its lists to `datalist`: those of the first weights' run, where they have one.
+def replay_source(folder: Path, first: Path, file: Path) -> dict[str, str]:
+    """Return the arguments of `datalist` for the replay data, with the lists of the first weights' run if it has any.
 
     Args:
         folder: of the data set.
         first: the first weights.
-        file: where the lists are written, unless they are there.
+        file: the lists are written there, unless it exists.
 
     Raises:
         LungsegError: there is no data set, or the lists cannot be read or written.
@@ -61,91 +63,95 @@ def replay_source(folder: Path, first: Path, file: Path) -> dict:
 
 
 def freeze(
-    labels: list[dict], folder: Path, sections_file: Path, original: dict | None, share: float, seed: int
+    labels: list[dict[str, str]],
+    folder: Path,
+    sections_file: Path,
+    replay: dict[str, Any] | None,
+    ratio: float,
+    seed: int,
 ) -> dict[str, dict[str, int]]:
-    """Make a data set in lungseg's own layout: `images/` (links), `labels/` (copies) and `splits.json`.
+    """Create a data set in lungseg's own layout: `images/` (links), `labels/` (copies) and `splits.json`.
 
-    Labels that are corrected while a training runs do not change it.
+    Labels that are corrected during a training do not change it.
 
     Args:
         labels: {"image": path, "label": path, "name": study} of each final label.
-        folder: of the data set; it must not be there.
-        sections_file: remembers the sections of the studies.
-        original: what names the first weights' data set, as :func:`replay_source` returns it, or None.
-        share: so many original cases to each labelled study, in training and validation.
-        seed: of the choice of original cases.
+        folder: of the data set; it must not exist.
+        sections_file: keeps the sections of the studies.
+        replay: the replay data, as :func:`replay_source` returns them, or None.
+        ratio: the number of replayed cases to each labelled study, in training and validation.
+        seed: of the choice of replayed cases.
 
     Returns:
-        Section -> {"labels": number of labelled studies, "original": number of original cases}.
+        Section -> {"labels": number of labelled studies, "replay": number of replayed cases}.
 
     Raises:
-        LungsegError: there are too few labels, or none in a section that can be used, or the original data cannot be
-            used.
+        LungsegError: there are too few labels (too-few-labels), a section has no usable label (section-unusable), or
+            the replay data cannot be used.
     """
     if len(labels) < FEWEST:
-        remedy = f"annotate at least {FEWEST} studies first"
-        raise LungsegError(f"there are {len(labels)} final labels, too few to train and to judge by", remedy=remedy)
-    originals = replay_cases(original) if original is not None else {}
+        what, remedy = f"{len(labels)} final labels are too few to train", f"annotate at least {FEWEST} studies first"
+        raise LungsegError(what, remedy=remedy, code="too-few-labels")
+    replayed = replay_cases(replay) if replay is not None else {}
     known = read_split(sections_file) if sections_file.is_file() else {}
-    assigned = assign([case["name"] for case in labels], known)
+    assigned = assign_sections([case["name"] for case in labels], known)
     write_split(sections_file, assigned, seed)
 
-    of = {name: section for section, members in assigned.items() for name in members}
+    section_of = {name: section for section, members in assigned.items() for name in members}
     splits: dict[str, list[str]] = {section: [] for section in SECTIONS}
-    counts = {section: {"labels": 0, "original": 0} for section in SECTIONS}
+    counts = {section: {"labels": 0, "replay": 0} for section in SECTIONS}
     for case in labels:
-        section = of[case["name"]]
+        section = section_of[case["name"]]
         splits[section].append(_place(folder, "labelled", case))
         counts[section]["labels"] += 1
-    for section, cases in originals.items():
-        wanted = min(len(cases), round(share * counts[section]["labels"]))
-        for case in random.Random(seed).sample(cases, wanted):
+    for section, cases in replayed.items():
+        wanted = min(len(cases), round(ratio * counts[section]["labels"]))
+        for chosen in random.Random(seed).sample(cases, wanted):
             try:
-                splits[section].append(_place(folder, "original", case))
-                counts[section]["original"] += 1
+                splits[section].append(_place(folder, "replay", chosen))
+                counts[section]["replay"] += 1
             except MaskError as error:
-                print(f"Not used: {error}", flush=True)
+                logger.warning("not used: %s", error)
     write_split(folder / "splits.json", splits, seed)
-    _check_fit(folder, splits)
+    _check_usable(folder, splits)
     return counts
 
 
-def replay_cases(source: dict, say: Callable[[str], None] = print) -> dict[str, list[dict]]:
-    """Return the cases of a data set that a training may take: those of "train" and "validation", as `datalist` does.
+def replay_cases(source: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the cases of a data set that a training can replay: those of "train" and "validation", as `datalist` does.
 
     Args:
-        source: arguments of `datalist` that name the data set, and its lists if they are not the usual ones.
-        say: takes a line about each file of "validation" that is not used.
+        source: arguments of `datalist` for the data set and its lists.
 
     Raises:
-        LungsegError: there is no data set, or a section is empty, or nothing of "validation", which versions are
-            compared on, can be used.
+        LungsegError: there is no data set, a section is empty, or "validation", on which versions are compared, has no
+            usable case.
     """
-    unfit = unusable_cases(["validation"], **source)
-    return {section: datalist(section=section, exclude=unfit, **source) for section in ("train", "validation")}
+    unusable = unusable_cases(["validation"], **source)
+    return {section: datalist(section=section, exclude=unusable, **source) for section in ("train", "validation")}
 
 
-def _check_fit(folder: Path, splits: dict[str, list[str]]) -> None:
-    """Refuse a section in which nothing can be used now, for the last one is not read before all epochs are over."""
+def _check_usable(folder: Path, splits: dict[str, list[str]]) -> None:
+    """Check that each section has a usable case, before the training begins and not after its last epoch."""
     filled = [section for section in SECTIONS if splits[section]]
     lists = folder / "splits.json"
-    unfit = set(unusable_cases(filled, dataset_dir=folder, splits_file=lists))
+    unusable = set(unusable_cases(filled, dataset_dir=folder, splits_file=lists))
     for section, names in splits.items():
-        if unfit.issuperset(names):
-            told = ", ".join(names[:_SHOWN]) or "it is empty"
+        if unusable.issuperset(names):
+            what = f"the section {section} has no usable case ({', '.join(names[:_SHOWN]) or 'it is empty'})"
             remedy = "correct the labels and save them again, or annotate more studies"
-            raise LungsegError(f"nothing of the section {section} can be used ({told})", remedy=remedy)
-    check_has_lateral_labels(datalist(folder, "validation", splits_file=lists, exclude=sorted(unfit)))
+            raise LungsegError(what, remedy=remedy, code="section-unusable")
+    check_has_lateral_labels(datalist(folder, "validation", splits_file=lists, exclude=sorted(unusable)))
 
 
-def _place(folder: Path, group: str, case: dict) -> str:
-    """Put a case into the data set, the masks of two lungs as one label map, and return its name there.
+def _place(folder: Path, group: str, case: dict[str, Any]) -> str:
+    """Add a case to the data set, with one label map instead of two masks, and return its name there.
 
     Raises:
         MaskError: the masks of two lungs cannot be merged.
     """
     name = f"{group}/{case['name']}"
-    # Pairing goes by the endings of pictures, reading by the content: so a link to a NIfTI file may be called PNG.
+    # Files are paired by the endings of images and read by content, so a link to a NIfTI file can end in .png.
     image, label = folder / "images" / f"{name}.png", folder / "labels" / f"{name}.png"
     for file in (image, label):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the server answers to."""
+"""The routes of the web server."""

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The annotation page, and what it asks for besides MONAI Label's own calls."""
+# mypy: disallow-untyped-decorators=False
+"""The annotation page, and the calls that it makes besides MONAI Label's own."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse, RedirectResponse, Response
@@ -11,20 +13,20 @@ from fastapi.staticfiles import StaticFiles
 
 from lungseg.io import encode_png, read_radiograph
 from lungseg.workflows.label.server.dependencies import AsUser, known_study, plain_name, the_app
-from lungseg.workflows.label.store.label_maps import decode, picture
+from lungseg.workflows.label.store.label_maps import decode, encode_picture
 
 router = APIRouter(tags=["Annotation page"])
 _PAGE = Path(__file__).resolve().parents[2] / "page"
 
 
-def files() -> StaticFiles:
-    """Return what serves the page's own files."""
+def page_files() -> StaticFiles:
+    """Return the app that serves the page's own files."""
     return StaticFiles(directory=_PAGE)
 
 
 @router.get("/lungseg", include_in_schema=False)
 def without_slash() -> RedirectResponse:
-    """Lead to the page."""
+    """Redirect to the page."""
     return RedirectResponse("/lungseg/")
 
 
@@ -35,32 +37,32 @@ def page() -> FileResponse:
 
 
 @router.get("/lungseg/studies")
-def studies(user: AsUser) -> list[dict]:
+def studies(user: AsUser) -> list[dict[str, Any]]:
     """List the studies, the worst first: `id`, `labelled`, `quality` and `flags`, or `error`; null while unknown."""
     app = the_app()
     labelled = set(app.datastore().get_labeled_images())
-    findings, listed = app.survey.findings(), []
+    findings, listed = app.scoring.findings(), []
     for name in app.datastore().list_images():
         finding = findings.get(name, {})
-        told = {key: finding.get(key) for key in ("quality", "flags", "error")}
-        listed.append({"id": name, "labelled": name in labelled, **told})
+        known = {key: finding.get(key) for key in ("quality", "flags", "error")}
+        listed.append({"id": name, "labelled": name in labelled, **known})
     return sorted(listed, key=_worst_first)
 
 
-def _worst_first(study: dict) -> tuple:
+def _worst_first(study: dict[str, Any]) -> tuple[bool, bool, float, str]:
     quality = study["quality"]
     return study["labelled"], study["error"] is not None, 2.0 if quality is None else quality, study["id"]
 
 
 @router.get("/lungseg/studies/{image}/picture")
 def study_picture(user: AsUser, image: str) -> Response:
-    """Return a study as a PNG of 8 bits, whatever its format."""
-    return Response(picture(read_radiograph(known_study(image))), media_type="image/png")
+    """Return a study of any format as an 8-bit PNG."""
+    return Response(encode_picture(read_radiograph(known_study(image))), media_type="image/png")
 
 
 @router.get("/lungseg/studies/{image}/label")
 def study_label(user: AsUser, image: str, tag: str = "final") -> Response:
-    """Return a study's label map as a PNG, whatever its format: another program may have put it there."""
+    """Return a study's label map as a PNG; another program may have saved it in another format."""
     radiograph = known_study(image)
     file = the_app().datastore().label_file(image, plain_name(tag, "tag"))
     if file is None:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`POST /infer/{model}`, as MONAI Label defines it.
+# mypy: disallow-untyped-decorators=False
+"""`POST /infer/{model}`, MONAI Label's call.
 
-Its own route computes on the server's event loop, so that nothing else is answered meanwhile, and lets the parameters
-name any file of the machine.
+MONAI Label's own route computes on the event loop, which blocks other requests, and accepts the path of any file.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastapi import APIRouter, Form, HTTPException, UploadFile
 from fastapi.background import BackgroundTasks
@@ -21,7 +23,7 @@ from lungseg.workflows.label.server.dependencies import (
     plain_name,
     the_app,
 )
-from lungseg.workflows.label.server.uploads import saved
+from lungseg.workflows.label.server.uploads import saved_upload
 
 router = APIRouter(tags=["Infer"])
 _PARAMETERS = ("result_extension", "save_label", "label_tag")
@@ -38,17 +40,19 @@ def infer(
     file: UploadFile | None = None,
     label: UploadFile | None = None,
     output: ResultType | None = None,
-):
-    """Segment a study, or an uploaded file; to save the result as a label takes an annotator."""
+) -> Any:
+    """Segment a study, or an uploaded file; saving the result as a label needs the role of an annotator."""
     known_model(model)
     if session_id:
-        raise HTTPException(400, "there are no sessions; name a study, or upload a file.")
+        raise HTTPException(400, "sessions are not supported; name a study, or upload a file.")
     if output == ResultType.dicom_seg:
-        raise HTTPException(400, "DICOM SEG is written by lungseg predict --save dicom-seg; ask for image or json.")
+        raise HTTPException(
+            400, "dicom_seg is not supported here; ask for image or json, or use lungseg predict --save dicom-seg."
+        )
     request = {"model": model, **parameters(params, _PARAMETERS)}
     app = the_app()
     if file is not None:
-        with saved(file) as path:
+        with saved_upload(file) as path:
             result = app.infer(request | {"image": str(path), "save_label": False})
     elif image:
         known_study(image)
@@ -56,9 +60,9 @@ def infer(
             allow(user, settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR)
         result = app.infer(request | {"image": image, "label_tag": plain_name(_tag(request), "tag")})
     else:
-        raise HTTPException(400, "neither a study nor a file was given; add ?image=, or upload a file.")
+        raise HTTPException(400, "the request has neither a study nor a file; add ?image=, or upload a file.")
     return send_response(app.datastore(), result, output, background_tasks)
 
 
-def _tag(request: dict) -> str:
+def _tag(request: dict[str, Any]) -> str:
     return str(request.get("label_tag") or "original")

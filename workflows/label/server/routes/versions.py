@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The versions of the weights: what they are, and making an earlier one active again."""
+# mypy: disallow-untyped-decorators=False
+"""List the versions of the weights, and activate one."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from fastapi import APIRouter
 
@@ -15,8 +17,8 @@ router = APIRouter(tags=["Versions"])
 
 
 @router.get("/lungseg/versions")
-def versions(user: AsUser) -> dict:
-    """List the versions, the active one, and how far a training is that runs or was stopped."""
+def versions(user: AsUser) -> dict[str, Any]:
+    """Return the versions, the active one, and the state of a training that is running or was stopped."""
     held = the_app().versions
     run = held.unfinished()
     training = None
@@ -24,14 +26,14 @@ def versions(user: AsUser) -> dict:
         history = run / "history.json"
         epochs = json.loads(history.read_text()) if history.is_file() else []
         training = {"version": int(run.name), "epochs": epochs, "running": training_runs()}
-    return {"active": held.active().number, "versions": [_told(one) for one in held.all()], "training": training}
+    return {"active": held.active().number, "versions": [_as_json(one) for one in held.all()], "training": training}
 
 
 @router.post("/lungseg/versions/{number}/activate")
-def activate(user: AsAdmin, number: int) -> dict:
-    """Segment with a version from now on."""
+def activate(user: AsAdmin, number: int) -> dict[str, int]:
+    """Activate a version: images are segmented with it from now on."""
     return {"active": the_app().versions.activate(number).number}
 
 
-def _told(version: Version) -> dict:
+def _as_json(version: Version) -> dict[str, Any]:
     return {"version": version.number, **version.record}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The packed bundle in MONAI Label's own `monaibundle` app, and what that app gets wrong."""
+"""The packed bundle in MONAI Label's own `monaibundle` app, and how that app differs from ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from lungseg.model.pack import pack
 
-# As `monailabel start_server`, but for torchvision (see there), and with no other lungseg than that of the bundle.
+# As `monailabel start_server`, with torchvision's operators declared, and without any lungseg but the bundle's.
 START = """
 import runpy, sys
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in getattr(finder, "__module__", "")]
@@ -37,19 +37,18 @@ def studies(tmp_path_factory, radiograph) -> Path:
 def stock(studies, tmp_path_factory):
     python = require_environment()
     app = tmp_path_factory.mktemp("stock app")
-    prefix = python.parents[1]
-    shutil.copytree(prefix / "monailabel" / "sample-apps" / "monaibundle", app, dirs_exist_ok=True)
+    shutil.copytree(python.parents[1] / "monailabel" / "sample-apps" / "monaibundle", app, dirs_exist_ok=True)
     pack(app / "bundle.zip")
     with zipfile.ZipFile(app / "bundle.zip") as archive:
         archive.extractall(app / "model")
     server = LabelServer(studies)
-    operators = ROOT / "workflows" / "label" / "torchvision_operators.py"
+    operators = ROOT / "workflows" / "label" / "setup" / "torchvision_stub.py"
     arguments = ["start_server", "--app", app, "--studies", studies, "--host", "127.0.0.1", "--port", server.port]
     arguments += ["--conf", "models", MODEL, "--conf", "sam2", "false"]
     server.command = [str(part) for part in (python, "-c", START, operators, *arguments)]
     server.environment |= {"MONAI_ZOO_SOURCE": "ngc", "MONAI_LABEL_DATASTORE_FILE_EXT": '["*.png"]'}
     server.ready = "/info/"
-    # Python would find the package in the folder that it is started from.
+    # Otherwise Python would find the package in the current folder.
     server.folder = app
     with server:
         yield server
@@ -65,24 +64,16 @@ def test_the_bundle_segments_there_unchanged(stock, studies, segment, radiograph
     assert MODEL in stock.get("/info/").json["models"]
 
 
-def test_there_a_png_comes_back_as_a_column_of_zeros(stock, radiograph):
-    """Which is why PNG files need `result_extension` there, and not in our app."""
-    answer = stock.infer("chest", device="cpu")
-    assert answer.status == 200
-    labels = answer.labels
-    assert labels.shape != radiograph.shape
-    assert not labels.any()
-
-
-def test_there_an_id_may_be_the_path_of_any_file(stock, tmp_path, radiograph):
-    secret = tmp_path / "elsewhere.png"
-    Image.fromarray(radiograph).save(secret)
-    assert stock.infer(str(secret), "json", device="cpu").status == 200
-
-
-def test_there_pages_of_all_servers_may_ask(stock):
-    assert stock.ask("GET", "/info/", Origin="http://elsewhere.example").status == 200
-
-
-def test_there_an_unknown_model_is_an_error_of_the_server(stock):
-    assert stock.form("POST", "/infer/other", image="chest").status == 500
+def test_known_differences(stock, tmp_path, radiograph):
+    """If this fails with a later MONAI Label, part of our app may be superfluous: see docs/label.md."""
+    elsewhere = tmp_path / "elsewhere.png"
+    Image.fromarray(radiograph).save(elsewhere)
+    png = stock.infer("chest", device="cpu")
+    foreign = stock.ask("GET", "/info/", Origin="http://elsewhere.example")
+    differences = {
+        "PNG needs result_extension": png.status == 200 and png.labels.shape != radiograph.shape,
+        "an id can be a path": stock.infer(str(elsewhere), "json", device="cpu").status == 200,
+        "other servers' pages are answered": foreign.status == 200,
+        "an unknown model is a server error": stock.form("POST", "/infer/other", image="chest").status == 500,
+    }
+    assert all(differences.values()), differences

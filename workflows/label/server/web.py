@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server: MONAI Label's own parts behind our routes, and none of those that the app has no use for.
+# mypy: disallow-untyped-decorators=False
+"""The web server: MONAI Label's routes, preceded by our own.
 
-Left out are those that read files by their path (wsi), fetch from other servers (proxy), overwrite weights in place
-(model), unpack archives (session), or write the list of studies from other processes (batch, scoring).
+Not included are MONAI Label's routes that read files by their path (wsi), fetch from other servers (proxy), overwrite
+weights in place (model), unpack archives (session), or write the list of studies from other processes (batch, scoring).
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from monailabel.interfaces.exception import (
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.server.auth import current_user
 from lungseg.workflows.label.server.routes import annotation, datastore, infer, login, tasks, versions
-from lungseg.workflows.label.server.same_origin import OwnPagesAlone
+from lungseg.workflows.label.server.same_origin import SameOriginOnly
 from lungseg.workflows.label.server.uploads import LimitUploads
 
 app = FastAPI(title="lungseg", lifespan=lifespan)
 app.add_middleware(LimitUploads)
-app.add_middleware(OwnPagesAlone)
+app.add_middleware(SameOriginOnly)
 model.router.routes[:] = [route for route in model.router.routes if route.methods == {"GET"}]
-# The first that matches answers, so ours come before theirs.
+# The first route that matches answers, so ours come before MONAI Label's.
 for ours in (infer, datastore, tasks, versions, annotation):
     app.include_router(ours.router)
 for theirs in (info, model, train, activelearning, their_datastore, logs):
@@ -41,24 +42,24 @@ if settings.MONAI_LABEL_AUTH_ENABLE:
     for ask in (login, their_login):
         app.include_router(ask.router)
     app.dependency_overrides[get_current_user] = current_user
-app.mount("/lungseg/page", annotation.files())
+app.mount("/lungseg/page", annotation.page_files())
 
 
 @app.get("/", include_in_schema=False)
-def front_door() -> RedirectResponse:
-    """Lead to the annotation page."""
+def root() -> RedirectResponse:
+    """Redirect to the annotation page."""
     return RedirectResponse("/lungseg/")
 
 
 @app.exception_handler(LungsegError)
-def refuse(request: Request, error: LungsegError) -> JSONResponse:
-    """Say what is wrong with a request."""
-    return JSONResponse({"detail": str(error)}, status_code=400)
+def lungseg_error(request: Request, error: LungsegError) -> JSONResponse:
+    """Answer 400 with the error's sentence and code."""
+    return JSONResponse({"detail": str(error), "code": error.code}, status_code=400)
 
 
 @app.exception_handler(MONAILabelException)
-def check_not_foreign(request: Request, error: MONAILabelException) -> JSONResponse:
-    """Say what is wrong with a request to one of MONAI Label's own parts."""
+def monailabel_error(request: Request, error: MONAILabelException) -> JSONResponse:
+    """Answer 400 or 500 with the message of one of MONAI Label's own parts."""
     status = 400 if error.error in (MONAILabelError.INVALID_INPUT, MONAILabelError.APP_INIT_ERROR) else 500
     return JSONResponse({"detail": error.msg}, status_code=status)
 
@@ -66,5 +67,5 @@ def check_not_foreign(request: Request, error: MONAILabelException) -> JSONRespo
 @app.exception_handler(ImageNotFoundException)
 @app.exception_handler(LabelNotFoundException)
 def not_found(request: Request, error: Exception) -> JSONResponse:
-    """Say that there is no such study or label."""
+    """Answer 404."""
     return JSONResponse({"detail": "there is no such study or label."}, status_code=404)
