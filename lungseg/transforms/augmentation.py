@@ -111,8 +111,8 @@ class RandSimulateOpacityd(RandomizableTransform, MapTransform):
 
     Consolidations and gas are rotated ellipses with soft edges that make the image brighter (centred in a lung) or
     darker (centred below the left lung, where stomach and colon lie). An effusion whitens one lung, or its part from
-    the base up to a tilted level, with its borders to heart and diaphragm. The label map does not change: the annotations
-    count an opaque lung as lung and a gas bubble as background.
+    the base up to a tilted level, with its borders to heart and diaphragm. The label map does not change: the
+    annotations count an opaque lung as lung and a gas bubble as background.
 
     Args:
         keys: images to change.
