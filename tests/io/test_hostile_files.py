@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import logging
+import os
 import re
 import socket
 import struct
