@@ -443,7 +443,7 @@ def test_evaluation_names_what_it_leaves_out(command, own, run_folder, tmp_path)
     assert "phantom_0002.png: unreadable: the file is empty" in done.out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["overall"]["metrics"]["iou"]["n"], summary["left_out"]) == (11, ["phantom_0002"])
-    assert "Left out, as they cannot be used: phantom_0002." in (tmp_path / "out" / "index.html").read_text()
+    assert "Left out because they cannot be used: phantom_0002." in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_a_data_set_whose_masks_are_all_unusable(begin, own, tmp_path):
