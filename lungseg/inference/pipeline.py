@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,8 @@ from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import disk_is_to_blame
 from lungseg.utils.text import escape_control
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ class Pipeline:
             if task.content:
                 self.records.add(task.stem, task.content, row, kinds, refused)
             task.outcome = Outcome(self._complete(row, refused))
+            logger.debug("%s: %s, wrote %s", escape_control(task.path), row.status, ", ".join(task.missing))
         except Exception as error:
             self._fail(task, error, isinstance(error, LungsegError) and disk_is_to_blame(error))
 

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from logging import LogRecord
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from lungseg.inference.outputs import DEFAULT_KINDS, KINDS, Outputs
 from lungseg.inference.pipeline import Outcome
 from lungseg.inference.predictor import Predictor
 from lungseg.inference.records import content_hash, read_entries, start_record
-from lungseg.inference.workers import Job, segment, worker_processes
+from lungseg.inference.workers import Job, log_again, segment, worker_processes
 from lungseg.io.discovery import Inputs, find_radiographs
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import weights_hash
@@ -103,6 +104,11 @@ def predict(
         rows: list[Row] = []
         reused = 0
 
+        def finished_elsewhere(result: tuple[list[Outcome], list[LogRecord]]) -> None:
+            outcomes, logged = result
+            log_again(logged)
+            finished(outcomes)
+
         def finished(outcomes: list[Outcome]) -> None:
             nonlocal reused
             for outcome in outcomes:
@@ -123,7 +129,7 @@ def predict(
         with reporting(outputs.folder, rows, _facts(predictor, outputs, command)) if first else nullcontext():
             if processes:
                 with worker_processes(job, parts) as pool:
-                    work_in_order(segment, batches, workers, finished, pool)
+                    work_in_order(segment, batches, workers, finished_elsewhere, pool)
             else:
                 with _cores_shared(workers):
                     work_in_order(job.pipeline(predictor, parts[0]), batches, workers, finished)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -12,7 +13,10 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging import LogRecord
+from logging.handlers import QueueHandler
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,7 +30,7 @@ from lungseg.utils.imports import silence_libraries
 from lungseg.utils.parallel import core_count
 
 if TYPE_CHECKING:
-    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.queues import SimpleQueue as Numbers
 
 
 _pipeline: Pipeline | None = None
@@ -75,11 +79,12 @@ def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[Executor]:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     context.set_forkserver_preload(["lungseg.inference.worker_preload"])
-    numbers: SimpleQueue[int] = context.SimpleQueue()
+    numbers: Numbers[int] = context.SimpleQueue()
     for part in parts:
         numbers.put(part)
+    log_level = logging.getLogger("lungseg").getEffectiveLevel()
     try:
-        with ProcessPoolExecutor(len(parts), context, _begin, (job, numbers, len(parts))) as pool:
+        with ProcessPoolExecutor(len(parts), context, _begin, (job, numbers, len(parts), log_level)) as pool:
             with _ctrl_c_held_back():
                 for _ in parts:
                     pool.submit(os.getpid)
@@ -92,10 +97,35 @@ def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[Executor]:
         ) from error
 
 
-def segment(files: Sequence[tuple[Path, Path]]) -> list[Outcome]:
-    """Segment (path, stem) pairs in one of the processes that `worker_processes` started."""
+def segment(files: Sequence[tuple[Path, Path]]) -> tuple[list[Outcome], list[LogRecord]]:
+    """Segment (path, stem) pairs in one of the processes that `worker_processes` started.
+
+    Returns:
+        The outcomes, and what was logged meanwhile, for `log_again` in the process that started them.
+    """
     assert _pipeline is not None
-    return _pipeline(files)
+    return _pipeline(files), _log.take()
+
+
+def log_again(records: Sequence[LogRecord]) -> None:
+    """Log in this process what a worker logged."""
+    for record in records:
+        logging.getLogger(record.name).handle(record)
+
+
+class _Log(QueueHandler):
+    """Keeps what is logged, in a form that can be pickled."""
+
+    def __init__(self) -> None:
+        self.records: SimpleQueue[LogRecord] = SimpleQueue()
+        super().__init__(self.records)
+
+    def take(self) -> list[LogRecord]:
+        """Return what was logged since the last call."""
+        return [self.records.get() for _ in range(self.records.qsize())]
+
+
+_log = _Log()
 
 
 @contextmanager
@@ -117,7 +147,7 @@ def _ctrl_c_held_back() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _begin(job: Job, numbers: SimpleQueue[int], count: int) -> None:
+def _begin(job: Job, numbers: Numbers[int], count: int, log_level: int) -> None:
     global _pipeline
     # For systems without such masks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -127,6 +157,11 @@ def _begin(job: Job, numbers: SimpleQueue[int], count: int) -> None:
     os.environ["LOCAL_WORLD_SIZE"] = str(count * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(min(torch.get_num_threads(), core_count()))
     _pipeline = job.pipeline(job.predictor(), numbers.get())
+    # Not before: the process that started this one has logged what loading the network logs.
+    logger = logging.getLogger("lungseg")
+    logger.setLevel(log_level)
+    logger.addHandler(_log)
+    logger.propagate = False
 
 
 def _end_with_parent() -> None:

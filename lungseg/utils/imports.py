@@ -53,7 +53,7 @@ def silence_libraries() -> None:
     Only the handler of last resort is silenced: logging that a user configures still works.
     """
     warnings.filterwarnings("ignore")
-    logging.lastResort = logging.NullHandler()  # type: ignore[assignment]
+    logging.lastResort = logging.NullHandler()
 
 
 def _import_monai_without(names: tuple[str, ...]) -> None:

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `lungseg predict --save` and `--no-…` write beside masks: all of it tells of the same lungs."""
+"""The kinds of output: each has the input's size and shows the same lungs, and its file is whole or not there."""
 
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
 import pytest
 from images_support import write_dicom
 from PIL import Image
+from pydicom import dcmread
 
 from lungseg.data import phantom
 from lungseg.inference.outputs import DEFAULT_KINDS, KINDS, Outputs
@@ -21,6 +24,7 @@ from lungseg.inference.predictor import Predictor
 from lungseg.io import read_radiograph
 from lungseg.io.discovery import RESULT_FOLDERS
 from lungseg.io.nifti import encode_nifti
+from lungseg.io.overlay import draw_overlay
 from lungseg.model.paths import config_file
 from lungseg.utils.errors import LungsegError
 
@@ -242,18 +246,181 @@ def test_dicom_seg_without_highdicom_is_told_before_the_work(command, run_folder
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("blocked", sorted(KINDS.keys() - {"dicom-seg"}))
-def test_all_files_of_an_input_are_written_or_none(run_folder, picture, tmp_path, blocked):
-    outputs = Outputs(tmp_path / "out", KINDS.keys() - {"dicom-seg"})
-    prediction = Predictor(run_folder, device="cpu", keep_probabilities=True).predict(picture)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / blocked).write_text("a file where a folder should be")
-    contents, _ = outputs.encode(prediction, picture)
-    for call in (outputs.write, outputs.make_room):
-        with pytest.raises(LungsegError, match="cannot be written"):
-            call(Path("a"), contents)
-    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == [blocked]
-
-
 def test_folders_of_every_kind_are_known_as_results():
     assert set(RESULT_FOLDERS) == set(KINDS)
+
+
+class OutputKind:
+    """What holds for every kind of output; a subclass a kind."""
+
+    kind: str
+    # JPEG changes grey values.
+    tolerance = 0.0
+
+    @pytest.fixture
+    def source(self, tmp_path) -> Path:
+        """A radiograph higher than it is wide."""
+        uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
+        write_dicom(tmp_path / "a.dcm", phantom(1, (72, 96))[0], **uids)
+        return tmp_path / "a.dcm"
+
+    @pytest.fixture
+    def prediction(self, source, tmp_path) -> SimpleNamespace:
+        """Lungs that are not symmetrical in any way."""
+        radiograph = read_radiograph(source)
+        labels = np.zeros((96, 72), np.uint8)
+        labels[10:60, 5:30], labels[20:80, 40:66] = 1, 2
+        probabilities = np.stack([0.75 * (labels == 1) + 0.125, 0.5 * (labels == 2)]).astype(np.float32)
+        (tmp_path / "model.pt").write_bytes(b"weights")
+        return SimpleNamespace(
+            labels=labels,
+            mask=(labels > 0).astype(np.uint8) * 255,
+            probabilities=probabilities,
+            radiograph=radiograph,
+            weights=tmp_path / "model.pt",
+        )
+
+    @pytest.fixture
+    def outputs(self, tmp_path) -> Outputs:
+        return Outputs(tmp_path / "out", [self.kind])
+
+    def write(self, outputs: Outputs, prediction: SimpleNamespace, source: Path) -> Path:
+        contents, refused = outputs.encode(prediction, source)
+        assert not refused
+        outputs.make_room(Path("sub/a"), contents)
+        outputs.write(Path("sub/a"), contents)
+        return outputs.folder / self.kind / "sub" / f"a{KINDS[self.kind][0]}"
+
+    def read(self, file: Path) -> np.ndarray:
+        """Return the (H, W) or (H, W, 3) pixels of a file."""
+        return pixels(file)
+
+    def expected(self, prediction: SimpleNamespace) -> np.ndarray:
+        raise NotImplementedError
+
+    def test_it_has_the_inputs_size_and_shows_the_lungs(self, outputs, prediction, source):
+        found = self.read(self.write(outputs, prediction, source))
+        expected = self.expected(prediction)
+        assert found.shape[:2] == prediction.radiograph.pixels.shape == (96, 72)
+        assert np.abs(found.astype(float) - expected).mean() <= self.tolerance
+
+    def test_the_same_lungs_make_the_same_file(self, outputs, prediction, source):
+        first = self.write(outputs, prediction, source).read_bytes()
+        assert self.write(outputs, prediction, source).read_bytes() == first
+
+    def test_the_file_is_the_only_one(self, outputs, prediction, source):
+        file = self.write(outputs, prediction, source)
+        assert [path for path in outputs.folder.rglob("*") if path.is_file()] == [file]
+        assert outputs.targets(Path("sub/a")) == {self.kind: file}
+        outputs.remove(Path("sub/a"), [self.kind])
+        assert not file.exists()
+
+    def test_a_failure_while_writing_leaves_nothing(self, outputs, prediction, source, monkeypatch):
+        write = Path.write_bytes
+
+        def full(path: Path, data: bytes) -> None:
+            write(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(LungsegError):
+            self.write(outputs, prediction, source)
+        assert not [path for path in outputs.folder.rglob("*") if path.is_file()]
+
+    def test_a_failure_while_writing_it_removes_the_other_kinds(self, prediction, source, tmp_path, monkeypatch):
+        others = [kind for kind in ("masks", "labels") if kind != self.kind]
+        outputs, write = Outputs(tmp_path / "out", [*others, self.kind]), Path.write_bytes
+
+        def interrupted(path: Path, data: bytes) -> None:
+            if self.kind in path.parts:
+                raise KeyboardInterrupt
+            write(path, data)
+
+        monkeypatch.setattr(Path, "write_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            self.write(outputs, prediction, source)
+        assert not [path for path in outputs.folder.rglob("*") if path.is_file()]
+
+    def test_a_file_in_the_place_of_its_folder_stays(self, outputs, prediction, source):
+        outputs.folder.mkdir()
+        (outputs.folder / self.kind).write_text("mine")
+        contents, _ = outputs.encode(prediction, source)
+        for call in (outputs.make_room, outputs.write):
+            with pytest.raises(LungsegError):
+                call(Path("a"), contents)
+        assert [path.name for path in outputs.folder.rglob("*")] == [self.kind]
+
+
+class TestMasks(OutputKind):
+    kind = "masks"
+
+    def expected(self, prediction):
+        return prediction.mask
+
+
+class TestLabels(OutputKind):
+    kind = "labels"
+
+    def expected(self, prediction):
+        return prediction.labels
+
+
+class TestOverlays(OutputKind):
+    kind = "overlays"
+
+    def read(self, file):
+        with Image.open(file) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def expected(self, prediction):
+        return draw_overlay(prediction.radiograph.pixels, prediction.labels)
+
+
+class TestThumbnails(TestOverlays):
+    """A picture of this size is not reduced."""
+
+    kind = "thumbnails"
+    tolerance = 8.0
+
+
+class TestProbabilities(OutputKind):
+    kind = "probabilities"
+
+    def expected(self, prediction):
+        return np.rint(prediction.probabilities.sum(axis=0) * 65535)
+
+
+class TestNifti(OutputKind):
+    kind = "nifti"
+
+    def read(self, file):
+        return np.asarray(nibabel.load(file).dataobj).T
+
+    def expected(self, prediction):
+        return prediction.labels
+
+
+class TestDicomSeg(OutputKind):
+    kind = "dicom-seg"
+
+    @pytest.fixture(autouse=True)
+    def _highdicom(self):
+        pytest.importorskip("highdicom")
+
+    def read(self, file):
+        right, left = dcmread(file).pixel_array
+        return right + 2 * left
+
+    def expected(self, prediction):
+        return prediction.labels
+
+    def test_the_same_lungs_make_the_same_file(self, outputs, prediction, source):
+        first, second = (dcmread(self.write(outputs, prediction, source)) for _ in range(2))
+        # It states when it was made.
+        assert first.SOPInstanceUID == second.SOPInstanceUID
+        assert first.PixelData == second.PixelData
+
+
+def test_every_kind_has_a_test_class():
+    tested = {kind.kind for base in OutputKind.__subclasses__() for kind in (base, *base.__subclasses__())}
+    assert tested == set(KINDS)

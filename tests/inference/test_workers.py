@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import shutil
 import signal
@@ -96,6 +97,14 @@ def test_processes_change_no_bit(dataset, run_folder, tmp_path):
     predict([source], tmp_path / "processes", run_folder, "cpu", workers=2, processes=True)
     assert sorted(before, key=lambda file: file.stat().st_mtime_ns) == before
     assert report(tmp_path / "processes") == report(tmp_path / "threads")
+
+
+def test_what_workers_log_is_logged_by_the_process_that_started_them(dataset, run_folder, tmp_path, caplog):
+    with caplog.at_level(logging.DEBUG, "lungseg"):
+        predict([dataset / "CXR_png"], tmp_path, run_folder, "cpu", workers=2, processes=True)
+    lines = [record.getMessage() for record in caplog.records if record.process != os.getpid()]
+    for name in sorted(path.name for path in (dataset / "CXR_png").iterdir()):
+        assert len([line for line in lines if name in line]) == 1
 
 
 def test_the_command_takes_processes_for_many_files(begin, tmp_path):

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from monai.deploy.core import Application  # type: ignore[attr-defined]
+from monai.deploy.core import Application
 
 from lungseg.inference.predictor import Predictor
 from lungseg.io.dicom.derived import Algorithm
