@@ -113,7 +113,7 @@ def learn(data: str, cases: list[dict], output: Path, seed: int, batches: int) -
         "num_workers": 0,
         "progress": False,
     }
-    train(output, settings, init=FIRST, say=lambda line: None)
+    train(output, settings, init=FIRST)
 
 
 def measure(data: str, weights, output: Path) -> float:
@@ -121,7 +121,7 @@ def measure(data: str, weights, output: Path) -> float:
     from lungseg.evaluation.evaluate import evaluate
 
     where = {"dataset_dir": data, "data_source#sets": [AWAY]}
-    summary = evaluate(output, "validation", weights, where, say=lambda line: None)
+    summary = evaluate(output, "validation", weights, where)
     return summary["overall"]["metrics"]["dice"]["mean"]
 
 

@@ -120,7 +120,7 @@ def test_a_label_of_another_format_is_shown_as_a_png(server, studies, tmp_path):
     ("content", "code"),
     [
         (png((drawn(1) > 0) * np.uint8(255)), "label-map-values"),
-        (png(drawn(1)[:9]), "label-map-size"),
+        (png(drawn(1)[:60]), "label-map-size"),
         (b"nothing", "not-a-label-map"),
     ],
     ids=["mask", "size", "nothing"],

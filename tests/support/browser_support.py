@@ -80,7 +80,7 @@ class Browser:
         self._ask("POST", "/actions", {"actions": [mouse]})
 
     def accept(self) -> None:
-        """Answer a question of the page with yes."""
+        """Accept a dialog of the page."""
         self._ask("POST", "/alert/accept", {})
 
     def screenshot(self) -> bytes:
@@ -88,7 +88,7 @@ class Browser:
         return base64.b64decode(self._ask("GET", "/screenshot"))
 
     def errors(self) -> list[str]:
-        """Return what the page complained of since the last call."""
+        """Return the errors of the page since the last call."""
         return [
             line["message"] for line in self._ask("POST", "/se/log", {"type": "browser"}) if line["level"] == "SEVERE"
         ]
@@ -102,7 +102,7 @@ class Browser:
                     return result
             except OSError:
                 pass
-            assert time.monotonic() < end, "waited in vain"
+            assert time.monotonic() < end, "timed out"
             time.sleep(0.1)
 
     def _ask(self, method: str, path: str, content: dict | None = None):

@@ -30,7 +30,7 @@ from lungseg.workflows.label.setup.environment import environment_folder, is_cur
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "lung_cxr_segmentation"
-# Set where nothing may be skipped for want of a package.
+# Set where no test may be skipped because of a missing package.
 COMPLETE = "LUNGSEG_TEST_EVERYTHING" in os.environ
 
 
@@ -51,7 +51,7 @@ def free_port() -> int:
 
 
 def write_studies(folder: Path, radiograph: np.ndarray) -> Path:
-    """Write one study of each format, none square, none symmetric."""
+    """Write one study of each format, neither square nor symmetric."""
     import nibabel
 
     for number in range(3):
@@ -65,7 +65,7 @@ def write_studies(folder: Path, radiograph: np.ndarray) -> Path:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server answered."""
+    """An answer of the server."""
 
     status: int
     type: str
@@ -77,7 +77,7 @@ class Answer:
 
     @property
     def detail(self) -> str:
-        """The sentence that a refusal comes with."""
+        """The sentence of an error."""
         detail = self.json["detail"]
         assert detail.endswith("."), detail
         return detail
@@ -113,7 +113,7 @@ class LabelServer:
         self.command = [sys.executable, "-m", "lungseg", "label", "start", "--studies", studies, "--port", self.port]
         self.command = [str(part) for part in (*self.command, *options)]
         self.environment = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
-        self.said, self.ready, self.folder = "", "/lungseg/", None
+        self.output, self.ready, self.folder = "", "/lungseg/", None
 
     def __enter__(self) -> LabelServer:
         self.log = open(f"/tmp/lungseg-label-{self.port}.log", "w+")
@@ -134,13 +134,13 @@ class LabelServer:
                 pass
             if self.process.poll() is not None or time.monotonic() > end:
                 self.__exit__()
-                pytest.fail(f"the server did not start: {self.said[-3000:]}")
+                pytest.fail(f"the server did not start: {self.output[-3000:]}")
             time.sleep(0.3)
 
     def __exit__(self, *failure) -> None:
         self.kill(signal.SIGINT)
         self.log.seek(0)
-        self.said = self.log.read()
+        self.output = self.log.read()
         self.log.close()
         os.unlink(self.log.name)
 
@@ -155,7 +155,7 @@ class LabelServer:
                 self.process.wait(30)
 
     def ask(self, method: str, path: str, data: bytes | None = None, **headers: str) -> Answer:
-        """Send a request, whatever the answer."""
+        """Send a request, and return the answer of any status."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
@@ -197,7 +197,7 @@ class LabelServer:
         """Return what `condition` returns as soon as it is true."""
         end = time.monotonic() + seconds
         while not (result := condition()):
-            assert time.monotonic() < end, "waited in vain"
+            assert time.monotonic() < end, "timed out"
             time.sleep(0.2)
         return result
 

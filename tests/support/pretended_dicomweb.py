@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of a DICOMweb service as the MONAI Label app asks, in this process: one series of one radiograph."""
+"""A DICOMweb service in this process, with the calls that the MONAI Label app makes: one series of one radiograph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TAGS = ("0020000D", "0020000E", "00080018")
 
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Let a handler answer on loopback, and give its URL."""
+    """Run a handler on loopback, and yield its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The MONAI Label app: annotators draw, the model learns from them."""
+"""The MONAI Label app: correct masks in the browser, and train on them."""

@@ -45,7 +45,7 @@ def start(
     if not is_url(studies):
         studies = str(_check_studies(Path(studies)))
     if replay_data and not Path(replay_data).is_dir():
-        raise UsageError("there is no such folder", replay_data, "check the path of the replay data", code="no-folder")
+        raise UsageError("there is no such folder", replay_data, "check the path of the replay data", code="not-found")
     first = weights_file(weights)
     load_weights(first)
     check_port(host, port)
@@ -84,7 +84,7 @@ def check_port(host: str, port: int) -> None:
 def _check_studies(folder: Path) -> Path:
     if not folder.is_dir():
         remedy = "name a folder, or the URL of a DICOMweb service"
-        raise UsageError("there is no such folder of studies", folder, remedy, code="no-folder")
+        raise UsageError("there is no such folder of studies", folder, remedy, code="not-found")
     found = find_studies(folder)
     reasons = found.excluded + found.nested
     if not found.studies:
