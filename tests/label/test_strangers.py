@@ -57,7 +57,7 @@ def test_a_path_is_no_tag(label_server, label_studies, tag):
         (b"", "not-a-label-map"),
         (b"GIF89a", "not-a-label-map"),
         (b"\x89PNG\r\n\x1a\n cut short", None),
-        (png(np.zeros((10, 10), np.uint8)), "label-map-size"),
+        (png(np.zeros((60, 60), np.uint8)), "label-map-size"),
         (png(np.full((180, 220), 7, np.uint8)), "label-map-values"),
         (png(np.random.default_rng(0).integers(0, 3, (180, 220, 3), np.uint8)), None),
     ],
