@@ -110,9 +110,9 @@ class RandSimulateOpacityd(RandomizableTransform, MapTransform):
     """Draw smooth shadows: consolidations and effusions in the lungs, gas below the diaphragm.
 
     Consolidations and gas are rotated ellipses with soft edges that make the image brighter (centred in a lung) or
-    darker (centred below the left lung, where stomach and colon lie). An effusion whitens one lung, or its part from
-    the base up to a tilted level, with its borders to heart and diaphragm. The label map does not change: the
-    annotations count an opaque lung as lung and a gas bubble as background.
+    darker (centred below the left lung, where stomach and colon lie). An effusion whitens one lung, or its part below a
+    tilted level, with its borders to heart and diaphragm. The label map does not change: the annotations count an
+    opaque lung as lung and a gas bubble as background.
 
     Args:
         keys: images to change.
