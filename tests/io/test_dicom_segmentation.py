@@ -27,6 +27,7 @@ from lungseg.data import phantom
 from lungseg.io.dicom.segmentation import Algorithm, encode_dicom_seg
 from lungseg.io.overlay import COLOURS
 from lungseg.model.weights import weights_hash
+from lungseg.version import __version__
 
 highdicom = pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
 
@@ -135,7 +136,7 @@ def test_it_names_the_lungs_the_source_and_the_weights(predicted, run_folder, na
         assert segment.algorithm_type.value == "AUTOMATIC"
         (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
         assert algorithm.AlgorithmName == "lung_cxr_segmentation"
-        assert algorithm.AlgorithmVersion == f"0.3.0+{sha256[:12]}"
+        assert algorithm.AlgorithmVersion == f"{__version__}+{sha256[:12]}"
         assert algorithm.AlgorithmParameters == f"weights_sha256={sha256}"
     assert seg.get_source_image_uids() == [
         (source.StudyInstanceUID, source.SeriesInstanceUID, source.SOPInstanceUID),
