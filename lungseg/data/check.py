@@ -107,7 +107,7 @@ def check_data(layout: Layout) -> CheckResult:
     """Pair and read every image and every mask of a data set that `find_data` found.
 
     Raises:
-        UsageError: there is no image in it.
+        UsageError: the folder holds no image.
     """
     pairing = layout.pair()
     if not pairing.images:
