@@ -206,7 +206,7 @@ def test_a_folder_without_pictures(command, tmp_path):
         (None, 2, "there is no weight file"),
         (b"", 1, "the weight file cannot be read"),
         (b"PK\x03\x04 no checkpoint", 1, "the weight file cannot be read"),
-        ({"epoch": 3}, 1, "the file holds no plain state dict"),
+        ({"epoch": 3}, 1, "plain state dict"),
         ({"weight": torch.zeros(3)}, 1, "the weights do not fit the network"),
     ],
 )
@@ -561,7 +561,7 @@ def test_a_folder_that_holds_a_run_is_not_trained_into(command, dataset, run_fol
     before = (run_folder / "model.pt").read_bytes()
     done = command("train", "--data", dataset, "--output", run_folder, "--config", *TINY)
     assert done.status == 2
-    assert "the folder holds a run already; give --resume and --output alone to go on" in done.sentence
+    assert "the folder holds a run already" in done.sentence
     assert (run_folder / "model.pt").read_bytes() == before
 
 

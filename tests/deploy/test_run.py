@@ -231,7 +231,7 @@ def test_the_sdks_way_to_start_it_and_a_torchscript_file(studies, processed, tmp
     ("model", "reason"),
     [
         ("packed.zip", "unzip it"),
-        ("weights.pt", "no TorchScript file"),
+        ("weights.pt", "not a TorchScript file"),
         ("folder", "holds no bundle"),
         ("no", "no such"),
     ],
