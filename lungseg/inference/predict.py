@@ -172,6 +172,7 @@ def _tidy_folder(output: Path) -> None:
     if start_record(output):
         logger.info("%s was made by an older version of lungseg: everything is segmented again", output)
     remove_reports(output)
+    remove_abandoned(output, sub_folders=False)
     for kind in KINDS:
         remove_abandoned(output / kind)
 

@@ -53,9 +53,11 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def remove_abandoned(folder: str | PathLike[str]) -> None:
-    """Remove the temporary files under `folder` that killed writers left, as far as the system allows it."""
-    for parent, _, names in os.walk(os.fspath(folder)):
+def remove_abandoned(folder: str | PathLike[str], sub_folders: bool = True) -> None:
+    """Remove the temporary files in `folder` that killed writers left, as far as the system allows it."""
+    for parent, folders, names in os.walk(os.fspath(folder)):
+        if not sub_folders:
+            folders.clear()
         for name in names:
             if not _TEMPORARY.fullmatch(name):
                 continue

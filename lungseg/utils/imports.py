@@ -50,10 +50,13 @@ def block_monai_deploy() -> None:
 def silence_libraries() -> None:
     """Keep other libraries' warnings off the terminal: for processes of the command only.
 
-    Only the handler of last resort is silenced: logging that a user configures still works.
+    Logging that a user configures still works, apart from that of MONAI's workflows.
     """
     warnings.filterwarnings("ignore")
+    # Without a handler of last resort, logging itself prints that there is none.
     logging.lastResort = logging.NullHandler()
+    # It has a handler of its own, by which it reports that it keeps no log file.
+    logging.getLogger("monai.bundle.workflows").disabled = True
 
 
 def _import_monai_without(names: tuple[str, ...]) -> None:

@@ -115,8 +115,8 @@ def every_command(parser: argparse.ArgumentParser, name: str = "lungseg"):
 
 
 COMMANDS = dict(every_command(_parser()))
-# The first is set by `label start` for the server; the second is replaced by `--debug`.
-NOT_FOR_USERS = {"LUNGSEG_LABEL_LISTENS_AT", "LUNGSEG_TRACEBACK"}
+# `label start` sets it for the server.
+NOT_FOR_USERS = {"LUNGSEG_LABEL_LISTENS_AT"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
