@@ -49,7 +49,7 @@ class EvaluationHandler:
         weights: file of the weights that are evaluated; it is recorded and logged.
         title: the page's title.
         data: the data set's folder, for the record.
-        left_out: names of cases that could not be used, for the record.
+        excluded: names of cases that could not be used, for the record.
 
     Attributes:
         summary: the result of `write_evaluation`, in the process that wrote; None before.
@@ -61,10 +61,10 @@ class EvaluationHandler:
         weights: str | PathLike[str] | None = None,
         title: str = "Evaluation",
         data: str | None = None,
-        left_out: Sequence[str] = (),
+        excluded: Sequence[str] = (),
     ) -> None:
         self.output_dir, self.weights, self.title, self.data = Path(output_dir), weights, title, data
-        self.left_out = left_out
+        self.excluded = excluded
         self.summary: dict[str, Any] | None = None
         self._cases: _Cases = {}
 
@@ -110,7 +110,7 @@ class EvaluationHandler:
 
         rows = [row for row, *_ in cases.values()]
         warning = _warning(rows, self.weights)
-        facts = (self.title, self.weights, self.data, self.left_out, warning)
+        facts = (self.title, self.weights, self.data, self.excluded, warning)
         self.summary = write_evaluation(rows, self.output_dir, load_case, *facts)
         if warning:
             _log.warning("%s", warning)

@@ -44,7 +44,7 @@ def write_evaluation(
     title: str = "Evaluation",
     weights: str | PathLike[str] | None = None,
     data: str | None = None,
-    left_out: Sequence[str] = (),
+    excluded: Sequence[str] = (),
     warning: str | None = None,
 ) -> dict[str, Any]:
     """Write `cases.csv`, `summary.json`, `distribution.png`, `pictures/*.png` and `index.html`.
@@ -59,12 +59,12 @@ def write_evaluation(
         title: the page's title.
         weights: file of the weights that were evaluated; the page names it with its SHA-256.
         data: the data set's folder, which the page names.
-        left_out: names of cases that could not be used, which are listed.
+        excluded: names of cases that could not be used, which are listed.
         warning: a sentence that leads the page, such as the one about cases that the weights were trained on.
 
     Returns:
         The summary (see `lungseg.metrics.summary.summarise`), with `title`, `data`, `weights`, `warning` (a sentence or
-        None), `left_out` and `lungseg` (the version).
+        None), `excluded` and `lungseg` (the version).
 
     Raises:
         LungsegError: there is no case, or the folder cannot be written to.
@@ -76,7 +76,7 @@ def write_evaluation(
         )
     rows = sorted(rows, key=_worst_first)
     summary = {"title": title, "data": data, "lungseg": __version__, "weights": _weights(weights)}
-    summary |= {"warning": warning, "left_out": list(left_out)} | summarise(rows)
+    summary |= {"warning": warning, "excluded": list(excluded)} | summarise(rows)
     _write_csv(rows, output_dir / "cases.csv")
     with atomic_path(output_dir / "summary.json") as path:
         path.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -160,7 +160,7 @@ def _draw(cases: dict[str, list[Case]], load_case: LoadCase, folder: Path) -> li
 
 def _context(rows: list[Case], summary: dict[str, Any]) -> dict[str, Any]:
     """Return the variables of `templates/evaluation.html`, but for the pictures."""
-    weights, unused, how = summary["weights"], summary["left_out"], summary["bootstrap"]
+    weights, unused, how = summary["weights"], summary["excluded"], summary["bootstrap"]
     keys = [key for key in METRICS if any(key in row for row in rows)]
     return {
         "title": summary["title"],

@@ -257,7 +257,7 @@ class ProgressBar:
 
     Args:
         evaluator: MONAI Evaluator whose key metric is shown.
-        show: whether to show anything.
+        show: whether to show anything; where news are not logged, nothing is shown.
         seconds: at least this time lies between two lines in a log; the first and the last epoch always have one.
     """
 
@@ -267,7 +267,7 @@ class ProgressBar:
 
     def attach(self, engine: MonaiEngine) -> None:
         """Attach to a MONAI Trainer, after the handler that resumes it."""
-        if not self.show:
+        if not (self.show and _log.isEnabledFor(logging.INFO)):
             return
         if sys.stderr is not None and sys.stderr.isatty():
             bar = IgniteProgressBar(file=sys.stderr)

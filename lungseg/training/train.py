@@ -160,7 +160,7 @@ def _record(config: dict[str, Any], data: Lists, state: Any, best: dict[str, Any
         "threads": torch.get_num_threads(),
         "device": str(state.device),
         "data": {name: {"cases": len(cases), "sha256": data_hash(cases)} for name, cases in data.items()},
-        "left_out": config["data_source"]["exclude"],
+        "excluded": config["data_source"]["exclude"],
         "epochs": state.epoch,
         "best": best,
         "config": config,

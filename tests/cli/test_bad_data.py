@@ -55,13 +55,13 @@ def test_files_that_are_not_used_are_named_and_the_rest_is_trained_on(begin, own
     named = done.out + done.err
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     sections = record["data"]
-    for name in record["left_out"]:
+    for name in record["excluded"]:
         assert f"{name}.png: " in named
-    assert set(record["left_out"]) <= {"phantom_0002", "phantom_0003", "phantom_0005"}
-    assert record["left_out"]
+    assert set(record["excluded"]) <= {"phantom_0002", "phantom_0003", "phantom_0005"}
+    assert record["excluded"]
     assert "stranger.png" in named
     assert "phantom_0004.png" in named
-    assert sections["train"]["cases"] + sections["validate"]["cases"] + len(record["left_out"]) == 9
+    assert sections["train"]["cases"] + sections["validate"]["cases"] + len(record["excluded"]) == 9
 
 
 def test_equal_radiographs_are_named_before_training(begin, own):
@@ -81,7 +81,7 @@ def test_evaluation_names_what_it_leaves_out(command, own, run_folder, tmp_path)
     assert done.status == 0, done.err
     assert "phantom_0002.png: unreadable" in done.out + done.err
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert (summary["overall"]["metrics"]["iou"]["n"], summary["left_out"]) == (11, ["phantom_0002"])
+    assert (summary["overall"]["metrics"]["iou"]["n"], summary["excluded"]) == (11, ["phantom_0002"])
     assert "phantom_0002" in (tmp_path / "out" / "index.html").read_text()
 
 
