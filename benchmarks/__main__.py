@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"== {name}", flush=True)
         try:
             worst = max(worst, run(import_module(f"benchmarks.{name}").main, arguments))
-        except Exception:  # whatever is wrong with one, the others are run
+        except Exception:  # one that fails does not stop the others
             traceback.print_exc()
             worst = 1 if worst == 0 else worst
     return worst

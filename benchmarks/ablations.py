@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.ablations`: what CLAHE, augmentation and weight averaging are worth, on the validation lists.
+"""`python -m benchmarks.ablations`: effects of CLAHE, augmentation and weight averaging, on the validation lists.
 
 Each variant of `train.json` is trained on one hospital and measured on the validation lists of both: at home, and where
 it never was. Small images and few epochs keep it to minutes; only the differences count.
@@ -23,7 +23,7 @@ _PLAIN = ("RandSpatialCropd", "Rand2DElasticd", "RandAdjustContrastd", "RandGaus
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, unless only tables are wanted; rewrite the table."""
+    """Measure, except with `--tables-only`, and rewrite the table."""
     options = parser("benchmarks.ablations", "Train variants on one hospital and validate them on both.")
     add_trial(options)
     options.add_argument("--variants", nargs="+", choices=list(variants()), default=list(variants()))

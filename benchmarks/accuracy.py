@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.accuracy`: evaluate weights on the sets, keep the figures, rewrite the tables.
 
-Weights are named by what they were trained on: "both" sets, "montgomery" or "shenzhen" alone. Each time a test list is
-evaluated, a line says so in test_log.md.
+Weights are named by the hospitals that they were trained on: "both" sets, "montgomery" or "shenzhen" alone. Each
+evaluation of a test list adds a line to test_log.md.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ SHIPPED = {"both": "shipped", "montgomery": "montgomery"}
 LOG = "benchmarks/test_log.md"
 LOG_HEAD = """# When the test lists were evaluated
 
-Every choice is made on the validation lists, some after test lists had shown what to look into; the model card says
-which. A line is added each time weights meet a test list; Dice is that of both lungs together, at the image's own size.
+Every choice is made on the validation lists, some after a test list had prompted them;
+`docs/experiments.md` names those. A line is added each time weights meet a test list; Dice is that of both lungs
+together, at the image's own size.
 
 """
 METADATA = "bundle/configs/metadata.json"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, unless only tables are wanted; rewrite the tables, and the bundle's metadata."""
+    """Measure, except with `--tables-only`, and rewrite the tables, and the bundle's metadata."""
     options = _parser().parse_args(arguments)
     entries = record.load("accuracy", [])
     if not options.tables_only:
         data = data_folder(options)
         for trained_on, weights in dict(options.trained_on or SHIPPED).items():
-            for name in options.sets:
+            for name in options.datasets:
                 entry = measure(data, options.split, trained_on, weights, name, options.output, options.date)
                 entries = with_entry(entries, entry)
                 record.save("accuracy", entries)
@@ -54,10 +55,10 @@ def _parser():
         action="append",
         type=_named_weights,
         metavar="SETS=WEIGHTS",
-        help="weights by what they were trained on, such as shenzhen=runs/shenzhen; may be repeated "
+        help="weights by the sets that they were trained on, such as shenzhen=runs/shenzhen; may be repeated "
         "(default: both=shipped and montgomery=montgomery)",
     )
-    options.add_argument("--sets", nargs="+", default=["montgomery", "shenzhen"], choices=SETS)
+    options.add_argument("--datasets", nargs="+", default=["montgomery", "shenzhen"], choices=SETS)
     options.add_argument("--split", default="test", choices=["validation", "test"])
     options.add_argument("--output", default="runs/accuracy", help="folder for the pages (default: runs/accuracy)")
     options.add_argument(
@@ -111,7 +112,7 @@ def _low(cases: Path) -> list[dict]:
 
 
 def append_to_log(log: Path, entry: dict) -> None:
-    """Add a line on an evaluation to the log, which begins with what it is for."""
+    """Add a line on an evaluation to the log, which begins with its purpose."""
     log.parent.mkdir(parents=True, exist_ok=True)
     mean = entry["metrics"]["dice"]["mean"]
     line = (

@@ -26,7 +26,7 @@ def tables(entries: list[dict], explanations: dict[str, str]) -> dict[str, str]:
     """Return name -> Markdown of every table about accuracy.
 
     Args:
-        entries: what `benchmarks.accuracy.measure` returned.
+        entries: the results of `benchmarks.accuracy.measure`.
         explanations: name of a test image under `LOW_DICE` -> why, as seen by eye.
     """
     found = {(entry["section"], entry["trained_on"], entry["set"]): entry for entry in entries}
@@ -52,7 +52,7 @@ def _accuracy(found: dict, section: str) -> str:
             rows.append([_SETS[entry["set"]], title, *cells[:-1]])
     note = (
         f"Weights {_weights(entries)}. Per image, at the file's own size; n: images that have the figure. Interval: "
-        "bootstrap of the mean over images. Of distances (in pixels) the percentile is the 95th: the bad end."
+        "bootstrap of the mean over images. For distances (in pixels) it is the 95th percentile, the bad end."
     )
     return f"{markdown_table(header, rows, text_columns=(0, 1))}\n\n{note}"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.annotation`: does a strategy for choosing what to annotate save labels? A simulation.
+"""`python -m benchmarks.annotation`: a simulation of annotation: does a strategy need fewer labels?
 
 Weights of Montgomery alone meet a hospital that they do not know: a pool from the training list of Shenzhen.
 In each of five rounds a strategy of the MONAI Label app chooses ten radiographs, their labels are added, and the first
@@ -29,7 +29,7 @@ PLOT = record.ROOT / "docs" / "images" / "annotation.png"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, unless only tables are wanted; rewrite the table and the plot."""
+    """Measure, except with `--tables-only`, and rewrite the table and the plot."""
     options = parser("benchmarks.annotation", "Simulate annotation with each strategy.")
     add_trial(options)
     options.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))

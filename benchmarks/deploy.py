@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.deploy`: the loop with Orthanc, how fast it is and what it does when things go wrong.
+"""`python -m benchmarks.deploy`: the loop with Orthanc: its speed, and its results when things go wrong.
 
-Phantoms are sent by dcmtk's storescu to an Orthanc on loopback, beside which a worker runs. In each disturbance, what
-is there at the end is compared with what was sent: `lost` has no segmentation or no overlay, `doubled` has two, `wrong`
-has another mask than `lungseg predict` finds, or was made from an object that is not a radiograph.
+Phantoms are sent by dcmtk's storescu to an Orthanc on loopback, beside which a worker runs. In each disturbance,
+the results at the end are compared with the studies sent: `lost` has no segmentation or no overlay, `doubled` has two,
+`wrong` has another mask than `lungseg predict` finds, or was made from an object that is not a radiograph.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SMALL, _LARGE = "2m", "2g"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, unless only tables are wanted; rewrite the tables."""
+    """Measure, except with `--tables-only`, and rewrite the tables."""
     options = parser("benchmarks.deploy", "Send studies to an Orthanc beside which `lungseg deploy watch` runs.")
     add_trial(options)
     options = options.parse_args(arguments)
@@ -103,8 +103,8 @@ def stages_of(log: str) -> dict[str, float]:
     total: Counter[str] = Counter()
     for line in log.splitlines():
         if line.startswith("study ") and line.endswith(" s)"):
-            for told in line.rpartition("(")[2][:-1].split(", "):
-                stage, seconds, _ = told.split()
+            for part in line.rpartition("(")[2][:-1].split(", "):
+                stage, seconds, _ = part.split()
                 total[stage] += float(seconds)
     return dict(total)
 
@@ -221,7 +221,7 @@ def worker_killed(folder: Path, count: int) -> dict:
 
 
 def orthanc_stopped(folder: Path, count: int, stop: Callable[[Node], None] = Node.stop) -> dict:
-    """Orthanc is stopped for fifteen seconds while the worker works on what half of the studies are."""
+    """Orthanc is stopped for fifteen seconds while the worker processes the first half of the studies."""
     first = write_studies(folder / "in1", count // 2, SIDE)
     second = write_studies(folder / "in2", count - count // 2, SIDE)
     node = Node(folder / "orthanc")
@@ -267,7 +267,7 @@ def disk_full(folder: Path, count: int, whose: str) -> dict:
         subprocess.run(["mount", "-o", f"remount,size={_LARGE}", disk], check=True)
         assert sending.returncode or "postponed" in worker.log, "nothing was full"
         if sending.returncode:
-            # What Orthanc refused, the modality sends again.
+            # The modality sends again the studies that Orthanc refused.
             node.send(folder / "in")
         wait_until(lambda: node.get("/statistics")["CountInstances"] >= 3 * count, "it is slow", _SECONDS)
         return compare(node, masks)
@@ -364,13 +364,13 @@ def tables(numbers: dict | None) -> dict[str, str]:
         ["Share spent fetching and storing", f"{network / busy:.0%}"],
     ]
     of = f"of one radiograph each, {speed['side']} x {speed['side']} pixels"
-    told = f"{speed['studies']} studies {of}. {numbers['machine']}."
+    note = f"{speed['studies']} studies {of}. {numbers['machine']}."
     disturbed = [
         [one["name"], *(str(one[figure]) for figure in ("studies", "lost", "doubled", "wrong"))]
         for one in numbers["disturbances"]
     ]
     return {
-        "deploy": f"{markdown_table(['Figure', 'Measured'], rows)}\n\n{told}",
+        "deploy": f"{markdown_table(['Figure', 'Measured'], rows)}\n\n{note}",
         "deploy-disturbed": markdown_table(["Disturbance", "Studies", "Lost", "Doubled", "Wrong"], disturbed),
     }
 

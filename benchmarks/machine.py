@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.machine`: what the speeds were measured on."""
+"""`python -m benchmarks.machine`: describe the machine that measures speeds."""
 
 from __future__ import annotations
 

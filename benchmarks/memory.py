@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory a piece of work takes at most."""
+"""The peak memory of a piece of work."""
 
 from __future__ import annotations
 

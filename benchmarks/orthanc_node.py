@@ -112,7 +112,7 @@ class Node:
         return self.get("/studies")
 
     def results(self) -> dict[str, list[Dataset]]:
-        """What lungseg made, by the SOP instance UIDs of its sources."""
+        """The results of lungseg, by the SOP instance UIDs of their sources."""
         found: dict[str, list[Dataset]] = {}
         for series in self.get("/series", expand=""):
             if series["MainDicomTags"].get("Manufacturer") == "lungseg":

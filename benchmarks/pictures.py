@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.pictures`: draw the README's pictures, of what may be shown, by the Debian package chromium."""
+"""`python -m benchmarks.pictures`: draw the README's pictures from public radiographs, with Debian's chromium."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WIDTH, _PAGE = 678, (1180, 1480)
 def main(arguments: list[str] | None = None) -> None:
     """Segment the chest of pydicom-data, variants of it, a leg and phantoms; show the first and the report."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.pictures", description="Draw the README's pictures.")
-    options.add_argument("--output", default=bundle_root().parent / "docs" / "images", help="a folder that is there")
+    options.add_argument("--output", default=bundle_root().parent / "docs" / "images", help="an existing folder")
     shown = Path(options.parse_args(arguments).output).absolute()
     browser, chest, leg = shutil.which("chromium"), real_radiograph(), get_testdata_file("RG3_UNCR.dcm", download=False)
     if not (browser and chest and leg):
@@ -68,7 +68,7 @@ def _photograph(page: Path, browser: str, folder: Path) -> Image.Image:
 
 
 def _made_of(pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what may become of a radiograph: name -> (H, W) uint8."""
+    """Return variants of a radiograph, such as turned or cut off: name -> (H, W) uint8."""
     low, high = np.percentile(pixels, (0.5, 99.5))
     grey = (255 * np.clip((pixels - low) / (high - low), 0, 1)).astype(np.uint8)
     height, width = grey.shape

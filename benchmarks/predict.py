@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.predict`: how fast a folder is segmented, which stage takes the time, how much memory it takes.
+"""`python -m benchmarks.predict`: speed, time of each stage and peak memory of segmenting a folder.
 
 The radiographs are phantoms, noise and all, so that they cost as much to decode and to write as real ones. Each
 measurement has a process of its own; all of them write the same kinds of files.
@@ -40,7 +40,7 @@ class Way(NamedTuple):
     processes: bool = True
 
 
-# None is the plain one, which the others are compared with.
+# None is the plain way; the others are compared with it.
 WAYS = {
     "plain: PyTorch, fp32, one after the other": None,
     "PyTorch, fp32 (default)": Way("fp32"),
@@ -61,7 +61,7 @@ _LEFT_OUT = 4
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, unless only tables are wanted; rewrite the tables."""
+    """Measure, except with `--tables-only`, and rewrite the tables."""
     options = parser("benchmarks.predict", "Segment folders of phantoms as lungseg predict does.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
@@ -130,7 +130,7 @@ def measure_memory(weights: str, side: int, count: int) -> dict:
 
 
 def segment_folder(way: Way | None, inputs: str, output: str, weights: str) -> dict:
-    """Return {"seconds"} per image, and what else was measured on the way."""
+    """Return {"seconds"} per image, and further figures of the way."""
     if way is None:
         return in_a_process(one_by_one, inputs, output, weights)
     return in_a_process(overlapped, inputs, output, weights, *way)

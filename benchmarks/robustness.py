@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.robustness`: damaged radiographs and wrong images, and whether the quality shows them.
+"""`python -m benchmarks.robustness`: damaged radiographs and wrong images, and whether the quality reveals them.
 
-Measured on the test lists; everything was fitted and chosen on the validation lists.
+Measured on the test lists; everything was fitted and chosen on the training and validation lists.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from recipes.excluded_references import TEST, VALIDATION
 
 POOR = 0.90
 _COPIES = 2
-# Estimates that nobody can make from the picture, and how the tables call them.
+# Estimates that the picture alone does not allow, and their names in the tables.
 _ORACLES = {"change": ", change known", "undamaged": ", undamaged known"}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, unless only tables are wanted; rewrite the tables."""
+    """Measure, except with `--tables-only`, and rewrite the tables."""
     options = parser("benchmarks.robustness", "Measure damage, wrong images, and the estimate of quality.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
@@ -167,7 +167,7 @@ def tables(numbers: dict | None) -> dict[str, str]:
     return {
         "robustness": f"{markdown_table(header, rows)}\n\n{note}",
         "quality-limits": _limits_table(numbers["radiographs"]),
-        "wrong-images": markdown_table(["No frontal chest radiographs", "Pictures", "Flagged"], wrong)
+        "wrong-images": markdown_table(["Not frontal chest radiographs", "Pictures", "Flagged"], wrong)
         + "\n\nFlagged: with any flag.",
     }
 
@@ -183,7 +183,7 @@ def _limits_table(radiographs: list[dict]) -> str:
             orders = [row, *(row["oracles"][name] for name in _ORACLES)]
             rows.append([row["kind"], *(text for order in orders for text in _cells(order))])
     note = (
-        "Upper bounds: what an estimate could reach that knew more than a picture. Change known: the quality of the "
+        "Upper bounds: the results of an estimate that knows more than the picture. Change known: the quality of the "
         "undamaged picture times the Dice of both results. Undamaged known: the true Dice of the undamaged picture "
         "times the share of its quality that is left."
     )

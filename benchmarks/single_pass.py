@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One resized pass: what sliding windows are compared with."""
+"""One resized pass, with which sliding windows are compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lungseg.transforms.spatial import ResizeShorterSided
 
 
 class _Squeeze(Resize):
-    """Resize to a square whatever the shape; the inverse is bilinear, as that of `ResizeShorterSide`."""
+    """Resize any shape to a square; the inverse is bilinear, as that of `ResizeShorterSide`."""
 
     def inverse_transform(self, data: torch.Tensor, transform) -> torch.Tensor:
         transform["extra_info"]["mode"] = "bilinear"

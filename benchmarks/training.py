@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.training`: how fast the bundle trains, how long it waits for data, how much memory it takes."""
+"""`python -m benchmarks.training`: speed, time of waiting for data and peak memory of a training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRIAL = {"image_size": 64, "data_source#sets": ["montgomery"]}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, unless only tables are wanted; rewrite the table."""
+    """Measure, except with `--tables-only`, and rewrite the table."""
     options = parser("benchmarks.training", "Train a few epochs by train.json and throw the weights away.")
     add_trial(options)
     options = options.parse_args(arguments)
@@ -33,10 +33,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 class EpochClock:
-    """Notes of each epoch of a MONAI Trainer how long it took, and how much of that was spent waiting for a batch.
+    """Record the duration of each epoch of a MONAI Trainer, and its time of waiting for batches.
 
-    An epoch lasts from its start to its last step: what follows, as validation, is not training. Its waiting includes
-    the start of the data loader's workers.
+    An epoch lasts from its start to its last step: validation after it does not count. Its waiting includes the
+    start of the data loader's workers.
 
     Attributes:
         epochs: {"seconds", "waiting", "images"} of each.

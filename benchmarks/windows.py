@@ -22,7 +22,7 @@ _IN_A_TRIAL = 2
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, unless only tables are wanted; rewrite the table."""
+    """Measure, except with `--tables-only`, and rewrite the table."""
     options = parser("benchmarks.windows", "Compare sliding windows with one resized pass, on the validation lists.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")

@@ -13,10 +13,14 @@ from lungseg.utils.imports import silence_libraries
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:
-    """Return a parser for the module called `name`, such as "recipes.model", with the options that all of them take."""
+    """Return a parser for the module called `name`, such as "recipes.model", with the options that all of them take.
+
+    Benchmarks also take `--tables-only`.
+    """
     options = argparse.ArgumentParser(prog=f"python -m {name}", description=description)
     options.add_argument("--data", default=os.environ.get("LUNGSEG_DATA"), help="the data set (default: $LUNGSEG_DATA)")
-    options.add_argument("--tables-only", action="store_true", help="rewrite the tables from the numbers kept")
+    if name.startswith("benchmarks."):
+        options.add_argument("--tables-only", action="store_true", help="rewrite the tables from the numbers kept")
     return options
 
 

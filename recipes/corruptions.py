@@ -14,7 +14,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def damaged(kind: str, pixels: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Pair:
-    """Damage a radiograph.
+    """Corrupt a radiograph.
 
     Args:
         kind: one of `KINDS`.
@@ -23,7 +23,7 @@ def damaged(kind: str, pixels: np.ndarray, labels: np.ndarray, rng: np.random.Ge
         rng: chooses the strength.
 
     Returns:
-        The pixels, float32 in 0 to 255, and the labels that go with them; both turned or cropped where the damage is.
+        The pixels, float32 in 0 to 255, and the labels that go with them; both turned or cropped if the corruption is.
     """
     low, high = np.percentile(pixels, (0.5, 99.5))
     pixels = np.clip((pixels.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1)

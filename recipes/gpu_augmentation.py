@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `train.json` does to pictures one by one on a processor, for whole batches on a GPU.
+"""The augmentation of `train.json`, for whole batches on a GPU instead of single pictures on a processor.
 
 Pictures are (B, 1, W, H) float32 in [0, 1], label maps of the same shape hold 0, 1, 2 (or 3: side unknown), also as
 float32. Randomness is PyTorch's.

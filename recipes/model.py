@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m recipes.model`: go on from `recipes.model_start`'s joint weights, for long, on a GPU, four times.
+"""`python -m recipes.model`: train on from `recipes.model_start`'s joint weights, in four long runs on a GPU.
 
 `pack` prepares the pictures as `train.json` does and keeps them as 8-bit arrays, for a machine that has no data;
 a letter is one of `RUNS`; `mean` averages their weights and those they began with, and puts the mean into the bundle.
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Pack, train or average."""
     options = parser("recipes.model", "Train on from the joint weights of recipes.model_start, on a GPU.")
     add_trial(options)
-    options.add_argument("what", choices=["pack", *RUNS, "mean"], help="what to do; a letter is a run")
+    options.add_argument("what", choices=["pack", *RUNS, "mean"], help="step to do; a letter is a run")
     options.add_argument("--output", default="runs/further", help="folder of the pictures and of the weights")
     options.add_argument("--init", default=START, help=f"weights to start from (default: {START})")
     options = options.parse_args(arguments)
@@ -146,7 +146,7 @@ def train(folder: Path, name: str, init: str, steps: int) -> None:
 
 
 def _augmented(pictures, labels, changed: float) -> Iterator[tuple]:
-    """Yield batches of pictures and label maps without end, each case once in an epoch but for a rest."""
+    """Yield batches of pictures and label maps without end, each case once in an epoch, except for a remainder."""
     import torch
 
     from recipes.gpu_augmentation import change_looks, scale_percentiles, warp
@@ -161,7 +161,7 @@ def _augmented(pictures, labels, changed: float) -> Iterator[tuple]:
 
 
 def keep(folder: Path, init: str) -> None:
-    """Put the mean into the bundle as its joint weights, and what it is the mean of into the log."""
+    """Put the mean into the bundle as its joint weights, and the record of its runs into the log."""
     from lungseg.model.paths import weights_file
     from lungseg.model.weights import weights_hash
 
@@ -172,7 +172,7 @@ def keep(folder: Path, init: str) -> None:
 
 
 def _dice(network, pictures, labels, validated: dict, threshold: float) -> dict[str, float]:
-    """Mean Dice of both lungs on each validation list, at the network's resolution and without tidying."""
+    """Mean Dice of both lungs on each validation list, at the network's resolution and without cleaning components."""
     import torch
     from monai.metrics import compute_dice
 

@@ -22,7 +22,7 @@ from recipes.excluded_references import TRAIN
 
 
 class Recipe(NamedTuple):
-    """What one set of weights is trained on, how long, and its file among the bundle's models, if it is shipped."""
+    """The data sets and the length of a training, and the weights' file in the bundle, if they are shipped."""
 
     sets: list[str] | None
     epochs: int
@@ -36,14 +36,14 @@ RECIPES = {
     "shenzhen": Recipe(["shenzhen"], 150, 5, None),
 }
 # Keys of the config in which two runs differ; the rest is `train.json`, or paths.
-_TOLD = ("batch_size", "learning_rate", "image_size", "clahe", "amp", "num_workers", "epochs", "val_interval")
+_RECORDED = ("batch_size", "learning_rate", "image_size", "clahe", "amp", "num_workers", "epochs", "val_interval")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train, or go on, and put the weights and the log into the bundle."""
     options = parser("recipes.model_start", "Train the weights that are shipped.")
     add_trial(options)
-    options.add_argument("name", choices=list(RECIPES), help="what to train on")
+    options.add_argument("name", choices=list(RECIPES), help="hospitals to train on")
     options.add_argument("--output", help="folder of the run (default: runs/NAME)")
     options.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     options = options.parse_args(arguments)
@@ -67,7 +67,7 @@ def settings(recipe: Recipe, data: str, trial: bool = False) -> dict:
         "data_source#exclude": sorted(TRAIN),
         "epochs": 1 if trial else recipe.epochs,
         "val_interval": 1 if trial else recipe.val_interval,
-        # The best of the whole cosine is looked for.
+        # Early stopping is off: the best epoch of the whole cosine schedule is kept.
         "patience": recipe.epochs,
         "num_workers": 1,
         "progress": False,
@@ -101,7 +101,7 @@ def keep(record: dict, output: Path, weights: Path, file: str) -> None:
     if file == RECIPES["both"].file:
         shutil.copyfile(output / "curves.png", root / "docs" / "curves.png")
     config = record.pop("config")
-    record["settings"] = {key: config[key] for key in _TOLD}
+    record["settings"] = {key: config[key] for key in _RECORDED}
     record["history"] = json.loads((output / "history.json").read_text("utf-8"))
     log_training(file, record)
 

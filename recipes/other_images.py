@@ -31,7 +31,7 @@ def other_images(held_out: bool) -> Iterator[tuple[str, str, np.ndarray]]:
     """Yield (source, name, pixels), pixels being (H, W) float32 in any units.
 
     Args:
-        held_out: the sources that no fitting sees, else those that it may use.
+        held_out: whether to take the sources that are held out of all fitting, or the others.
     """
     sources = _HELD_OUT if held_out else _FIT
     for source, images in sources.items():
@@ -46,7 +46,7 @@ def _read(folder: Path, names: str, endings: tuple[str, ...]) -> Iterator[tuple[
                 try:
                     yield name, read_radiograph(path).pixels
                 except LungsegError:
-                    continue  # what the reader refuses cannot be segmented either
+                    continue  # a file that the reader refuses cannot be segmented either
 
 
 def _skimage(names: str) -> Iterator[tuple[str, np.ndarray]]:

@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _make_place() -> None:
-    """Put random weights where the bundle's do not fit the features any more, for it is loaded whole."""
+    """Replace weights that no longer fit the features by random ones, because the bundle is loaded as a whole."""
     file = bundle_root() / "models" / "quality.pt"
     try:
         load_weights_into(QualityNetwork(), file)
@@ -73,7 +73,7 @@ def _make_place() -> None:
 
 
 def _shape_of(case: dict) -> np.ndarray | None:
-    """The shape of a case's reference, as that of a segmentation; None where its sides are not believed."""
+    """The shape of a case's reference, as that of a segmentation; None if its laterality is unknown."""
     from lungseg.data import LungLabelReader
 
     label = torch.from_numpy(np.asarray(LungLabelReader().get_data(case["label"])[0]))[::2, ::2]
@@ -119,7 +119,7 @@ def _fit(shapes: np.ndarray, table: dict[str, np.ndarray], rows: np.ndarray) -> 
     truth = torch.from_numpy(table["dice"][rows]).float()
     seen = network.inputs(measured, outlines)
     network.feature_mean[:], network.feature_deviation[:] = seen.mean(0), seen.std(0).clamp(1e-6)
-    # Of the logit, the Dice of good segmentations has the same weight as that of bad ones.
+    # On the logit scale, the Dice of good segmentations has the same weight as that of bad ones.
     target = torch.logit(truth.clamp(0.02, 0.99))
     # Regularise the perceptron only, not the line.
     groups = [{"params": member.line.parameters(), "weight_decay": 0.0} for member in network.members]

@@ -16,7 +16,7 @@ _EPOCHS = 30
 
 def main(arguments: list[str] | None = None) -> None:
     """Train on the training lists, choose on the validation lists, and put the weights into the bundle."""
-    options = parser("recipes.second", "Train the network that gives the second opinion.")
+    options = parser("recipes.second", "Train the second network, whose disagreement is a feature of the quality.")
     add_trial(options)
     options.add_argument("--output", default="runs/second", help="folder of the run")
     options = options.parse_args(arguments)

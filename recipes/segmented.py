@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segmentations of pictures in memory, with what the quality is judged by: for fitting and for measuring it."""
+"""Segment pictures in memory, and keep the inputs of the quality estimate: for fitting and for measuring it."""
 
 from __future__ import annotations
 

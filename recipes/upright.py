@@ -3,7 +3,7 @@
 
 It sees radiographs turned, mirrored, inverted and otherwise changed at random, and images that are not chest
 radiographs: those of `recipes.other_images` that may be used for fitting, radiographs cut up and shuffled, and their
-parts without lungs. Of the reference masks it sees nothing but where no lung is.
+parts without lungs. The reference masks only show it where no lung is.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class _Bank:
         mirrored = (torch.rand(size) < 0.3).float()
         images = torch.where(mirrored[:, None, None, None] > 0, images.flip(2), images)
         turns = torch.randint(0, 4, (size,)) * (torch.rand(size) < 0.6)
-        # Counter-clockwise as seen, for the first axis is x.
+        # Counter-clockwise as seen, because the first axis is x.
         images = torch.stack([image.rot90(-int(turn), (1, 2)) for image, turn in zip(images, turns, strict=True)])
         images = _changed(images)
         inverted = (torch.rand(size) < 0.35).float()
@@ -140,7 +140,7 @@ class _Bank:
         return torch.cat([foreign, shuffled, self._without_lungs(parts)])
 
     def _without_lungs(self, count: int) -> torch.Tensor:
-        """Parts of radiographs of which at most a tenth is lung: shoulder, arm, belly."""
+        """Parts of radiographs with at most a tenth of lung: shoulder, arm, belly."""
         found: list[torch.Tensor] = []
         while sum(len(part) for part in found) < count:
             chosen = torch.randint(len(self.chests), (2 * count,))

@@ -79,7 +79,7 @@ def _empty_folder(output: str | PathLike[str]) -> Path:
     output = Path(output)
     if output.exists() and not (output / _MARK).is_file():
         remedy = "choose another with --output"
-        raise UsageError("the folder holds something else than a demo", output, remedy, code="folder-not-a-demo")
+        raise UsageError("the folder holds something other than a demo", output, remedy, code="folder-not-a-demo")
     shutil.rmtree(output, ignore_errors=True)
     (usable_folder(output) / _MARK).touch()
     return output

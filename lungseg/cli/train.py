@@ -55,7 +55,7 @@ def add_evaluate(commands: Commands) -> None:
 
 
 def _silence_worker(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Report an exception that nobody caught, unless it is a data worker's whose batch nobody wanted any more."""
+    """Report an uncaught exception, unless a data worker raised it after its batch was no longer needed."""
     if multiprocessing.parent_process() is None or not isinstance(error, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, trace)
 

@@ -69,7 +69,7 @@ class CheckResult:
 
     @property
     def union_only(self) -> list[str]:
-        """The names of the cases of which only the union of the lungs is used."""
+        """The names of the cases that use only the union of the lungs."""
         return [problem.name for problem in self.problems if problem.kind == LATERALITY_IMPLAUSIBLE]
 
     def check_usable(self) -> None:

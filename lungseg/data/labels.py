@@ -131,7 +131,7 @@ def read_values(path: Path) -> np.ndarray:
 def _palette_values(image: Image.Image) -> np.ndarray:
     """Return the values (H, W) of a picture with a palette: its greys or its indices.
 
-    Of two colours the brighter one is white: programs number them in any order. More than three greys are shades.
+    The brighter one of two colours is white: programs number them in any order. More than three greys are shades.
     Otherwise the indices are labels, and the colours only distinguish them.
     """
     numbers, shown = np.asarray(image), np.asarray(image.convert("L"))
@@ -169,7 +169,7 @@ def from_values(values: np.ndarray) -> LabelMap:
 
 
 def from_lungs(right: np.ndarray, left: np.ndarray) -> LabelMap:
-    """Merge the (H, W) masks of the two lungs. Every value except 0 is lung; of shades up to 255, the upper half.
+    """Merge the (H, W) masks of the two lungs. Every value except 0 is lung; of shades, only the upper half is.
 
     Raises:
         MaskError: the sizes differ, a mask is empty or inverted, or the lungs overlap.

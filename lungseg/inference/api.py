@@ -42,7 +42,7 @@ def load(weights: str | PathLike[str] | None = None, device: str = "auto", preci
         LungsegError: the weights are missing, damaged or another network's.
     """
     file = weights_file(weights).absolute()
-    # Of several threads one loads, the others wait.
+    # One thread loads; the others wait.
     with _lock:
         return _load(file, _state(file), str(choose_device(device)), precision)
 
@@ -53,7 +53,7 @@ def _load(file: Path, state: object, device: str, precision: str) -> Predictor:
 
 
 def _state(weights: Path) -> tuple[tuple[int, int] | None, ...]:
-    """Return what changes with the content of the weights and of the config beside them."""
+    """Return file facts that change with the content of the weights and of the config beside them."""
     return tuple(_stat(file) for file in (weights, weights.parent / "config.json"))
 
 

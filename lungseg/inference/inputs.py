@@ -133,7 +133,7 @@ def _read_dataset(dataset: Dataset, name: str) -> Radiograph:
 
 
 def _read_file(source: IO[bytes], name: str) -> Radiograph:
-    """Read a file object once, from where it stands to its end."""
+    """Read a file object once, from its current position to its end."""
     with _temporary_file(name) as path:
         size = 0
         with open(path, "wb") as file:

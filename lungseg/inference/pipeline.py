@@ -47,7 +47,7 @@ class _Task:
     Attributes:
         path, stem: the file, and the name of its results.
         content: SHA-256 of the file; None if it cannot be read.
-        entry: what the record knows of its results.
+        entry: the recorded facts on its results.
         current: those results were made from this content, with the same settings.
         missing: the kinds that have to be written.
         outcome: None until nothing is left to do.
@@ -124,7 +124,7 @@ class Pipeline:
         for task in tasks:
             try:
                 prepared = self.predictor.prepare(task.path)
-            except Exception as error:  # whatever one picture does to the libraries, the others are still segmented
+            except Exception as error:  # a picture can make a library raise anything; the others are still segmented
                 self._fail(task, error)
             else:
                 yield task, prepared
@@ -168,7 +168,7 @@ class Pipeline:
         if errors and not contents and not kept.intersection(self.outputs.kinds):
             raise next(iter(errors.values()))
         self.outputs.make_room(task.stem, contents)
-        # Of another content or model, begun by a run that was killed, or about to be written.
+        # Kinds made from another content or model, begun by a run that was killed, or about to be written.
         affected = (task.entry.kinds | task.entry.touched | set(task.missing)) - kept
         self.records.begin(task.stem, affected)
         self.outputs.remove(task.stem, affected - contents.keys())

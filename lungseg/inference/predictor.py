@@ -90,7 +90,7 @@ class Prediction:
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
-        """Of the right and the left lung, each 0 to 1: (2, H, W) float32, enlarged when they are first used."""
+        """Probabilities of the right and the left lung: (2, H, W) float32, 0 to 1, computed on first use."""
         return self.compute_probabilities()
 
     @property
@@ -136,7 +136,7 @@ class Predictor:
         precision: of the networks, see :func:`lungseg.model.backends.make_backend`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory,
             instead of computing them again when they are asked for.
-        bundle: what to run instead of this package's bundle and `weights`, see :func:`lungseg.model.open_bundle`.
+        bundle: a bundle to run instead of this package's bundle and `weights`, see :func:`lungseg.model.open_bundle`.
 
     Raises:
         UsageError: the device or the precision is not supported here.

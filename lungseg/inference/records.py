@@ -24,7 +24,7 @@ _LINE = {"event": str, "name": str, "time": int}
 _EVENTS: dict[str, dict[str, type]] = {
     "result": {"content": str, "model": str, "source": str, "row": dict, "kinds": list, "refused": dict},
     "writing": {"kinds": list},
-    # For people: what failed is tried again.
+    # For people: failed inputs are tried again.
     "failure": {"row": dict},
 }
 _ROW = get_type_hints(Row)
@@ -32,7 +32,7 @@ _ROW = get_type_hints(Row)
 
 @dataclass(frozen=True)
 class Entry:
-    """What the record knows of one radiograph's results; everything is empty for an unknown one.
+    """The recorded facts on one radiograph's results; all are empty for an unknown radiograph.
 
     Attributes:
         content: SHA-256 of the input's content.
@@ -119,7 +119,7 @@ class ResultRecords:
         self._entries[str(stem)] = entry
 
     def add_failure(self, stem: Path, row: Row) -> None:
-        """Record that the input whose results would be called `stem` failed; what is known of it stays.
+        """Record that the input whose results would be called `stem` failed; its entry stays.
 
         Raises:
             LungsegError: the line cannot be written, for example because the disk is full.

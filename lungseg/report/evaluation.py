@@ -159,7 +159,7 @@ def _draw(cases: dict[str, list[Case]], load_case: LoadCase, folder: Path) -> li
 
 
 def _context(rows: list[Case], summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the variables of `templates/evaluation.html`, but for the pictures."""
+    """Return the variables of `templates/evaluation.html`, except the pictures."""
     weights, unused, how = summary["weights"], summary["excluded"], summary["bootstrap"]
     keys = [key for key in METRICS if any(key in row for row in rows)]
     return {

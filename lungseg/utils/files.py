@@ -98,7 +98,7 @@ def writing_failed(error: OSError, path: Path) -> LungsegError:
         remedy = "free some space or write to another folder"
         return LungsegError(what, path.parent, remedy, code="disk-full")
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
-        what = "this folder cannot be written to, for a file has its name or the name of a folder above it"
+        what = "this folder cannot be written to, because a file has its name or the name of a folder above it"
         return UsageError(what, path.parent, "rename that file, or write to another folder", code="not-writable")
     if error.errno in _FORBIDDEN or (error.errno in _NAME and not os.path.isdir(path.parent)):
         what = f"this folder cannot be written to ({reason})"
@@ -107,7 +107,7 @@ def writing_failed(error: OSError, path: Path) -> LungsegError:
         what = f"the file {path.name} cannot be written ({reason})"
         return LungsegError(what, path.parent, "give the input a shorter name", code="name-too-long")
     if os.path.isdir(path):
-        what = f"the file {path.name} cannot be written, for a folder has its name"
+        what = f"the file {path.name} cannot be written, because a folder has its name"
         return LungsegError(what, path.parent, "rename the input, or write to another folder", code="is-folder")
     what = f"the file {path.name} cannot be written ({reason})"
     return LungsegError(what, path.parent, "write to another folder", code="not-written")

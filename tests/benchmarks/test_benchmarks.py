@@ -152,7 +152,8 @@ def tree(tmp_path, monkeypatch) -> Path:
 
 def test_accuracy_measures_logs_and_publishes(tree, dataset, run_folder, monkeypatch):
     # The phantoms belong to no public set, so that no table shows them.
-    settings = ["--data", str(dataset), "--sets", "other", "--trained-on", f"both={run_folder}", "--date", "2025-01-31"]
+    weights = ["--trained-on", f"both={run_folder}"]
+    settings = ["--data", str(dataset), "--datasets", "other", *weights, "--date", "2025-01-31"]
     settings += ["--output", str(tree / "pages")]
     accuracy.main([*settings, "--split", "validation"])
     assert not (tree / accuracy.LOG).exists()

@@ -332,11 +332,11 @@ def test_a_disk_that_is_full_before_anything_is_written_anew_costs_no_results(
     assert reused(command(*call).out) == 1
 
 
-def test_a_folder_in_the_place_of_a_result_is_told(command, run_folder, source, tmp_path):
+def test_a_folder_in_the_place_of_a_result_is_reported(command, run_folder, source, tmp_path):
     (tmp_path / "out" / "labels" / NAMES[0]).mkdir(parents=True)
     done = command("predict", source / NAMES[0], "-o", tmp_path / "out", "--weights", run_folder)
     (failure,) = done.failures
-    assert f"the file {NAMES[0]} cannot be written, for a folder has its name; rename the input" in failure
+    assert f"the file {NAMES[0]} cannot be written, because a folder has its name; rename the input" in failure
     assert results(tmp_path / "out") == set()
 
 

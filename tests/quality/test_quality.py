@@ -60,7 +60,7 @@ def test_features_see_what_is_wrong():
     assert unsure["agreement"] < 0.9
 
 
-def test_a_second_opinion_is_compared_as_a_whole_and_by_side():
+def test_a_second_segmentation_is_compared_as_a_whole_and_by_side():
     probabilities = lungs((35, 50, 15, 30), (85, 50, 15, 30))
     without_left = probabilities.clone()
     without_left[0] += without_left[2]
@@ -71,7 +71,7 @@ def test_a_second_opinion_is_compared_as_a_whole_and_by_side():
 
 
 @pytest.mark.parametrize("size", [(256, 256), (256, 411), (300, 257)])
-def test_a_second_opinion_has_the_size_of_the_image(size, tmp_path):
+def test_a_second_segmentation_has_the_size_of_the_image(size, tmp_path):
     network = torch.nn.Conv2d(1, 3, 3, padding=1)
     torch.save(network.state_dict(), tmp_path / "second.pt")
     seen = []

@@ -5,7 +5,7 @@ const AT_ONCE = 60;
 let found = [];
 rows.forEach((row, place) => { row.place = place; row.text = row.name.toLowerCase(); });
 
-// Rising order; what lacks the figure (NaN) comes last.
+// Rising order; cards without the figure (NaN) come last.
 const by = value => (a, b) => isNaN(value(a)) - isNaN(value(b)) || value(a) - value(b) || a.place - b.place;
 const collator = new Intl.Collator(undefined, { numeric: true });
 const orders = {
