@@ -117,11 +117,12 @@ class _Counted:
 
 def _methods(weights: str) -> dict[str, _Counted]:
     from benchmarks.single_pass import squeeze
-    from lungseg import load
+    from lungseg import Predictor
 
-    methods = {ONE_PASS: _Counted(squeeze(load(weights)))}
+    # Not `lungseg.load`, whose predictors are shared: these are changed.
+    methods = {ONE_PASS: _Counted(squeeze(Predictor(weights)))}
     for overlap in OVERLAPS:
-        predictor = load(weights)
+        predictor = Predictor(weights)
         predictor.inferer.overlap = overlap
         methods[f"windows, overlap {overlap}"] = _Counted(predictor)
     return methods

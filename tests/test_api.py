@@ -35,6 +35,7 @@ def test_every_public_name_can_be_used():
         _ = lungseg.segment
 
 
+@pytest.mark.slow
 def test_loading_prints_nothing():
     code = "import lungseg; lungseg.load(device='cpu')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)

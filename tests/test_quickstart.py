@@ -10,6 +10,8 @@ import pytest
 from data_support import REAL, needs_real_data
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.slow
+
 _NOTEBOOK = Path(__file__).parents[1] / "docs" / "quickstart.ipynb"
 
 

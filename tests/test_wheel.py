@@ -9,6 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 from wheel_support import ROOT, call
 
 import lungseg
@@ -35,6 +36,7 @@ def test_the_wheel_holds_the_bundle_and_the_workflows(wheel):
     assert not [name for name in names if name.startswith(("tests/", "bundle/", "workflows/"))]
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_segments_from_any_folder(site, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     assert (site / "bin" / "lungseg").is_file() or sys.platform == "win32"

@@ -220,10 +220,10 @@ def test_one_resized_pass_takes_one_window_and_gives_the_native_size(run_folder,
     from lungseg.io import write_png
 
     write_png(tmp_path / "wide.png", np.tile(np.arange(96, dtype=np.uint8), (48, 1)))
-    counted = windows._Counted(squeeze(lungseg.load(run_folder)))
+    counted = windows._Counted(squeeze(lungseg.Predictor(run_folder)))
     labels, passes = counted.segment(tmp_path / "wide.png")
     assert (labels.shape, passes) == ((48, 96), 1)
-    assert windows._Counted(lungseg.load(run_folder)).segment(tmp_path / "wide.png")[1] == 2
+    assert windows._Counted(lungseg.Predictor(run_folder)).segment(tmp_path / "wide.png")[1] == 2
 
 
 def test_prediction_is_measured_one_by_one_and_overlapped(run_folder, tmp_path):

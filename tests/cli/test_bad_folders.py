@@ -51,6 +51,7 @@ FULL_AFTER = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 def test_a_disk_that_fills_up_during_segmentation(process, run_folder, picture, tmp_path):
     large = np.asarray(Image.open(picture).resize((800, 600)))
@@ -74,6 +75,7 @@ def test_a_disk_that_fills_up_during_segmentation(process, run_folder, picture, 
     assert not leftovers(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 def test_a_disk_that_fills_up_during_training(process, dataset, tmp_path):
     call = ("train", "--data", dataset, "--output", tmp_path / "run", "--epochs", 2, "--config", *TINY)

@@ -93,6 +93,7 @@ def test_a_log_gets_a_line_now_and_then_and_no_bar(command, capsys, monkeypatch)
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_stops_the_command_without_a_word(dataset, tmp_path):
     if sys.platform == "win32":
         pytest.skip("a pipe of POSIX")

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import pytest
 from PIL import Image
 
 from lungseg.cli.demo import real_radiograph
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_demo_prints_its_table_and_leaves_its_pictures(process, tmp_path):

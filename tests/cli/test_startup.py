@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import sys
 from lungseg.utils.imports import import_monai_quickly
@@ -20,6 +22,7 @@ import ignite.engine, matplotlib.pyplot, scipy.stats, skimage.exposure
 """
 
 
+@pytest.mark.slow
 def test_monai_comes_alone_and_what_was_held_back_can_still_be_imported():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -32,6 +35,7 @@ def test_the_command_line_is_read_without_what_takes_seconds():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_python_api_does_without_monai_deploy_and_its_cuda_library():
     code = "import lungseg; lungseg.load(device='cpu'); import sys; print('holoscan' in sys.modules)"
     environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}

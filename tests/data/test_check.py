@@ -189,6 +189,7 @@ def test_no_contact_sheet_where_no_case_can_be_pictured(tmp_path, capsys):
     assert not (tmp_path / "sheet.png").exists()
 
 
+@pytest.mark.slow
 @needs_real_data
 def test_the_public_collection():
     result = check_data(REAL / "Lung Segmentation")

@@ -59,6 +59,7 @@ def test_torchscript_needs_no_further_package(run_folder, tmp_path, monkeypatch)
     assert files == [tmp_path / "model.ts"]
 
 
+@pytest.mark.slow
 @needs_real_data
 def test_the_shipped_weights_are_compared_on_radiographs(tmp_path):
     radiographs = sorted(REAL.rglob("CXR_png/*.png"))[::50]

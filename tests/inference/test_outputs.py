@@ -231,8 +231,9 @@ def test_what_nothing_can_be_made_of_fails_alone(command, run_folder, mixed, tmp
     done = command(*call)
     assert done.status == 1
     no_dicom, no_study = done.failures
-    assert "a.png: this is no DICOM file, so that no DICOM SEG can refer to it; leave out dicom-seg" in no_dicom
-    assert "c.dcm: the DICOM file has no StudyInstanceUID" in no_study
+    assert "a.png" in no_dicom
+    assert "c.dcm" in no_study
+    assert "StudyInstanceUID" in no_study
     assert [path.stem for path in (tmp_path / "out" / "dicom-seg").iterdir()] == ["b"]
     with (tmp_path / "out" / "report.csv").open(newline="") as file:
         assert [row["status"] == "failed" for row in csv.DictReader(file)] == [True, False, True]

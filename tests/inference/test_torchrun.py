@@ -18,6 +18,8 @@ from benchmarks.orthanc_node import free_port
 from lungseg.inference.devices import choose_device
 from lungseg.utils.distributed import Processes, interleave
 
+pytestmark = pytest.mark.slow
+
 LAUNCH = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1")
 
 

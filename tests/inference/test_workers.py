@@ -107,6 +107,7 @@ def test_what_workers_log_is_logged_by_the_process_that_started_them(dataset, ru
         assert len([line for line in lines if name in line]) == 1
 
 
+@pytest.mark.slow
 def test_the_command_takes_processes_for_many_files(begin, tmp_path):
     process = begin()
     out = process.communicate()[0]
@@ -116,6 +117,7 @@ def test_the_command_takes_processes_for_many_files(begin, tmp_path):
     assert (tmp_path / "out" / "records.1.jsonl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finished", [0, 20])
 def test_ctrl_c_leaves_complete_files_and_says_one_thing(begin, tmp_path, finished):
     process = begin()
@@ -126,7 +128,7 @@ def test_ctrl_c_leaves_complete_files_and_says_one_thing(begin, tmp_path, finish
     out = process.communicate(timeout=60)[0]
     assert process.returncode == 130, out
     assert "Traceback" not in out
-    assert out.rstrip().endswith("lungseg: stopped; what was finished is kept.")
+    assert out.rstrip().splitlines()[-1].startswith("lungseg: stopped; ")
     if finished:
         assert finished <= complete(tmp_path / "out") < MANY
         assert len(report(tmp_path / "out")) == complete(tmp_path / "out")
@@ -139,6 +141,7 @@ def recorded(folder: Path) -> list[dict]:
     return [event for event in events if event["event"] == "result"]
 
 
+@pytest.mark.slow
 def test_a_killed_command_leaves_no_process_and_the_next_one_goes_on(begin, many, run_folder, tmp_path):
     out = tmp_path / "out"
     process = begin()

@@ -62,6 +62,7 @@ def test_percentiles_become_zero_and_one():
     assert scaled.mean() == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.slow
 def test_runs_go_on_from_weights_and_are_averaged_with_them(tmp_path):
     write_phantoms(tmp_path / "data", count=12, seed=0)
     output, shipped = tmp_path / "further", str(weights_file())

@@ -278,6 +278,7 @@ def _report_a_part(rank, address, parts, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_processes_report_together(radiographs, tmp_path):
     handler = EvaluationHandler(tmp_path / "one")
     evaluator(radiographs, handler, 1).run()

@@ -20,6 +20,8 @@ from lungseg.cli.train import _silence_worker
 from lungseg.data import write_phantoms
 from lungseg.training.handlers import RunCheckpoint
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 5
 
 
