@@ -2,7 +2,7 @@
 """`python -m recipes.quality`: fit the estimate of quality on the damaged validation and training lists.
 
 The networks learned from the training lists, but fit them hardly better than the validation lists, and seven times as
-many annotations would follow the annotators more. It is judged on validation cases that were left out. Shapes are
+many annotations would follow the annotators more. It is measured on validation cases that were left out. Shapes are
 learned from the masks of the training lists. Damage and wrong images that are held out are not seen.
 """
 

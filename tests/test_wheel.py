@@ -58,7 +58,7 @@ def test_the_installed_wheel_segments_from_any_folder(site, tmp_path):
 
 
 def test_the_installed_package_is_put_into_the_environment_of_monai_label(site, tmp_path):
-    """Whole, and with what tells its version: a training notes it."""
+    """Whole, and with the file that states its version: a training notes it."""
     environment = tmp_path / "environment"
     call("-m", "venv", "--without-pip", environment)
     code = "import sys, lungseg.workflows.label.setup.environment as e; e.put_package_into(e.Path(sys.argv[1]))"

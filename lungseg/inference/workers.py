@@ -101,7 +101,7 @@ def segment(files: Sequence[tuple[Path, Path]]) -> tuple[list[Outcome], list[Log
     """Segment (path, stem) pairs in one of the processes that `worker_processes` started.
 
     Returns:
-        The outcomes, and what was logged meanwhile, for `log_again` in the process that started them.
+        The outcomes, and the log records of that time, for `log_again` in the process that started them.
     """
     assert _pipeline is not None
     return _pipeline(files), _log.take()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of the network that a run's own config states; the config may come from a stranger."""
+"""The settings of the network that a run's own config states; the config may be untrusted."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Left and right are told where they can be, the union is kept where they cannot, the rest is refused by name."""
+"""Right and left are found where possible, else the union is kept; unusable masks are refused by name."""
 
 from __future__ import annotations
 

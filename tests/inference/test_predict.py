@@ -86,7 +86,7 @@ def test_what_differs_is_done_again(segment, source, tmp_path):
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Let the network fail: whoever calls it must not need it."""
+    """Let the network fail: the calls that follow must not need it."""
 
     def refuse(self, batch):
         assert not batch, "the network ran"

@@ -501,7 +501,7 @@ def test_threads_and_forked_processes_decode_apart(tmp_path):
 def test_a_deflated_file_may_state_no_length_or_a_wrong_one(tmp_path, stated):
     write_dicom(tmp_path / "a.dcm", GREY, syntax=DeflatedExplicitVRLittleEndian)
     content = (tmp_path / "a.dcm").read_bytes()
-    # The element that tells the length of the meta information.
+    # The element that states the length of the meta information.
     length = b"" if stated is None else content[132:140] + stated.to_bytes(4, "little")
     (tmp_path / "a.dcm").write_bytes(content[:132] + length + content[144:])
     np.testing.assert_array_equal(read_radiograph(tmp_path / "a.dcm").pixels, GREY)
