@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.robustness`: damaged radiographs and wrong images, and whether the quality reveals them.
+"""`python -m benchmarks.robustness`: corrupted radiographs and wrong images, and whether the quality reveals them.
 
 Measured on the test lists; everything was fitted and chosen on the training and validation lists.
 """
@@ -19,12 +19,12 @@ from recipes.excluded_references import TEST, VALIDATION
 POOR = 0.90
 _COPIES = 2
 # Estimates that the picture alone does not allow, and their names in the tables.
-_ORACLES = {"change": ", change known", "undamaged": ", undamaged known"}
+_ORACLES = {"change": ", change known", "undamaged": ", uncorrupted known"}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, except with `--tables-only`, and rewrite the tables."""
-    options = parser("benchmarks.robustness", "Measure damage, wrong images, and the estimate of quality.")
+    options = parser("benchmarks.robustness", "Measure corruptions, wrong images, and the estimate of quality.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
     options.add_argument("--split", default="test", choices=["validation", "test"])
@@ -44,12 +44,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
-    """Segment every case undamaged and damaged, and the wrong images.
+    """Segment every case uncorrupted and corrupted, and the wrong images.
 
     Returns:
         {"section", "weights_sha256", "radiographs": [{"kind", "held_out", "n", "dice", "quality", "poor", "flagged",
         "spearman", "auc", "oracles": {name: {"spearman", "auc"}}}] with groups after the kinds, "wrong": [{"source",
-        "held_out", "n", "flagged"}], "flags": {flag: undamaged radiographs that carry it}}.
+        "held_out", "n", "flagged"}], "flags": {flag: uncorrupted radiographs that carry it}}.
     """
     from tqdm import tqdm
 
@@ -75,7 +75,7 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
         seen.append((case["name"], kind, *found))
     groups: dict[str, Callable[[str, str], bool]] = {
         **{kind: lambda case, k, kind=kind: k == kind for kind in ("none", *KINDS)},
-        "kinds of damage that were fitted": lambda case, kind: kind != "none" and kind not in HELD_OUT,
+        "kinds of corruption that were fitted": lambda case, kind: kind != "none" and kind not in HELD_OUT,
         "kinds held out of the fit": lambda case, kind: kind in HELD_OUT,
         "all": lambda case, kind: True,
         "all whose reference is not visibly wrong": lambda case, kind: case not in TEST | VALIDATION,
@@ -134,10 +134,10 @@ def _order(estimate: np.ndarray, true: np.ndarray) -> dict[str, float | None]:
 
 
 def tables(numbers: dict | None) -> dict[str, str]:
-    """Return name -> Markdown of the tables about damage and about wrong images."""
+    """Return name -> Markdown of the tables about corruptions and about wrong images."""
     if numbers is None:
         return dict.fromkeys(("robustness", "quality-limits", "wrong-images"), NOT_MEASURED)
-    header = ["Damage", "Pictures", "Dice", "Quality", "Poor", "Flagged", "Poor, not flagged", "Spearman", "AUC"]
+    header = ["Corruption", "Pictures", "Dice", "Quality", "Poor", "Flagged", "Poor, not flagged", "Spearman", "AUC"]
     rows = [
         [
             row["kind"] + (" (held out)" if row["held_out"] else ""),
@@ -184,8 +184,8 @@ def _limits_table(radiographs: list[dict]) -> str:
             rows.append([row["kind"], *(text for order in orders for text in _cells(order))])
     note = (
         "Upper bounds: the results of an estimate that knows more than the picture. Change known: the quality of the "
-        "undamaged picture times the Dice of both results. Undamaged known: the true Dice of the undamaged picture "
-        "times the share of its quality that is left."
+        "uncorrupted picture times the Dice of both results. Uncorrupted known: the true Dice of the uncorrupted "
+        "picture times the share of its quality that is left."
     )
     return f"{markdown_table(header, rows)}\n\n{note}"
 

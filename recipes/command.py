@@ -26,7 +26,7 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
 
 def add_trial(options: argparse.ArgumentParser) -> None:
     """Add the option for a short try that keeps nothing."""
-    options.add_argument("--trial", action="store_true", help="run on a little data, print the tables, keep nothing")
+    options.add_argument("--trial", action="store_true", help="run on a little data, print the results, keep nothing")
 
 
 def data_folder(options: argparse.Namespace) -> str:

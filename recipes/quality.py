@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m recipes.quality`: fit the estimate of quality on the damaged validation and training lists.
+"""`python -m recipes.quality`: fit the estimate of quality on the corrupted validation and training lists.
 
 The networks learned from the training lists, but fit them hardly better than the validation lists, and seven times as
 many annotations would follow the annotators more. It is measured on validation cases that were left out. Shapes are
-learned from the masks of the training lists. Damage and wrong images that are held out are not seen.
+learned from the masks of the training lists. Corruptions and wrong images that are held out are not seen.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _shape_of(case: dict) -> np.ndarray | None:
 
 
 def _table(segment: Segmenter, listed: list[dict], copies: int, wrong: Iterable = ()) -> dict[str, np.ndarray]:
-    """Features, shapes and true Dice of cases, undamaged and damaged, and of wrong images, turned: a row each."""
+    """Features, shapes and true Dice of cases, uncorrupted and corrupted, and of wrong images, turned: a row each."""
     rows: dict[str, list] = {name: [] for name in ("case", "kind", "dice", "features", "shape")}
 
     def add(case: int, kind: str, pixels: np.ndarray, labels: np.ndarray) -> None:

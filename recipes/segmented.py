@@ -49,9 +49,9 @@ Cases = Iterator[tuple[dict, str, np.ndarray, np.ndarray, Callable[[np.ndarray],
 
 
 def cases(listed: list[dict], kinds: list[str], copies: int) -> Cases:
-    """Yield each case undamaged ("none") and with each kind of damage: (case, kind, pixels, labels, moved).
+    """Yield each case uncorrupted ("none") and with each kind of corruption: (case, kind, pixels, labels, moved).
 
-    `moved` turns and crops another label map of the undamaged picture as the damage did the labels.
+    `moved` turns and crops another label map of the uncorrupted picture as the corruption did the labels.
 
     Args:
         listed: as `lungseg.data.datalist` returns them.

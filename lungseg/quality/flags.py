@@ -56,7 +56,7 @@ def _is_white(measured: Mapping[str, float]) -> bool:
 
 
 _Rule = Callable[[Mapping[str, float], Mapping[str, Any], float], bool]
-# No undamaged radiograph of the training and validation lists comes near these limits.
+# No uncorrupted radiograph of the training and validation lists comes near these limits.
 _RULES: dict[str, _Rule] = {
     "not-frontal": lambda m, meta, q: m["frontal"] < 0 or (m["area"] > 0 and m["shape_distance"] > 9),
     "lateral": lambda m, meta, q: bool(meta.get("view") == "lateral"),

@@ -101,7 +101,7 @@ def test_shapes_do_not_depend_on_place_and_size():
     assert np.abs(one - other).mean() < 0.02
 
 
-def test_damage_lowers_the_quality(radiograph, segment):
+def test_corruption_lowers_the_quality(radiograph, segment):
     rng = np.random.default_rng(0)
     quality = [segment(radiograph).quality]
     for noise in (60, 250):
