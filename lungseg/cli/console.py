@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 import time
 import warnings
@@ -71,6 +72,9 @@ def configure_console(level: int = logging.INFO, debug: bool = False) -> None:
     package.addHandler(handler)
     package.setLevel(level)
     package.propagate = False
+    if level > logging.INFO or sys.stderr is None or not sys.stderr.isatty():
+        # MONAI draws bars of its own, which do not belong into a log file; tqdm reads this when it is imported.
+        os.environ.setdefault("TQDM_DISABLE", "1")
     if debug:
         warnings.simplefilter("default")
     else:
