@@ -39,7 +39,7 @@ def test_the_container_gets_no_older_packages_than_the_installation():
 
 def lowest_versions(requirements: str) -> dict[str, Version]:
     lines = (line.partition("#")[0].partition(">=") for line in requirements.splitlines())
-    return {name.strip(): Version(lowest) for name, _, lowest in lines if name.strip()}
+    return {name.strip(): Version(lowest.partition(",")[0]) for name, _, lowest in lines if name.strip()}
 
 
 @pytest.fixture
