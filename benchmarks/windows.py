@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import record
-from benchmarks.tables import NOT_MEASURED, markdown_table
+from benchmarks.tables import NOT_MEASURED
 from recipes.command import add_trial, data_folder, parser, run
 
 OVERLAPS = (0.25, 0.5, 0.75)
@@ -136,36 +136,20 @@ def _dice(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def tables(numbers: dict | None) -> dict[str, str]:
-    """Return name -> Markdown of the table about windows."""
+    """Return name -> Markdown of the sentence about windows."""
     if numbers is None:
         return {"windows": NOT_MEASURED}
-    sets = sorted(numbers["rows"][0]["dice"])
-    header = [
-        "Input",
-        "Method",
-        *(f"Dice, {name.title()}" for name in sets),
-        "Dice, all",
-        "Gain",
-        "Windows",
-    ]
     base = {row["shape"]: _overall(row) for row in numbers["rows"] if row["method"] == ONE_PASS}
-    rows = [
-        [
-            row["shape"],
-            row["method"] + (" (default)" if row["method"].endswith(f" {numbers['default_overlap']}") else ""),
-            *(f"{row['dice'][name]:.4f}" for name in sets),
-            f"{_overall(row):.4f}",
-            "" if row["method"] == ONE_PASS else f"{_overall(row) - base[row['shape']]:+.4f}",
-            f"{row['windows']:.1f}",
-        ]
+    gains = "; ".join(
+        f"{row['shape']}: {_overall(row) - base[row['shape']]:+.4f} ({row['windows']:.1f} windows an image)"
         for row in numbers["rows"]
-    ]
-    images = ", ".join(f"{count} {name.title()}" for name, count in sorted(numbers["rows"][0]["n"].items()))
-    note = (
-        f"Weights `{numbers['weights_sha256'][:12]}`; validation lists: {images}. Gain: over one resized pass. "
-        "Windows: forward passes per image."
+        if row["method"].endswith(f" {numbers['default_overlap']}")
     )
-    return {"windows": f"{markdown_table(header, rows, text_columns=(0, 1))}\n\n{note}"}
+    images = ", ".join(f"{count} {name.title()}" for name, count in sorted(numbers["rows"][0]["n"].items()))
+    return {
+        "windows": f"Gain in mean Dice of windows with the default overlap over one resized pass, by input: {gains}. "
+        f"Weights `{numbers['weights_sha256'][:12]}`; validation lists: {images}."
+    }
 
 
 def _overall(row: dict) -> float:
