@@ -18,21 +18,21 @@ WEIGHTS = bundle_root() / "models" / "upright.pt"
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_turned_radiograph_gets_the_turned_result(radiograph, segment, turns):
     upright, turned = segment(radiograph), segment(np.rot90(radiograph, turns))
-    assert "quarter-turn" not in upright.flags
-    assert "quarter-turn" in turned.flags
+    assert "quarter-turn" not in upright.notes
+    assert "quarter-turn" in turned.notes
     assert np.array_equal(turned.labels, np.rot90(upright.labels, turns))
 
 
 def test_an_inverted_radiograph_gets_the_same_result(radiograph, segment):
     upright, inverted = segment(radiograph), segment(255 - radiograph)
-    assert "inverted" not in upright.flags
-    assert "inverted" in inverted.flags
+    assert "inverted" not in upright.notes
+    assert "inverted" in inverted.notes
     assert np.mean(inverted.labels != upright.labels) < 1e-3
 
 
 def test_turned_and_inverted_at_once(radiograph, segment):
     upright, both = segment(radiograph), segment(np.rot90(255 - radiograph))
-    assert {"quarter-turn", "inverted"} <= set(both.flags)
+    assert {"quarter-turn", "inverted"} <= set(both.notes)
     assert np.mean(both.labels != np.rot90(upright.labels)) < 1e-3
 
 
