@@ -34,12 +34,35 @@ class Judgement:
         quality_lower: the Dice is not lower than this for nine in ten radiographs.
         notes: facts about the picture: short name -> sentence.
         doubts: reasons to doubt the result: short name -> sentence.
+        recognised: name -> probability of how the picture looks, see :class:`Recogniser`.
     """
 
     quality: float
     quality_lower: float
     notes: dict[str, str]
     doubts: dict[str, str]
+    recognised: dict[str, float]
+
+
+class Recogniser:
+    """Recognise pictures.
+
+    Args:
+        weights: state dict of :func:`lungseg.transforms.orientation.orientation_classifier`.
+
+    Raises:
+        LungsegError: the weights cannot be used.
+    """
+
+    def __init__(self, weights: str | PathLike[str]) -> None:
+        self.network = load_weights_into(orientation_classifier(), weights).eval()
+
+    @torch.no_grad()
+    def __call__(self, image: torch.Tensor) -> dict[str, float]:
+        """Return the probabilities that an image (1, w, h) is `frontal` and `mirrored`."""
+        logits = self.network(thumbnail(image.cpu())[None])[0]
+        mirrored, frontal = logits[[MIRRORED, FRONTAL]].sigmoid().tolist()
+        return {"frontal": frontal, "mirrored": mirrored}
 
 
 class QualityEstimator:
@@ -47,7 +70,7 @@ class QualityEstimator:
 
     Args:
         weights: state dict of :class:`QualityNetwork`.
-        recognition: state dict of :func:`lungseg.transforms.orientation.orientation_classifier`.
+        recognition: see :class:`Recogniser`.
 
     Raises:
         LungsegError: the weights cannot be used.
@@ -56,14 +79,7 @@ class QualityEstimator:
     def __init__(self, weights: str | PathLike[str], recognition: str | PathLike[str]) -> None:
         self.network = QualityNetwork()
         load_weights_into(self.network.eval(), weights)
-        self.classifier = load_weights_into(orientation_classifier(), recognition).eval()
-
-    @torch.no_grad()
-    def recognise(self, image: torch.Tensor) -> dict[str, float]:
-        """Return the probabilities that an image (1, w, h) is `frontal` and `mirrored`."""
-        logits = self.classifier(thumbnail(image.cpu())[None])[0]
-        mirrored, frontal = logits[[MIRRORED, FRONTAL]].sigmoid().tolist()
-        return {"frontal": frontal, "mirrored": mirrored}
+        self.recogniser = Recogniser(recognition)
 
     @torch.no_grad()
     def __call__(self, image: MetaTensor, probabilities: torch.Tensor) -> Judgement:
@@ -82,13 +98,14 @@ class QualityEstimator:
         if measured["area"]:
             estimates = self.network(torch.tensor([list(measured.values())]), shapes)
             quality, lower = (round(float(estimate), 4) for estimate in estimates)
-        measured |= self.network.outline(shapes) | self.recognise(pixels)
+        recognised = self.recogniser(pixels)
+        measured |= self.network.outline(shapes) | recognised
         notes, doubts = find_notes(measured, image.meta), find_doubts(measured, image.meta, quality)
-        return Judgement(quality, lower, notes, doubts)
+        return Judgement(quality, lower, notes, doubts, recognised)
 
 
 class EstimateQualityd(MapTransform):
-    """Add `quality`, `quality_lower`, `notes` and `doubts` to the data, see :class:`Judgement`.
+    """Add `quality`, `quality_lower`, `notes`, `doubts` and `recognised` to the data, see :class:`Judgement`.
 
     Args:
         keys: the probabilities (2, w, h) or (3, w, h), at the network's resolution.
