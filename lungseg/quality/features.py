@@ -53,7 +53,7 @@ SKEWED = ("blur", "confusion", "islands", "holes", "edge", "right_roughness", "l
 
 
 def features(
-    image: torch.Tensor, probabilities: torch.Tensor, second: torch.Tensor, meta: Mapping[str, Any]
+    image: torch.Tensor, probabilities: torch.Tensor, second: torch.Tensor, recognised: Mapping[str, float]
 ) -> dict[str, float]:
     """Measure a segmentation.
 
@@ -61,7 +61,7 @@ def features(
         image: (1, w, h) float in [0, 1], as the network saw it.
         probabilities: (3, w, h), channels background, right and left lung.
         second: the same from :class:`lungseg.quality.second_model.SecondModel`.
-        meta: `frontal` and `upright`, probabilities of :class:`lungseg.transforms.CorrectOrientation`.
+        recognised: `frontal` and `upright`, probabilities of :class:`lungseg.quality.recognition.Recogniser`.
 
     Returns:
         Name -> value for each of `NAMES`; 0 for features that are not defined because no lung was found.
@@ -71,10 +71,10 @@ def features(
     union = right + left
     lungs, sides = union > 0.5, _sides(right, left)
     found = dict.fromkeys(NAMES, 0.0)
-    frontal = float(np.clip(meta["frontal"], 1e-4, 1 - 1e-4))
+    frontal = float(np.clip(recognised["frontal"], 1e-4, 1 - 1e-4))
     found |= {
         "frontal": float(np.log(frontal / (1 - frontal))),
-        "upright": float(meta["upright"]),
+        "upright": float(recognised["upright"]),
         "spread": float(grey.std()),
         "grain": float(np.abs(ndimage.laplace(grey)).mean()),
     }

@@ -22,6 +22,7 @@ from lungseg.model.weights import load_weights_into
 from lungseg.quality.features import contrasts, features, shape
 from lungseg.quality.flags import flags
 from lungseg.quality.network import QualityNetwork
+from lungseg.quality.recognition import Recogniser
 from lungseg.quality.second_model import SecondModel
 
 
@@ -30,47 +31,51 @@ class QualityEstimator:
 
     Args:
         weights: state dict of :class:`QualityNetwork`.
+        recognition: state dict of :func:`lungseg.quality.recognition.recognition_network`.
         second: the second network.
 
     Raises:
         LungsegError: the weights cannot be used.
     """
 
-    def __init__(self, weights: str | PathLike[str], second: SecondModel) -> None:
+    def __init__(self, weights: str | PathLike[str], recognition: str | PathLike[str], second: SecondModel) -> None:
         self.network = QualityNetwork()
         load_weights_into(self.network.eval(), weights)
+        self.recogniser = Recogniser(recognition)
         self.second = second
 
     @torch.no_grad()
-    def __call__(self, image: MetaTensor, probabilities: torch.Tensor) -> tuple[float, dict[str, str]]:
+    def __call__(self, image: MetaTensor, probabilities: torch.Tensor) -> tuple[float, dict[str, str], dict[str, float]]:
         """Estimate the quality of one segmentation.
 
         Args:
             image: (1, w, h) as the network saw it, with the metadata of
-                :class:`lungseg.transforms.CorrectOrientation` and :class:`lungseg.data.RadiographReader`.
+                :class:`lungseg.transforms.TurnUpright` and :class:`lungseg.data.RadiographReader`.
             probabilities: (3, w, h), channels background, right and left lung.
 
         Returns:
-            The estimated Dice of the lungs' union, 0 to 1, and the flags: short name -> reason in words.
+            The estimated Dice of the lungs' union, 0 to 1; the flags, short name -> reason in words; and the result of
+            :class:`lungseg.quality.recognition.Recogniser`.
         """
         # Each step would copy the metadata with the pixels.
         pixels, probabilities = (convert_to_tensor(one, track_meta=False) for one in (image, probabilities))
-        measured = features(pixels, probabilities, self.second(pixels), image.meta)
+        recognised = self.recogniser(pixels)
+        measured = features(pixels, probabilities, self.second(pixels), recognised)
         outline = torch.from_numpy(shape(probabilities))[None]
         values = torch.tensor([list(measured.values())])
         quality = float(self.network(values, outline)) if measured["area"] else 0.0
         measured["shape_distance"], measured["residual"] = self.network.shape_distance(outline)[0].tolist()
         measured["laterality_logit"] = float(self.network.laterality_logit(outline))
         measured |= contrasts(pixels, probabilities)
-        return round(quality, 4), flags(measured, image.meta, quality)
+        return round(quality, 4), flags(measured, dict(image.meta) | recognised, quality), recognised
 
 
 class EstimateQualityd(MapTransform):
-    """Add `quality` and `flags`, as :class:`QualityEstimator` returns them, to the data.
+    """Add `quality`, `flags` and `recognised`, as :class:`QualityEstimator` returns them, to the data.
 
     Args:
         keys: the probabilities (3, w, h), at the network's resolution.
-        weights: see :class:`QualityEstimator`.
+        weights, recognition: see :class:`QualityEstimator`.
         second_network, second_weights: see :class:`lungseg.quality.second_model.SecondModel`.
         image_key: the image that the probabilities belong to.
     """
@@ -79,17 +84,18 @@ class EstimateQualityd(MapTransform):
         self,
         keys: str,
         weights: str | PathLike[str],
+        recognition: str | PathLike[str],
         second_network: torch.nn.Module,
         second_weights: str | PathLike[str],
         image_key: str = "image",
     ) -> None:
         super().__init__(keys)
         self.image_key = image_key
-        self.estimator = QualityEstimator(weights, SecondModel(second_network, second_weights))
+        self.estimator = QualityEstimator(weights, recognition, SecondModel(second_network, second_weights))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Add both to a copy of `data`."""
+        """Add them to a copy of `data`."""
         out: dict[Hashable, Any] = dict(data)
         for key in self.key_iterator(out):
-            out["quality"], out["flags"] = self.estimator(out[self.image_key], out[key])
+            out["quality"], out["flags"], out["recognised"] = self.estimator(out[self.image_key], out[key])
         return out
