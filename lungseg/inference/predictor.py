@@ -33,7 +33,6 @@ from lungseg.model.bundle import Bundle
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights_into, weights_hash
-from lungseg.quality.transform import EstimateQualityd
 from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error, find_lungseg_error
 from lungseg.version import __version__
@@ -48,7 +47,8 @@ logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR
 _GROUPS = ("load", "prepare", "probabilities", "labels")
 # A GPU computes many windows at a time; on a CPU they would only wait for each other.
 _BATCH_SIZE = {"cuda": 8}
-_NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", "quality", "flags", "seconds")
+_JUDGED = ("quality", "quality_lower", "doubts", "notes")
+_NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", *_JUDGED, "seconds")
 _MEASUREMENTS = tuple(field.name for field in fields(Row) if field.name not in _NOT_MEASURED)
 
 
@@ -62,7 +62,9 @@ class Prediction:
         seconds: duration of each stage: "read", "prepare", "network", "finish".
         weights: the file of the network's weights.
         quality: estimate of the Dice of the lungs' union, 0 to 1; None if the bundle estimates none.
-        flags: doubts about the result: short name -> sentence.
+        quality_lower: bound that the Dice of nine in ten radiographs is not lower than; None if it is not known.
+        notes: facts about the picture, which may be true of a perfect result: short name -> sentence.
+        doubts: reasons to expect a poor result: short name -> sentence.
         compute_probabilities: see `probabilities`.
     """
 
@@ -71,17 +73,29 @@ class Prediction:
     seconds: dict[str, float]
     weights: Path
     quality: float | None
-    flags: dict[str, str]
+    quality_lower: float | None
+    notes: dict[str, str]
+    doubts: dict[str, str]
     compute_probabilities: Callable[[], NDArray[np.float32]]
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
-        flags = ", ".join(self.flags) or "none"
-        return f"<Prediction: {width} x {height} pixels, quality {self.quality}, flags: {flags}>"
+        doubts = ", ".join(self.doubts) or "none"
+        return f"<Prediction: {width} x {height} pixels, quality {self.quality}, doubts: {doubts}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the networks behind: another process gets the probabilities only if they were computed before."""
         return vars(self) | {"compute_probabilities": _refuse_probabilities}
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """Doubts and notes together: short name -> sentence."""
+        return self.doubts | self.notes
+
+    @property
+    def judgement(self) -> dict[str, Any]:
+        """`quality`, `quality_lower`, `doubts` and `notes` by name, as JSON can hold them."""
+        return {name: getattr(self, name) for name in _JUDGED}
 
     @property
     def mask(self) -> NDArray[np.uint8]:
@@ -142,7 +156,7 @@ class Predictor:
     Args:
         weights: see :func:`lungseg.model.paths.weights_file`.
         device: see :func:`choose_device`.
-        precision: of the networks, see :func:`lungseg.model.backends.make_backend`.
+        precision: of the network, see :func:`lungseg.model.backends.make_backend`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory,
             instead of computing them again when they are asked for.
         bundle: a bundle to run instead of this package's bundle and `weights`, see :func:`lungseg.model.open_bundle`.
@@ -192,10 +206,6 @@ class Predictor:
         self.computed = {"precision": precision}
         self.inferer = parser.get_parsed_content("inferer")
         self.keep_probabilities = keep_probabilities
-        estimates = [step for step in self.groups["probabilities"].transforms if isinstance(step, EstimateQualityd)]
-        self.second = estimates[0].estimator.second if estimates else None
-        if self.second and self.device.type == "cpu":
-            self.second.use(precision)
 
     def identity(self) -> dict[str, Any]:
         """Return everything that the results depend on except the input and, in the last bit, the device: for JSON."""
@@ -356,7 +366,9 @@ class Predictor:
             seconds=prepared.seconds | {"finish": time.perf_counter() - began},
             weights=self.weights,
             quality=data.get("quality"),
-            flags=data.get("flags", {}),
+            quality_lower=data.get("quality_lower"),
+            notes=data.get("notes", {}),
+            doubts=data.get("doubts", {}),
             compute_probabilities=compute,
         )
 
@@ -369,7 +381,7 @@ class Predictor:
         return _Segmented(image, logits, self._compute_probabilities(image, logits))
 
     def _compute_probabilities(self, image: MetaTensor, logits: torch.Tensor) -> dict[str, Any]:
-        """Return "pred", the lungs' probabilities (2, W, H) at full size, with "quality" and "flags"."""
+        """Return "pred", the lungs' probabilities (2, W, H) at full size, with everything that judges them."""
         return dict(self.groups["probabilities"]({"image": image, "pred": logits}))
 
     @torch.inference_mode()

@@ -70,22 +70,22 @@ def test_scores_grow_with_quality_and_with_looks():
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_turned_radiograph_gets_the_turned_result(radiograph, segment, turns):
     upright, turned = segment(radiograph), segment(np.rot90(radiograph, turns))
-    assert "quarter-turn" not in upright.flags
-    assert f"turned by {90 * turns} degrees" in turned.flags["quarter-turn"]
+    assert "quarter-turn" not in upright.notes
+    assert f"turned by {90 * turns} degrees" in turned.notes["quarter-turn"]
     assert np.array_equal(turned.labels, np.rot90(upright.labels, turns))
     assert np.allclose(turned.probabilities, np.rot90(upright.probabilities, turns, (1, 2)), atol=1e-5)
 
 
 def test_an_inverted_radiograph_gets_the_same_result(radiograph, segment):
     upright, inverted = segment(radiograph), segment(255 - radiograph)
-    assert "inverted" not in upright.flags
-    assert "inverted" in inverted.flags
+    assert "inverted" not in upright.notes
+    assert "inverted" in inverted.notes
     assert np.mean(inverted.labels != upright.labels) < 1e-3
 
 
 def test_turned_and_inverted_at_once(radiograph, segment):
     upright, both = segment(radiograph), segment(np.rot90(255 - radiograph))
-    assert {"quarter-turn", "inverted"} <= set(both.flags)
+    assert {"quarter-turn", "inverted"} <= set(both.notes)
     assert np.mean(both.labels != np.rot90(upright.labels)) < 1e-3
 
 
@@ -94,7 +94,7 @@ def test_a_frame_does_not_change_the_orientation(radiograph, segment, level):
     rows, columns = (n // 6 for n in radiograph.shape)
     framed = np.pad(radiograph, ((rows, rows), (columns, columns)), constant_values=level)
     found = segment(framed)
-    assert not {"quarter-turn", "inverted"} & set(found.flags)
+    assert not {"quarter-turn", "inverted"} & set(found.notes)
     ours, theirs = found.labels[rows:-rows, columns:-columns] > 0, segment(radiograph).labels > 0
     assert (ours & theirs).sum() / (ours | theirs).sum() > 0.95
 
@@ -108,13 +108,13 @@ def test_light_bedside_films_stay_as_they_are(segment, section):
     pictures = [read_radiograph(DATA / "wards" / "images" / f"{name}.jpg").pixels for name in names]
     lightest = sorted(pictures, key=np.mean)[-8:]
     for pixels in lightest:
-        assert not {"quarter-turn", "inverted"} & set(segment(pixels.astype(np.uint8)).flags)
+        assert not {"quarter-turn", "inverted"} & set(segment(pixels.astype(np.uint8)).notes)
 
 
 @pytest.mark.skipif(not (DATA / "field").is_dir(), reason="LUNGSEG_DATA has no small inputs")
 def test_a_phantom_in_a_light_frame_under_a_title_bar_keeps_its_lungs(segment):
     found = segment(read_radiograph(DATA / "field" / "light_frame_with_bar.png").pixels.astype(np.uint8))
-    assert not {"quarter-turn", "inverted"} & set(found.flags)
+    assert not {"quarter-turn", "inverted"} & set(found.notes)
     # The lungs of the picture as it is drawn: two ellipses and their borders.
     for x, label in ((235, 1), (420, 2)):
         assert (found.labels[150:250, x] == label).mean() > 0.9

@@ -239,7 +239,7 @@ def test_quality_is_behind_one_switch(phantoms, tmp_path):
     file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"quality": False}))
     image = phantoms / "CXR_png/phantom_0001.png"
     plain, full = (Predictor(device="cpu", bundle=bundle).predict(image) for bundle in (open_bundle(root), None))
-    assert (plain.quality, plain.flags) == (None, {})
+    assert plain.judgement == {"quality": None, "quality_lower": None, "doubts": {}, "notes": {}}
     assert full.quality is not None
     np.testing.assert_array_equal(plain.labels, full.labels)
 
