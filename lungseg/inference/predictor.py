@@ -9,12 +9,12 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from lungseg.inference.devices import choose_device
 from lungseg.inference.inputs import Source, check_is_file, check_is_several, load, name_of, radiograph_of
 from lungseg.inference.measurements import measurements
+from lungseg.inference.orientation import Orientation, best
 from lungseg.io.radiograph import Radiograph
 from lungseg.model.backends import make_backend
 from lungseg.model.bundle import Bundle
@@ -139,6 +140,14 @@ class Prepared:
     image: MetaTensor
     radiograph: Radiograph
     seconds: dict[str, float]
+
+
+class _Segmented(NamedTuple):
+    """A segmented alternative of a picture: the network's input and output, and probabilities with their judgement."""
+
+    image: MetaTensor
+    logits: torch.Tensor
+    data: dict[str, Any]
 
 
 class Predictor:
@@ -337,15 +346,19 @@ class Predictor:
 
     @torch.inference_mode()
     def finish(self, prepared: Prepared, logits: torch.Tensor) -> Prediction:
-        """Turn logits (3, w, h) into a label map of the radiograph's own size."""
+        """Turn logits (3, w, h) into a label map of the radiograph's own size.
+
+        Where a turn or an inversion of the picture is suspected, this segments the alternatives too and keeps the best.
+        """
         began = time.perf_counter()
-        data = self._compute_probabilities(prepared.image, logits)
+        first = _Segmented(prepared.image, logits, self._compute_probabilities(prepared.image, logits))
+        image, logits, data = best(first, lambda one: one.data, partial(self._segment_as, prepared))
         compute: Callable[[], NDArray[np.float32]]
         if self.keep_probabilities:
             compute = partial(_rows_first, data["pred"].cpu())
         else:
             # A copy, not a view of its whole batch; not in a GPU's memory.
-            compute = partial(self._recompute_probabilities, prepared.image, logits.to("cpu", copy=True))
+            compute = partial(self._recompute_probabilities, image, logits.to("cpu", copy=True))
         labels = self.groups["labels"](data)["pred"][0].as_tensor().T.contiguous().cpu().numpy()
         return Prediction(
             labels=labels,
@@ -358,6 +371,14 @@ class Predictor:
             doubts=data.get("doubts", {}),
             compute_probabilities=compute,
         )
+
+    def _segment_as(self, prepared: Prepared, orientation: Orientation) -> _Segmented:
+        """Segment a radiograph as if its picture were turned and inverted so."""
+        stored = load(prepared.radiograph, str(prepared.image.meta["filename_or_obj"]))
+        stored.meta |= orientation._asdict()
+        image = self.groups["prepare"]({"image": stored})["image"]
+        (logits,) = self.run([replace(prepared, image=image)])
+        return _Segmented(image, logits, self._compute_probabilities(image, logits))
 
     def _compute_probabilities(self, image: MetaTensor, logits: torch.Tensor) -> dict[str, Any]:
         """Return "pred", the lungs' probabilities (2, W, H) at full size, with everything that judges them."""

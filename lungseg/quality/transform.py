@@ -22,7 +22,7 @@ from lungseg.model.weights import load_weights_into
 from lungseg.quality.features import features, shape
 from lungseg.quality.flags import find_doubts, find_notes
 from lungseg.quality.network import QualityNetwork
-from lungseg.transforms.orientation import FRONTAL, MIRRORED, orientation_classifier, thumbnail
+from lungseg.quality.recognition import Recogniser
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Judgement:
         quality_lower: the Dice is not lower than this for nine in ten radiographs.
         notes: facts about the picture: short name -> sentence.
         doubts: reasons to doubt the result: short name -> sentence.
-        recognised: name -> probability of how the picture looks, see :class:`Recogniser`.
+        recognised: probabilities of the picture, see :class:`lungseg.quality.recognition.Recogniser`.
     """
 
     quality: float
@@ -44,33 +44,12 @@ class Judgement:
     recognised: dict[str, float]
 
 
-class Recogniser:
-    """Recognise pictures.
-
-    Args:
-        weights: state dict of :func:`lungseg.transforms.orientation.orientation_classifier`.
-
-    Raises:
-        LungsegError: the weights cannot be used.
-    """
-
-    def __init__(self, weights: str | PathLike[str]) -> None:
-        self.network = load_weights_into(orientation_classifier(), weights).eval()
-
-    @torch.no_grad()
-    def __call__(self, image: torch.Tensor) -> dict[str, float]:
-        """Return the probabilities that an image (1, w, h) is `frontal` and `mirrored`."""
-        logits = self.network(thumbnail(image.cpu())[None])[0]
-        mirrored, frontal = logits[[MIRRORED, FRONTAL]].sigmoid().tolist()
-        return {"frontal": frontal, "mirrored": mirrored}
-
-
 class QualityEstimator:
     """Judge segmentations.
 
     Args:
         weights: state dict of :class:`QualityNetwork`.
-        recognition: see :class:`Recogniser`.
+        recognition: state dict of :func:`lungseg.quality.recognition.recognition_network`.
 
     Raises:
         LungsegError: the weights cannot be used.
@@ -79,7 +58,7 @@ class QualityEstimator:
     def __init__(self, weights: str | PathLike[str], recognition: str | PathLike[str]) -> None:
         self.network = QualityNetwork()
         load_weights_into(self.network.eval(), weights)
-        self.recogniser = Recogniser(recognition)
+        self.recognise = Recogniser(recognition)
 
     @torch.no_grad()
     def __call__(self, image: MetaTensor, probabilities: torch.Tensor) -> Judgement:
@@ -98,7 +77,7 @@ class QualityEstimator:
         if measured["area"]:
             estimates = self.network(torch.tensor([list(measured.values())]), shapes)
             quality, lower = (round(float(estimate), 4) for estimate in estimates)
-        recognised = self.recogniser(pixels)
+        recognised = self.recognise(pixels)
         measured |= self.network.outline(shapes) | recognised
         notes, doubts = find_notes(measured, image.meta), find_doubts(measured, image.meta, quality)
         return Judgement(quality, lower, notes, doubts, recognised)

@@ -217,7 +217,7 @@ def test_image_transforms_are_stated_once_in_train():
 def test_training_and_inference_share_their_deterministic_transforms():
     train, inference = read("train"), read("inference")
     # Data sets are upright.
-    prepare = [one for one in inference["prepare"] if not one["_target_"].endswith("CorrectOrientationd")]
+    prepare = [one for one in inference["prepare"] if not one["_target_"].endswith("TurnUprightd")]
     assert train["prepare"] == prepare
     load = [one | {"keys": "image"} for one in train["load"] if "image" in one["keys"]]
     assert load == inference["load"]
