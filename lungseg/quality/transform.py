@@ -69,7 +69,8 @@ class EstimateQualityd(MapTransform):
     """Add `quality` and `flags`, as :class:`QualityEstimator` returns them, to the data.
 
     Args:
-        keys: the probabilities (3, w, h), at the network's resolution.
+        keys: the probabilities (2, w, h) of right and left lung, or (3, w, h) with the heart, at the network's
+            resolution.
         weights: see :class:`QualityEstimator`.
         second_network, second_weights: see :class:`lungseg.quality.second_model.SecondModel`.
         image_key: the image that the probabilities belong to.
@@ -91,5 +92,11 @@ class EstimateQualityd(MapTransform):
         """Add both to a copy of `data`."""
         out: dict[Hashable, Any] = dict(data)
         for key in self.key_iterator(out):
-            out["quality"], out["flags"] = self.estimator(out[self.image_key], out[key])
+            out["quality"], out["flags"] = self.estimator(out[self.image_key], _visible(out[key]))
         return out
+
+
+def _visible(probabilities: torch.Tensor) -> torch.Tensor:
+    """Return the probabilities (3, w, h) of background and the visible lungs, of (2|3, w, h) lungs and heart."""
+    lungs = probabilities[:2] * (1 - probabilities[2:].sum(0))
+    return torch.cat([1 - lungs.sum(0, keepdim=True), lungs])

@@ -4,23 +4,26 @@
 from lungseg.utils.imports import lazy_exports
 
 __all__ = [
-    "AsLungLabelsd",
+    "AsRegionsd",
     "CLAHEd",
     "CleanComponents",
     "CleanComponentsd",
     "CorrectOrientation",
     "CorrectOrientationd",
+    "LungProbabilitiesd",
     "RandCLAHEd",
     "RandMirrord",
     "RandSimulateDevicesd",
     "RandSimulateOpacityd",
     "RandWindowd",
+    "RegionsToLabelsd",
     "ResizeLabelsd",
     "ResizeShorterSide",
     "ResizeShorterSided",
     "ScaleIntensityRangePercentilesFastd",
     "clahe",
     "foreground_mask",
+    "label_table",
 ]
 
 __getattr__ = lazy_exports(
@@ -35,9 +38,12 @@ __getattr__ = lazy_exports(
         "clahe": "intensity",
         "CorrectOrientation": "orientation",
         "CorrectOrientationd": "orientation",
-        "AsLungLabelsd": "post",
         "CleanComponents": "post",
         "CleanComponentsd": "post",
+        "AsRegionsd": "regions",
+        "LungProbabilitiesd": "regions",
+        "RegionsToLabelsd": "regions",
+        "label_table": "regions",
         "RandCLAHEd": "augmentation",
         "RandMirrord": "augmentation",
         "RandSimulateDevicesd": "augmentation",

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms of probabilities into labels.
+"""Clean the probabilities of lungs and heart.
 
 Arrays are channel first with MONAI's axis order, (C, W, H): axis 1 is x.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 
 
@@ -20,45 +19,75 @@ class CleanComponents(Transform):
 
     A lung is one component without holes, unless something crosses it: then it may be two components of similar size.
     Smaller components are more often air beside the body, stomach or bowel. The connected components of each lung, as
-    `AsLungLabelsd` will label it, are found at the resolution of the network, where this is cheap. A component smaller
-    than `fraction` of the largest one of its lung becomes background, and a hole becomes lung.
+    `AsRegionsd` will find it, are found at the resolution of the network, where this is cheap.
+
+    Of the heart, the largest component stays. In a lung to its full extent, a component smaller than `fraction` of the
+    largest one becomes background, and a hole becomes lung. In a visible lung, such a component becomes hidden lung,
+    and a hole becomes visible.
 
     Args:
         fraction: smallest area that is kept, relative to the largest component of the lung.
-        threshold: the threshold of `AsLungLabelsd`.
+        threshold: the threshold of `AsRegionsd`.
     """
 
     def __init__(self, fraction: float = 0.5, threshold: float = 0.5) -> None:
         self.fraction, self.threshold = fraction, threshold
 
     def __call__(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Clean `probabilities`, (3, W, H), with the channels background, right lung, left lung."""
-        # NumPy takes a sixth of PyTorch's time.
-        _, right, left = probabilities.cpu().numpy()
-        labels = np.where(right + left > self.threshold, np.where(left > right, 2, 1), 0)
+        """Clean `probabilities` of right lung, left lung and heart, if there is one: (2, W, H) or (3, W, H)."""
+        # NumPy takes a sixth of PyTorch's time. A copy, because it is changed in place.
+        arrays = np.array(probabilities.cpu().numpy())
+        lungs, hearts = arrays[:2], arrays[2:]
+        for heart in hearts:
+            heart[self._islands(heart > 0.5, 1.0)] = 0.0
+        for lung, mask in enumerate(self._masks(lungs)):
+            islands = self._islands(mask, self.fraction)
+            lungs[:, islands] = 0.0
+            holes = self._holes(mask & ~islands)
+            lungs[lung, holes] += 1 - lungs[:, holes].sum(0)
+        for heart in hearts:
+            for lung, mask in enumerate(self._masks(lungs, 1 - heart)):
+                islands = self._islands(mask, self.fraction)
+                # Neither heart nor visible: half of the probability of a lung that is just above the threshold.
+                heart[islands] = np.maximum(heart[islands], 0.5)
+                total = lungs[:, islands].sum(0)
+                lungs[:, islands] *= np.minimum(total, 1.5 * self.threshold) / total
+                holes = self._holes(mask & ~islands)
+                lungs[lung, holes] += 1 - lungs[:, holes].sum(0)
+                heart[holes] = 0.0
         cleaned = probabilities.clone()
-        for lung in (1, 2):
-            islands, holes = self._faults(labels == lung)
-            cleaned[:, islands.to(cleaned.device)] = cleaned.new_tensor([1.0, 0.0, 0.0])[:, None]
-            holes = holes.to(cleaned.device)
-            cleaned[0, holes], cleaned[lung, holes] = 0.0, cleaned[lung, holes] + cleaned[0, holes]
+        cleaned[:] = torch.from_numpy(arrays)
         return cleaned
 
-    def _faults(self, lung: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Find the small components and the holes of the mask `lung`, (W, H) bool, as masks of that shape."""
-        # Importing SciPy takes long, and the command line must not wait for it.
-        from lungseg.transforms.components import find_holes, label_components
+    def _masks(self, lungs: np.ndarray, shown: np.ndarray | float = 1.0) -> Iterator[np.ndarray]:
+        """Yield the mask (W, H) of each lung, of which the share `shown` is visible; each one when it is asked for."""
+        for left in (False, True):
+            yield (lungs.sum(0) * shown > self.threshold) & ((lungs[1] > lungs[0]) == left)
 
-        numbers, sizes = label_components(lung)
-        small = np.array([False, *(sizes < self.fraction * sizes.max(initial=0))])
-        islands = small[numbers]
-        return torch.from_numpy(islands), torch.from_numpy(find_holes(lung & ~islands))
+    @staticmethod
+    def _islands(mask: np.ndarray, fraction: float) -> np.ndarray:
+        """Return the components of `mask` (W, H) smaller than `fraction` of the largest one, as a mask."""
+        # Importing SciPy takes long, and the command line must not wait for it.
+        from lungseg.transforms.components import label_components
+
+        numbers, sizes = label_components(mask)
+        small = np.array([False, *(sizes < fraction * sizes.max(initial=0))])
+        return np.asarray(small[numbers])
+
+    @staticmethod
+    def _holes(mask: np.ndarray) -> np.ndarray:
+        """Return the holes of `mask` (W, H), as a mask."""
+        from lungseg.transforms.components import find_holes
+
+        return find_holes(mask)
 
 
 class CleanComponentsd(MapTransform):
-    """Dictionary version of :class:`CleanComponents` that keeps the two lungs: (3, W, H) becomes (2, W, H).
+    """Dictionary version of :class:`CleanComponents`.
 
-    The three channels add up to one, also after linear interpolation, so a third of the work of enlarging is saved.
+    Args:
+        keys: probabilities (2, W, H) of right and left lung, or (3, W, H) with the heart.
+        fraction, threshold: see :class:`CleanComponents`.
     """
 
     def __init__(self, keys: KeysCollection, fraction: float = 0.5, threshold: float = 0.5) -> None:
@@ -68,31 +97,5 @@ class CleanComponentsd(MapTransform):
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         out = dict(data)
         for key in self.key_iterator(out):
-            out[key] = self.clean(out[key])[1:]
-        return out
-
-
-class AsLungLabelsd(MapTransform):
-    """Turn the probabilities of the lungs, (2, W, H), or (3, W, H) with the background, into labels, (1, W, H) uint8.
-
-    A pixel is lung if the sum of both is above `threshold`, and belongs to the more probable lung. With a threshold of
-    one half the areas are two percent too small, because a network that is unsure of a border prefers the background.
-    `inference.json` has the threshold that was chosen on the validation lists.
-
-    Args:
-        keys: probabilities of the right and the left lung.
-        threshold: probability above which a pixel is lung.
-    """
-
-    def __init__(self, keys: KeysCollection, threshold: float = 0.5) -> None:
-        super().__init__(keys)
-        self.threshold = threshold
-
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        out = dict(data)
-        for key in self.key_iterator(out):
-            lungs = out[key]
-            right, left = (lungs.as_tensor() if isinstance(lungs, MetaTensor) else lungs)[-2:]
-            labels = (left > right).to(torch.uint8).add_(1).mul_(right + left > self.threshold)[None]
-            out[key] = MetaTensor(labels).copy_meta_from(lungs) if isinstance(lungs, MetaTensor) else labels
+            out[key] = self.clean(out[key])
         return out
