@@ -83,14 +83,14 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
-    """Add `--config ID=VALUE …`."""
+    """Add `--config ID=VALUE|FILE …`."""
     parser.add_argument(
         "--config",
         nargs="+",
         action="extend",
         default=[],
         metavar="ID=VALUE",
-        help=f"override items of the bundle's config, such as {example}",
+        help=f"override items of the bundle's config, such as {example}, or with all items of a JSON file",
     )
 
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from lungseg.data.layouts import find_data
 from lungseg.data.pairing import MASK_SUFFIX, Case, suffix_option
+from lungseg.data.sources import Source, read_sources
 from lungseg.data.splits import (
     SECTIONS,
     SETS,
@@ -37,6 +39,8 @@ def datalist(
     mask_suffix: str = MASK_SUFFIX,
     exclude: Sequence[str] = (),
     run_splits: str | PathLike[str] | None = None,
+    extent: str = "visible",
+    sources: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the cases of one section, sorted by name; the order of the files does not matter.
 
@@ -52,17 +56,27 @@ def datalist(
             other case.
         run_splits: the lists of a run, if no `splits_file` is given: its cases keep their section, and the data set may
             have further cases.
+        extent: what the masks show: the "visible" lungs, or the lungs to their "full" extent, behind the heart too.
+        sources: several sources in `dataset_dir` instead of one data set, see :class:`lungseg.data.sources.Source`.
 
     Returns:
-        A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set}.
+        A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set or source,
+        "extent": extent, "share": of a batch that the case's source has, over its cases}, with "heart" (path) and
+        "not_judged" (value) where a source states them.
 
     Raises:
-        UsageError: there is no data set, or a section or a set is unknown.
+        UsageError: there is no data set, or a section, a set, or an item of a source is unknown.
         LungsegError: there are several data sets, or no pair, or the section is empty.
     """
     if section not in (*SECTIONS, "all"):
         remedy = f"choose {', '.join(SECTIONS)} or all"
         raise UsageError(f"there is no section {section!r}", remedy=remedy, code="section-unknown")
+    if sources:
+        found = (
+            _of_source(source, section, splits_file, seed, patients, exclude, run_splits)
+            for source in read_sources(sources, dataset_dir)
+        )
+        return _check_names(list(chain.from_iterable(found)), section)
     layout = find_data(dataset_dir, images, masks, mask_suffix)
     pairing = layout.pair()
     pairs = pairing.pairs
@@ -87,15 +101,54 @@ def datalist(
         what = f"every case of the section {section} is excluded"
         remedy = "correct their masks; lungseg check-data lists the problems"
         raise LungsegError(what, layout.folder, remedy, code="section-empty")
+    return [_item(case, set_of(case.name), extent, 1 / len(cases)) for case in cases]
+
+
+def _item(case: Case, set_name: str, extent: str, share: float) -> dict[str, Any]:
+    return {
+        "image": str(case.image),
+        "label": [str(p) for p in case.label] if isinstance(case.label, tuple) else str(case.label),
+        "name": case.name,
+        "set": set_name,
+        "extent": extent,
+        "share": share,
+    }
+
+
+def _of_source(
+    source: Source,
+    section: str,
+    splits_file: str | PathLike[str] | None,
+    seed: int,
+    patients: str | PathLike[str] | None,
+    exclude: Sequence[str],
+    run_splits: str | PathLike[str] | None,
+) -> list[dict[str, Any]]:
+    """Return the cases of one section of a source, which may be none."""
+    cases = source.layout().pair().pairs
+    if section != "all":
+        names = _names(cases)
+        lists = source.lists() or _sections(names, names, splits_file, run_splits, seed, patients)
+        cases = [case for case in cases if case.name in lists[section]]
+    cases = [case for case in cases if case.name not in exclude]
+    facts = {"not_judged": source.not_judged} if source.not_judged is not None else {}
     return [
-        {
-            "image": str(case.image),
-            "label": [str(p) for p in case.label] if isinstance(case.label, tuple) else str(case.label),
-            "name": case.name,
-            "set": set_of(case.name),
-        }
+        _item(case, source.name, source.extent, source.share / len(cases))
+        | facts
+        | ({} if case.heart is None else {"heart": str(case.heart)})
         for case in cases
     ]
+
+
+def _check_names(cases: list[dict[str, Any]], section: str) -> list[dict[str, Any]]:
+    if not cases:
+        what = f"no source has a case in the section {section}"
+        raise LungsegError(what, remedy="check their folders and tables", code="section-empty")
+    names = Counter(case["name"] for case in cases)
+    if twice := [name for name, count in names.items() if count > 1]:
+        what = f"two sources have a case named {twice[0]}"
+        raise LungsegError(what, remedy="rename its files in one of them", code="name-in-several-sources")
+    return cases
 
 
 def _of_sets(cases: list[Case], sets: Sequence[str] | None) -> list[Case]:

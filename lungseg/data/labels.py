@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read masks as label maps: 0 background, 1 right lung, 2 left lung, 3 lung of unknown laterality.
+"""Read masks as label maps: 0 background, 1 right lung, 2 left lung, 3 heart.
 
 The sides are the patient's: the right lung is on the left of the picture.
 """
@@ -7,7 +7,7 @@ The sides are the patient's: the right lung is on the left of the picture.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,9 @@ from lungseg.utils.errors import LungsegError
 if TYPE_CHECKING:
     from PIL import Image
 
-RIGHT, LEFT, SIDE_UNKNOWN = 1, 2, 3
+RIGHT, LEFT, HEART = 1, 2, 3
+# Inside only: a pixel of a reference that does not say anything there, and lung of unknown laterality.
+NOT_STATED, SIDE_UNKNOWN = 254, 255
 
 # Largest share of one lung in the area of both. In 704 radiographs of two hospitals a lung has 29 to 69 %.
 MAX_SHARE = 0.7
@@ -65,7 +67,8 @@ class LabelMap:
     """A reference.
 
     Attributes:
-        labels: (H, W) uint8, values 0, 1, 2; or 0 and 3 if the laterality is unknown.
+        labels: (H, W) uint8, values 0, 1, 2; or 0 and SIDE_UNKNOWN if the laterality is unknown; NOT_STATED where the
+            reference says nothing.
         union_reason: why only the union is used (LOPSIDED, TOUCHING or SWAPPED), or None.
     """
 
@@ -73,8 +76,12 @@ class LabelMap:
     union_reason: str | None = None
 
 
-def read_label(label: str | PathLike[str] | Label) -> LabelMap:
-    """Read a binary mask (0/255 or 0/1), a label map (0/1/2) or the pair of masks (right lung, left lung).
+def read_label(label: str | PathLike[str] | Label, not_judged: int | None = None) -> LabelMap:
+    """Read a binary mask (0/255 or 0/1), a label map (0/1/2, 3 for the heart) or a pair of masks (right, left lung).
+
+    Args:
+        label: the file, or the two files.
+        not_judged: value of the pixels of one file that say nothing, as in masks with devices cut out.
 
     Raises:
         MaskError: the reference cannot be used; the message names its file.
@@ -83,7 +90,16 @@ def read_label(label: str | PathLike[str] | Label) -> LabelMap:
         right, left = (Path(path) for path in label)
         return _named(right, lambda: from_lungs(read_values(right), read_values(left)))
     path = Path(label)
-    return _named(path, lambda: from_values(read_values(path)))
+    if not_judged is None:
+        return _named(path, lambda: from_values(read_values(path)))
+    return _named(path, lambda: _from_partly_judged(read_values(path), not_judged))
+
+
+def _from_partly_judged(values: np.ndarray, not_judged: int) -> LabelMap:
+    """Separate the sides as if the pixels that are not judged were lung: a device does not cut a lung in two."""
+    silent = values == not_judged
+    label = from_values(np.where(silent, values.max(), values) if silent.any() else values)
+    return replace(label, labels=np.where(silent, np.uint8(NOT_STATED), label.labels))
 
 
 def read_values(path: Path) -> np.ndarray:
@@ -147,7 +163,7 @@ def from_values(values: np.ndarray) -> LabelMap:
     """Turn the (H, W) values of one file into a label map.
 
     Values 0 and 1, or 0 and 255 with few shades between, are a binary mask whose connected components give the sides;
-    0, 1, 2 are a label map; 0 and 3 are a label map of unknown laterality.
+    0, 1, 2 are a label map, in which 3 may be the heart.
 
     Raises:
         MaskError: the values are of neither kind, inverted or empty, or do not show two lungs.
@@ -157,12 +173,10 @@ def from_values(values: np.ndarray) -> LabelMap:
         raise MaskError("the mask is empty", code=EMPTY_MASK)
     if present in ({1}, {255}, {65535}):
         return _from_binary(values != 0)
-    if present == {SIDE_UNKNOWN}:
-        return LabelMap(values.astype(np.uint8), TOUCHING)
-    if present <= {RIGHT, LEFT}:
-        return _check_sides(values.astype(np.uint8))
+    if present <= {RIGHT, LEFT, HEART} and present != {HEART}:
+        return _check_sides(np.where(values == HEART, 0, values).astype(np.uint8))
     # Small numbers beside 255 could be labels.
-    if not present <= {RIGHT, LEFT, SIDE_UNKNOWN, 255} and _is_shaded(values):
+    if not present <= {RIGHT, LEFT, HEART, 255} and _is_shaded(values):
         return _from_binary(_lung(values))
     shown = ", ".join(f"{value:g}" for value in sorted(present)[:4]) + (", ..." if len(present) > 4 else "")
     raise MaskError(f"it has the values (0, {shown})", remedy=_KINDS, code=NOT_A_MASK)

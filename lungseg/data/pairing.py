@@ -30,11 +30,13 @@ class Case:
         name: the path of the image inside its folder, without extension: `stem` or `sub-folder/stem`.
         image: the radiograph.
         label: one file (binary mask or label map), or the pair (right lung, left lung).
+        heart: mask of the heart, if there is one.
     """
 
     name: str
     image: Path
     label: Label
+    heart: Path | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:

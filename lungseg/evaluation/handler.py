@@ -11,20 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from lungseg.data.labels import NOT_STATED, SIDE_UNKNOWN
 from lungseg.data.splits import set_of
+from lungseg.data.targets import HEARTS
 from lungseg.io import read_radiograph
 from lungseg.metrics.agreement import case_metrics
 from lungseg.model.weights import weights_hash
 from lungseg.report.evaluation import write_evaluation
+from lungseg.training.comparison import compared, stated_extent
 from lungseg.training.handlers import is_main_process
 from lungseg.training.provenance import trained_on
+from lungseg.transforms.regions import HEART
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.text import shorten_list
 
 if TYPE_CHECKING:
-    import torch
     from ignite.engine import Engine
 
 # Name -> row, compressed label maps and their shape.
@@ -33,6 +37,8 @@ _Cases = dict[str, tuple[dict[str, Any], bytes, tuple[int, ...]]]
 _log = logging.getLogger(__name__)
 
 _REFERENCE_BITS = 2
+# Lung of unknown laterality in a packed label map.
+_UNKNOWN = 3
 
 _NAMES_SHOWN = 3
 
@@ -41,8 +47,9 @@ class EvaluationHandler:
     """Measure each case of a MONAI SupervisedEvaluator and write the evaluation at the end.
 
     After postprocessing, an item holds `image` (its meta `filename_or_obj` and `spacing`, (row, column) in
-    millimetres, NaN if unknown), `pred` and `label`: label maps (1, W, H) at the image's native size. `name` and `set`
-    are optional. Under torchrun each process measures its cases and the first one writes.
+    millimetres, NaN if unknown), `pred`, the regions (1, W, H) of :class:`lungseg.transforms.AsRegionsd`, and `label`,
+    the targets (3, W, H) of :func:`lungseg.data.targets.read_targets`, at the image's native size. The lungs are
+    compared in the extent that the reference states, and the heart where it states one. `name` and `set` are optional. Under torchrun each process measures its cases and the first one writes.
 
     Args:
         output_dir: see `write_evaluation`.
@@ -85,15 +92,17 @@ class EvaluationHandler:
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
             meta = item["image"].meta
             file = str(meta["filename_or_obj"])
-            pred, reference = (_height_first(output[key]) for key in ("pred", "label"))
+            targets = torch.as_tensor(output["label"])
+            pred, reference = (_height_first(one) for one in compared(output["pred"], targets))
             try:
-                figures = case_metrics(pred, reference, _spacing(meta))
+                figures = case_metrics(pred, reference, _spacing(meta)) | _heart(output["pred"], targets)
             except LungsegError as error:
                 raise LungsegError(error.what, file, error.remedy, code=error.code) from error
             name = item.get("name", Path(file).stem)
-            row = {"name": name, "set": item.get("set", set_of(name)), "file": file, **figures}
+            facts = {"name": name, "set": item.get("set", set_of(name)), "extent": stated_extent(targets), "file": file}
+            row = facts | figures
             # Only at the end is it known which cases are drawn; compressed label maps take little memory.
-            both = pred | reference << _REFERENCE_BITS
+            both = pred | np.minimum(reference, _UNKNOWN) << _REFERENCE_BITS
             self._cases[name] = (row, zlib.compress(both.tobytes(), 1), pred.shape)
 
     def _write(self, engine: Engine) -> None:
@@ -106,7 +115,8 @@ class EvaluationHandler:
             both = np.frombuffer(zlib.decompress(packed), dtype=np.uint8).reshape(shape)
             reference = both >> _REFERENCE_BITS
             pred = (both - (reference << _REFERENCE_BITS)).astype(np.uint8)
-            return read_radiograph(row["file"]).pixels, pred, reference.astype(np.uint8)
+            reference = np.where(reference == _UNKNOWN, SIDE_UNKNOWN, reference).astype(np.uint8)
+            return read_radiograph(row["file"]).pixels, pred, reference
 
         rows = [row for row, *_ in cases.values()]
         warning = _warning(rows, self.weights)
@@ -125,6 +135,16 @@ class EvaluationHandler:
         parts: list[Any] = [None] * dist.get_world_size()
         dist.all_gather_object(parts, self._cases)
         return {name: case for part in parts for name, case in part.items()} if dist.get_rank() == 0 else None
+
+
+def _heart(regions: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+    """Return the Dice of the heart, if the reference states one."""
+    reference = targets[HEARTS]
+    if (reference == NOT_STATED).any():
+        return {}
+    found, heart = torch.as_tensor(regions)[0].to(torch.uint8) & HEART > 0, reference > 0
+    total = int(found.sum() + heart.sum())
+    return {"dice_heart": 2 * int((found & heart).sum()) / total if total else 1.0}
 
 
 def _height_first(label_map: torch.Tensor) -> NDArray[np.uint8]:

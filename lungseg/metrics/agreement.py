@@ -25,7 +25,7 @@ POLICY = (
     "Reference and prediction both empty: nothing to measure. NaN, excluded from every mean, but counted.",
     "Only one of them empty (a lung missed or invented): overlap 0, distances equal to the diagonal of the image. A "
     "missed lung never looks better than a segmented one.",
-    "A reference of unknown laterality (label 3): only the union is measured; the values of the lungs are NaN, and the "
+    "A reference of unknown laterality (label 255): only the union is measured; the values of the lungs are NaN, and the "
     "case is listed by name.",
     "Pixels are those of the evaluated file, at its own size; millimetres only if the pixel spacing is known.",
 )
@@ -44,7 +44,7 @@ METRICS = {
     _key(measure, region): f"{title}, {where}" + (f" ({measure[-2:]})" if "_" in measure else "")
     for region, where in _REGIONS.items()
     for measure, title in _MEASURES.items()
-}
+} | {"dice_heart": "Dice, heart"}
 
 
 def is_distance(key: str) -> bool:
@@ -53,11 +53,11 @@ def is_distance(key: str) -> bool:
 
 
 def case_metrics(pred: np.ndarray, reference: np.ndarray, spacing: tuple[float, float] | None = None) -> dict[str, Any]:
-    """Compare a segmentation with its reference; `POLICY` describes empty masks and label 3.
+    """Compare a segmentation with its reference; `POLICY` describes empty masks and label 255.
 
     Args:
         pred: (H, W) uint8 label map: 0 background, 1 right lung, 2 left lung.
-        reference: (H, W) uint8 label map, which may also hold 3 (lung of unknown laterality).
+        reference: (H, W) uint8 label map, which may also hold 255 (lung of unknown laterality).
         spacing: (row, column) distance between pixel centres in millimetres, or None if it is unknown.
 
     Returns:
@@ -72,10 +72,14 @@ def case_metrics(pred: np.ndarray, reference: np.ndarray, spacing: tuple[float, 
         sizes = " and ".join(f"{array.shape[-1]} x {array.shape[0]}" for array in (pred, reference))
         what = f"prediction and reference differ in size ({sizes} pixels)"
         raise LungsegError(what, remedy="check the size of the mask", code="size-mismatch")
-    for array, name, highest in ((pred, "prediction", LEFT), (reference, "reference", SIDE_UNKNOWN)):
-        if array.size and array.max() > highest:
-            what = f"the {name} holds the value {array.max()}"
-            raise LungsegError(what, remedy=f"give a label map 0 to {highest}", code="not-a-label-map")
+    for array, name, labels in (
+        (pred, "prediction", (0, RIGHT, LEFT)),
+        (reference, "reference", (0, RIGHT, LEFT, SIDE_UNKNOWN)),
+    ):
+        if other := set(np.unique(array).tolist()).difference(labels):
+            what = f"the {name} holds the value {max(other)}"
+            remedy = f"give a label map of {', '.join(map(str, labels))}"
+            raise LungsegError(what, remedy=remedy, code="not-a-label-map")
     regions: dict[str, tuple[np.ndarray, np.ndarray] | None] = {"": (pred > 0, reference > 0)}
     notes = []
     if (reference == SIDE_UNKNOWN).any():

@@ -46,12 +46,15 @@ def bootstrap_interval(values: np.ndarray, seed: int = _SEED) -> tuple[float, fl
 def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Summarise the metrics of many cases, over all of them and for each data set.
 
+    Lungs to different extents are never averaged: if some references show the visible lungs, and others the lungs to
+    their full extent, the overall figures are those of the visible lungs.
+
     Args:
-        rows: one mapping per case: `name`, `set` ("montgomery", "shenzhen" or "other") and the items of `case_metrics`.
-            Their order does not matter.
+        rows: one mapping per case: `name`, `set` (data set or source), `extent` ("visible" if it is missing) and the
+            items of `case_metrics`. Their order does not matter.
 
     Returns:
-        JSON-ready: {"overall": figures, "sets": {set: figures}, "notes": {case name: note}, "bootstrap": settings}. The
+        JSON-ready: {"extent": of the overall figures, "overall": figures, "sets": {set: figures}, "notes": {case name: note}, "bootstrap": settings}. The
         figures are {"n": number of cases, "metrics": {key: {"mean", "ci_low", "ci_high", "median", "p5" (distances:
         "p95"), "worst", "worst_case", "n", "n_excluded", "excluded" (names of cases without a value)}}}. A
         figure without enough values is None; the interval needs two. A metric that no case has, such as
@@ -59,8 +62,10 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     rows = sorted(rows, key=lambda row: row["name"])
     sets = sorted({row["set"] for row in rows})
+    first = max(row.get("extent", "visible") for row in rows)
     return {
-        "overall": _figures(rows),
+        "extent": first,
+        "overall": _figures([row for row in rows if row.get("extent", "visible") == first]),
         "sets": {name: _figures([row for row in rows if row["set"] == name]) for name in sets},
         "notes": {row["name"]: row["note"] for row in rows if row.get("note")},
         "bootstrap": {"resamples": RESAMPLES, "confidence": CONFIDENCE, "seed": _SEED, "unit": "image"},

@@ -30,12 +30,7 @@ def read_config(files: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str
         LungsegError: a file is missing or damaged.
     """
     for file in files:
-        try:
-            json.loads(Path(file).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise LungsegError(
-                f"the config cannot be read ({first_line(error)})", file, "restore it", code="config-unreadable"
-            ) from error
+        _read_json(file)
     parser = ConfigParser()
     parser.read_config([str(file) for file in files])
     for key, value in overrides.items():
@@ -50,6 +45,18 @@ def read_config(files: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str
         parser[key] = value
     config: dict[str, Any] = parser.get()
     return config
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LungsegError(
+            f"the config cannot be read ({first_line(error)})", file, "restore it", code="config-unreadable"
+        ) from error
+    if not isinstance(content, dict):
+        raise LungsegError("the config does not hold items", file, "restore it", code="config-unreadable")
+    return content
 
 
 def _has_same_kind(old: object, new: object) -> bool:
@@ -80,19 +87,23 @@ def parse_overrides(texts: Iterable[str], options: Mapping[str, str] | None = No
     """Turn texts like `batch_size=4` into {"batch_size": 4}; a value that is not JSON is a string.
 
     Args:
-        texts: ID=VALUE each.
+        texts: ID=VALUE each, or the name of a JSON file that holds ids and values.
         options: id -> the command-line option that sets it.
 
     Raises:
         UsageError: a text has no equals sign, or its item has an option of its own.
+        LungsegError: a file is missing or damaged.
     """
     overrides: dict[str, Any] = {}
     for text in texts:
+        if text.endswith(".json") and "=" not in text:
+            overrides |= _read_json(Path(text))
+            continue
         key, equals, value = text.partition("=")
         if not equals:
             raise UsageError(
                 f"the override {text!r} has no value",
-                remedy="write it as ID=VALUE, such as batch_size=4",
+                remedy="write it as ID=VALUE, such as batch_size=4, or name a .json file",
                 code="override-without-value",
             )
         if option := (options or {}).get(key):

@@ -31,7 +31,7 @@ from lungseg.version import __version__
 RANKED_BY = "dice"
 _WORST, _OTHERS = 6, 3
 _LEFT_OUT_SHOWN = 10
-_FIRST_COLUMNS = ("name", "set", "file")
+_FIRST_COLUMNS = ("name", "set", "extent", "file")
 
 Case = dict[str, Any]
 LoadCase = Callable[[Case], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]

@@ -39,7 +39,7 @@ def summary_groups(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return (title, figures) of each data set, and of all of them if there are several."""
     groups = [(name, figures) for name, figures in summary["sets"].items()]
     if len(groups) > 1:
-        groups.append(("all", summary["overall"]))
+        groups.append((f"all, {summary['extent']} lungs", summary["overall"]))
     return [(f"{name}, {figures['n']} image{'s' * (figures['n'] != 1)}", figures) for name, figures in groups]
 
 

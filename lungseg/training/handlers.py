@@ -28,25 +28,6 @@ _log = logging.getLogger(__name__)
 
 # MONAI adds attributes to Ignite's engines and their states that their types do not have.
 MonaiEngine = Any
-_Batch = list[dict[str, torch.Tensor]]
-_Pairs = tuple[list[torch.Tensor], list[torch.Tensor]]
-
-
-def per_lung(output: _Batch) -> _Pairs:
-    """Give metric handlers the two lungs of each label map, as boolean (2, W, H) predictions and references.
-
-    A reference of unknown laterality (label 3) has two empty lungs, which MONAI's metrics leave out.
-    """
-
-    def lungs(key: str) -> list[torch.Tensor]:
-        return [torch.cat([item[key] == lung for lung in (1, 2)]) for item in output]
-
-    return lungs("pred"), lungs("label")
-
-
-def union(output: _Batch) -> _Pairs:
-    """Give metric handlers the union of the lungs, as boolean (1, W, H) predictions and references."""
-    return [item["pred"] > 0 for item in output], [item["label"] > 0 for item in output]
 
 
 def is_main_process() -> bool:

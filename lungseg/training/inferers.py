@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from monai.inferers import SimpleInferer
+from monai.utils import convert_to_tensor
 
 from lungseg.model.backends import cpu_is_faster_in_bf16
 
@@ -19,16 +20,24 @@ class TrainingInferer(SimpleInferer):
 
     Args:
         bf16: whether to use bfloat16 on a CPU that has it in hardware.
+        compiled: compile the network with `torch.compile`, which takes a minute and a C++ compiler, and saves a third
+            of the time of each step on a CPU.
     """
 
-    def __init__(self, bf16: bool = True) -> None:
+    def __init__(self, bf16: bool = True, compiled: bool = False) -> None:
         super().__init__()
-        self.bf16 = bf16 and cpu_is_faster_in_bf16()
+        self.bf16, self.compiled = bf16 and cpu_is_faster_in_bf16(), compiled
+        self._compiled_network: Callable[..., torch.Tensor] | None = None
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Return the float32 logits (B, 3, W, H) of `inputs` (B, 1, W, H)."""
+        """Return the float32 logits (B, C, W, H) of `inputs` (B, 1, W, H)."""
+        inputs = convert_to_tensor(inputs, track_meta=False)
+        if self.compiled:
+            if self._compiled_network is None:
+                self._compiled_network = torch.compile(network)
+            network = self._compiled_network
         enabled = self.bf16 and inputs.device.type == "cpu"
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             logits: torch.Tensor = super().__call__(inputs, network, *args, **kwargs)

@@ -74,31 +74,33 @@ class ResizeShorterSided(Resized):
 
 
 class ResizeLabelsd(MapTransform):
-    """Resize label maps (1, W, H) like :class:`ResizeShorterSided` resizes images: each pixel gets its main label.
+    """Resize label maps like :class:`ResizeShorterSided` resizes images: each pixel gets its main label.
 
     Nearest neighbour would take one corner of the area that the mode of the image averages, and shift every outline.
     Where background and lung cover equal areas, every second pixel becomes lung, so that lungs do not shrink.
 
     Args:
-        keys: label maps with values 0 to `labels` - 1.
+        keys: label maps (C, W, H) uint8, each channel with labels of its own; 0 is the background.
         size: length of the shorter side in pixels.
-        labels: number of labels, including label 3, a lung of unknown laterality.
     """
 
-    def __init__(self, keys: KeysCollection, size: int, labels: int = 4) -> None:
+    def __init__(self, keys: KeysCollection, size: int) -> None:
         super().__init__(keys)
-        self.resize, self.labels = ResizeShorterSide(size), labels
+        self.resize = ResizeShorterSide(size)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         out = dict(data)
         for key in self.key_iterator(out):
-            label = torch.as_tensor(np.asarray(out[key]))
-            shares = self.resize(torch.cat([label == value for value in range(self.labels)]).float())
-            share = shares.as_tensor() if isinstance(shares, MetaTensor) else shares
-            parity = torch.arange(share.shape[1])[:, None] + torch.arange(share.shape[2])
-            share[0] += 1e-3 * (1 - 2 * (parity % 2))
-            out[key] = share.argmax(0, keepdim=True).to(torch.uint8)
+            out[key] = torch.stack([self._resize(channel) for channel in torch.as_tensor(np.asarray(out[key]))])
         return out
+
+    def _resize(self, label: torch.Tensor) -> torch.Tensor:
+        values = torch.tensor(sorted({0, *label.unique().tolist()}), dtype=torch.uint8)
+        shares = self.resize(torch.stack([label == value for value in values]).float())
+        share = shares.as_tensor() if isinstance(shares, MetaTensor) else shares
+        parity = torch.arange(share.shape[1])[:, None] + torch.arange(share.shape[2])
+        share[0] += 1e-3 * (1 - 2 * (parity % 2))
+        return values[share.argmax(0)]
 
 
 def foreground_mask(image: torch.Tensor, tolerance: float = 0.04, share: float = 0.05) -> torch.Tensor:
