@@ -38,12 +38,6 @@ __getattr__ = lazy_exports(
         "clahe": "intensity",
         "CorrectOrientation": "orientation",
         "CorrectOrientationd": "orientation",
-<<<<<<< HEAD
-=======
-        "AsRegionsd": "regions",
-        "LungProbabilitiesd": "regions",
-        "RegionsToLabelsd": "regions",
->>>>>>> 63775207b9b7f4e5687025671fde9fe64aaa4fb9
         "CleanComponents": "post",
         "CleanComponentsd": "post",
         "AsRegionsd": "regions",
