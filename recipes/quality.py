@@ -21,7 +21,7 @@ import numpy as np
 from lungseg.model.paths import bundle_root
 from lungseg.model.weights import load_weights_into, save_checkpoint
 from lungseg.quality.network import QualityNetwork
-from lungseg.utils.errors import LungsegError
+from lungseg.utils.errors import LungsegError, UsageError
 from recipes.command import add_trial, parser, run
 from recipes.other_images import other_images
 from recipes.quality_fit import conformal_shift, fit
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         action="append",
         default=[],
         metavar="SOURCE=WEIGHTS",
-        help="a network that did not see a source; SOURCE:full compares the full extent. May be repeated",
+        help="a network that was trained without a source; may be repeated",
     )
     options.add_argument("--open", action="store_true", help="use freely licensed data only")
     options.add_argument(
@@ -93,6 +93,8 @@ def _own(rows: Rows, source: str) -> np.ndarray:
 def _results(options) -> Rows:
     from lungseg.data import datalist
 
+    if not options.data:
+        raise UsageError("no data set was named", remedy="give --data DIR or set LUNGSEG_DATA", code="data-not-named")
     config = Path(__file__).with_name(_CONFIGS[options.open])
     sources = json.loads(config.read_text(encoding="utf-8"))["data_source#sources"]
     listed = {section: datalist(options.data, section, sources=sources) for section in ("train", "validation")}
@@ -105,9 +107,12 @@ def _results(options) -> Rows:
         parts.append(wrong(segment, _other_views(Path(options.data))))
     for given in options.left_out:
         source, _, weights = given.partition("=")
-        source, _, extent = source.partition(":")
         cases = [case for section in listed.values() for case in section if case["set"] == source]
-        parts.append(left_out(Segmenter(weights), cases, extent or None))
+        if not cases:
+            known = sorted({case["set"] for case in listed["train"]})
+            what = f"there is no source called {source!r}"
+            raise UsageError(what, remedy=f"use {', '.join(known)}", code="source-unknown")
+        parts.append(left_out(Segmenter(weights), cases))
     return concatenate(parts)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from recipes.corruptions import HELD_OUT, KINDS
 from recipes.segmented import Segmenter, cases, dice
@@ -65,17 +66,18 @@ def concatenate(parts: Sequence[Rows]) -> Rows:
 
 def corrupted(segment: Segmenter, listed: Sequence[dict], copies: int) -> Rows:
     """Segment radiographs as they are and corrupted, except with the kinds that are held out of all fitting."""
-    kinds = [kind for kind in KINDS if kind not in HELD_OUT] if copies else []
+    kinds = [kind for kind in KINDS if kind not in HELD_OUT]
+    pictures = tqdm(cases(listed, kinds, copies, _SIZE), total=len(listed) * (1 + copies * len(kinds)), disable=None)
     found = (
         (case["set"], case["name"], kind, *_result(segment, case["extent"], pixels, labels))
-        for case, kind, pixels, labels, _ in cases(listed, kinds, copies, _SIZE)
+        for case, kind, pixels, labels, _ in pictures
     )
     return _rows(found)
 
 
-def left_out(segment: Segmenter, listed: Sequence[dict], extent: str | None = None) -> Rows:
-    """Segment radiographs of a source that the network did not see; `extent` is that of a reference with both."""
-    rows = corrupted(segment, listed if extent is None else [case | {"extent": extent} for case in listed], 0)
+def left_out(segment: Segmenter, listed: Sequence[dict]) -> Rows:
+    """Segment radiographs of a source that the network did not see."""
+    rows = corrupted(segment, listed, 0)
     return replace(rows, left_out=np.ones(len(rows), bool))
 
 
