@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from lungseg.inference.measurements import measurements
 from lungseg.inference.outputs import Outputs, refusal
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
 from lungseg.inference.records import Entry, ResultRecords, content_hash
@@ -214,7 +213,8 @@ class Pipeline:
 
 
 def _row(task: _Task, prediction: Prediction) -> Row:
-    measured: dict[str, Any] = {**measurements(prediction.labels, prediction.radiograph.spacing)}
+    measured: dict[str, Any] = prediction.measurements
+    ratio = prediction.cardiothoracic_ratio
     return Row(
         file=str(task.path),
         status="flagged" if prediction.doubts else "ok",
@@ -222,6 +222,7 @@ def _row(task: _Task, prediction: Prediction) -> Row:
         name=str(task.stem),
         **measured,
         spacing_kind=prediction.radiograph.spacing_kind,
+        ctr_note=ratio.note if ratio else "",
         quality=prediction.quality,
         quality_lower=prediction.quality_lower,
         doubts=" ".join(prediction.doubts),

@@ -35,7 +35,7 @@ DOUBTS = {
 NOT_FRONTAL = frozenset(("not-frontal", "lateral", "no-lung"))
 
 # A result of a lower estimated quality is doubted.
-LOW_QUALITY = 0.85
+LOW_QUALITY = 0.82
 
 
 def find_notes(measured: Mapping[str, float], meta: Mapping[str, Any]) -> dict[str, str]:
@@ -96,6 +96,6 @@ _DOUBT_RULES: dict[str, _DoubtRule] = {
     "unusual-shape": lambda m, meta, q: (
         m["area"] > 0 and (m["shape_distance"] > 9 or m["islands"] > 0.2 or m["area"] < 0.03)
     ),
-    "uncertain-border": lambda m, meta, q: m["area"] > 0 and m["agreement"] < 0.85,
+    "uncertain-border": lambda m, meta, q: m["area"] > 0 and m["agreement"] < 0.8,
     "low-quality": lambda m, meta, q: q < LOW_QUALITY,
 }

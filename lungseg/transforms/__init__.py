@@ -23,6 +23,7 @@ __all__ = [
     "TurnUprightd",
     "clahe",
     "foreground_mask",
+    "label_table",
 ]
 
 __getattr__ = lazy_exports(
@@ -37,11 +38,12 @@ __getattr__ = lazy_exports(
         "clahe": "intensity",
         "TurnUpright": "orientation",
         "TurnUprightd": "orientation",
+        "CleanComponents": "post",
+        "CleanComponentsd": "post",
         "AsRegionsd": "regions",
         "LungProbabilitiesd": "regions",
         "RegionsToLabelsd": "regions",
-        "CleanComponents": "post",
-        "CleanComponentsd": "post",
+        "label_table": "regions",
         "RandCLAHEd": "augmentation",
         "RandMirrord": "augmentation",
         "RandSimulateDevicesd": "augmentation",
