@@ -29,7 +29,7 @@ from recipes.recognition_images import (
     wrong_views,
 )
 
-_BATCH, _STEPS, _FOLD_STEPS, _FOLDS = 64, 3500, 1000, 3
+_BATCH, _STEPS, _FOLD_STEPS, _FOLDS = 64, 2500, 1000, 3
 
 
 def main(arguments: list[str] | None = None) -> None:

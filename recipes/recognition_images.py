@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Thumbnails for the network of `lungseg.quality.recognition`, changed at random, with their true classes.
 
-Frontal are all radiographs of the sources. Wrong are laterals and CT slices, images of `recipes.other_images`,
-radiographs cut up and shuffled, and parts of radiographs without lungs. Exposure, frames, bars, text and light
+Frontal are all radiographs of the sources. Wrong are laterals and CT slices, images of `recipes.other_images`, drawn
+tomograms, radiographs cut up and shuffled, and parts of radiographs without lungs. Exposure, frames, bars, text and light
 backgrounds do not depend on whether a picture is inverted, so that the network has to look at the anatomy.
 """
 
@@ -114,7 +114,9 @@ class Bank:
         wrong = [one for one in pictures if one.view != FRONTAL]
         self.wrong = torch.stack([one.pixels for one in wrong])[:, None]
         self.wrong_views = torch.tensor([one.view for one in wrong])
-        self.wrong_weights = _equal([one.source for one in wrong])
+        # CT slices and laterals look most like frontal radiographs.
+        alike = torch.tensor([2.0 if one.source in ("ct", "lateral") else 1.0 for one in wrong])
+        self.wrong_weights = _equal([one.source for one in wrong]) * alike
 
     def batch(self, size: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return (B, 1, 64, 64) thumbnails and their true classes, (B,) each: view, turns, mirrored, inverted."""
@@ -142,15 +144,32 @@ class Bank:
         return torch.where(light, torch.empty(count, 1, 1, 1).uniform_(0.5, 1), images[:, :1])
 
     def _draw_wrong(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        parts = count // 5
-        chosen = torch.multinomial(self.wrong_weights, count - 2 * parts, replacement=True)
+        parts = count // 6
+        chosen = torch.multinomial(self.wrong_weights, count - 3 * parts, replacement=True)
         views = self.wrong_views[chosen]
         # A small part of a lateral is not a lateral any more.
-        least = torch.where(views == LATERAL, -0.35, -1.0)[:, None]
+        least = torch.where(views == LATERAL, -0.35, -0.7)[:, None]
         zoom = torch.exp(least + torch.rand(len(chosen), 2) * (0.3 - least))
-        pictures = _warped(self.wrong[chosen], zoom, angle=0.5, shift=0.2)
-        shuffled, empty = self._shuffled(parts), self._without_lungs(parts)
-        return torch.cat([pictures, shuffled, empty]), torch.cat([views, torch.full((2 * parts,), OTHER)])
+        pictures = _warped(self.wrong[chosen], zoom, angle=0.4, shift=0.2)
+        made = [self._shuffled(parts), self._without_lungs(parts), self._tomograms(parts)]
+        return torch.cat([pictures, *made]), torch.cat([views, torch.full((3 * parts,), OTHER)])
+
+    def _tomograms(self, count: int) -> torch.Tensor:
+        """Draw CT slices: coronal ones from the lungs of radiographs, and axial ones from ellipses.
+
+        There, lungs are evenly dark with light vessels and have a sharp border, and nothing is projected over them.
+        """
+        chosen = torch.randint(len(self.chests), (count,))
+        zoom = torch.exp(torch.empty(count, 2).uniform_(-0.3, 0.3))
+        pixels, lungs, air = _warped(self.chests[chosen], zoom, angle=0.2, shift=0.15).unbind(1)
+        drawn = _axial(count)
+        axial = torch.rand(count, 1, 1) < 0.4
+        lungs, air = torch.where(axial, drawn[0], lungs) > 0.5, torch.where(axial, drawn[1], air) > 0.5
+        dark, dense = torch.rand(count, 1, 1) * 0.3, torch.empty(count, 1, 1).uniform_(0.5, 0.9)
+        tissue = dense + 0.15 * (F.avg_pool2d(pixels, 7, 1, 3) - 0.5) + torch.where(axial, drawn[2] * 0.3, 0.0)
+        vessels = F.avg_pool2d(torch.randn(count, SIZE, SIZE), 3, 1, 1) > torch.empty(count, 1, 1).uniform_(0.5, 0.9)
+        slices = torch.where(lungs, torch.where(vessels, dense, dark), tissue)
+        return torch.where(air & ~lungs, torch.rand(count, 1, 1) * 0.25, slices)[:, None]
 
     def _shuffled(self, count: int) -> torch.Tensor:
         quarters = self._draw_chests(count).unflatten(2, (2, SIZE // 2)).unflatten(4, (2, SIZE // 2))
@@ -174,6 +193,27 @@ def _equal(sources: Sequence[str]) -> torch.Tensor:
     """Return weights that draw each source as often as the square root of its size."""
     counts = {source: sources.count(source) for source in set(sources)}
     return torch.tensor([counts[source] ** -0.5 for source in sources])
+
+
+def _axial(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Draw axial slices: the lungs, the air around the body, and the bones, (B, 64, 64) float each."""
+    axis = torch.linspace(-1, 1, SIZE)
+
+    def ellipse(x: torch.Tensor, y: torch.Tensor, width: torch.Tensor, height: torch.Tensor) -> torch.Tensor:
+        distance = ((axis[:, None] - x) / width) ** 2 + ((axis - y) / height) ** 2
+        return torch.sigmoid(20 * (1 - distance))
+
+    def between(low: float, high: float) -> torch.Tensor:
+        return torch.empty(count, 1, 1).uniform_(low, high)
+
+    width, height, zero = between(0.7, 1.1), between(0.5, 1.0), torch.zeros(count, 1, 1)
+    body = ellipse(zero, zero, width, height)
+    inner = ellipse(zero, zero, width * 0.85, height * 0.8)
+    middle = ellipse(between(-0.05, 0.2) * width, between(-0.4, 0) * height, width * between(0.15, 0.4), height * 0.6)
+    spine = ellipse(zero, height * 0.65, width * 0.15, height * 0.25)
+    gap = ellipse(zero, zero, width * 0.08, height)
+    lungs = inner * (1 - middle) * (1 - spine) * (1 - gap)
+    return lungs, 1 - body, torch.maximum(spine, body - ellipse(zero, zero, width * 0.93, height * 0.9))
 
 
 def _air(pixels: torch.Tensor) -> torch.Tensor:
@@ -247,7 +287,7 @@ def _blurred(images: torch.Tensor) -> torch.Tensor:
     """Blur some, and add noise."""
     blurred = F.avg_pool2d(images, 5, 1, 2, count_include_pad=False)
     images = torch.where(_wide(torch.rand(len(images)) < 0.2), blurred, images)
-    return images + torch.randn_like(images) * 0.08 * torch.rand(len(images), 1, 1, 1) ** 2
+    return images + torch.randn_like(images) * 0.06 * torch.rand(len(images), 1, 1, 1) ** 2
 
 
 def _scaled(images: torch.Tensor) -> torch.Tensor:
