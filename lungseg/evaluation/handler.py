@@ -48,8 +48,9 @@ class EvaluationHandler:
 
     After postprocessing, an item holds `image` (its meta `filename_or_obj` and `spacing`, (row, column) in
     millimetres, NaN if unknown), `pred`, the regions (1, W, H) of :class:`lungseg.transforms.AsRegionsd`, and `label`,
-    the targets (3, W, H) of :func:`lungseg.data.targets.read_targets`, at the image's native size. The lungs are
-    compared in the extent that the reference states, and the heart where it states one. `name` and `set` are optional. Under torchrun each process measures its cases and the first one writes.
+    the targets (3, W, H) of :func:`lungseg.data.targets.read_targets`, at the image's native size. `name` and `set` are
+    optional. The lungs are compared in the extent that the reference states, and the heart where it states one. Under
+    torchrun each process measures its cases and the first one writes.
 
     Args:
         output_dir: see `write_evaluation`.
