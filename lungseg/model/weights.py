@@ -73,6 +73,22 @@ def load_weights_into(network: torch.nn.Module, path: str | PathLike[str] | None
     return network
 
 
+def output_channels(path: str | PathLike[str] | None) -> int:
+    """Return the number of output channels of the network whose state dict is at `path`: that of its last layer.
+
+    Without weights it is 3, for a network that does not know the heart.
+
+    Raises:
+        LungsegError: the file cannot be read, or holds no layer.
+    """
+    if path is None:
+        return 3
+    for tensor in reversed(load_weights(path).values()):
+        if tensor.ndim:
+            return len(tensor)
+    raise LungsegError("the file holds no weights", path, "use the model.pt of a run", code="weights-not-plain")
+
+
 def weights_hash(path: str | PathLike[str]) -> str:
     """Return the SHA-256 of the file, in hex."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
