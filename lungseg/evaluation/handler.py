@@ -94,8 +94,8 @@ class EvaluationHandler:
             meta = item["image"].meta
             file = str(meta["filename_or_obj"])
             targets = torch.as_tensor(output["label"])
-            pred, reference = (_height_first(one) for one in compared(output["pred"], targets))
             try:
+                pred, reference = (_height_first(one) for one in compared(output["pred"], targets))
                 figures = case_metrics(pred, reference, _spacing(meta)) | _heart(output["pred"], targets)
             except LungsegError as error:
                 raise LungsegError(error.what, file, error.remedy, code=error.code) from error

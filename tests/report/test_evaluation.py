@@ -183,12 +183,14 @@ def radiographs(tmp_path):
     folder = tmp_path / "data"
     items = []
     for number, name in enumerate(("MCUCXR_0001_0", "CHNCXR_0002_1", "patient")):
-        image = np.where(reference_map(), 200, 20).astype(np.uint8)
         label = reference_map()
+        if number == 2:
+            # The lungs touch.
+            label[20:24, 26:38] = 1
+            label = (label > 0).astype(np.uint8)
+        image = np.where(label, 200, 20).astype(np.uint8)
         if number == 1:
             image[:, WIDTH // 2 :] = 0
-        if number == 2:
-            label[label > 0] = 3
         write_png(folder / f"{name}.png", image)
         write_png(folder / f"{name}_mask.png", label)
         items.append({"image": str(folder / f"{name}.png"), "label": str(folder / f"{name}_mask.png"), "name": name})
