@@ -38,7 +38,8 @@ class RadiographReader(LateReader):
     The array is (W, H) float32; axis 0 is x as in MONAI's other readers. The metadata are
     `filename_or_obj`, `affine` (4 x 4, millimetres per pixel along x and y, 1 when unknown), `spatial_shape`
     (W, H), `original_channel_dim` ("no_channel"), `spacing` ((row, column) in millimetres, NaN when
-    unknown), and `spacing_kind`, `view` ("" when unknown) and `flipped` of :class:`lungseg.io.Radiograph`.
+    unknown), and `spacing_kind`, `view` and `projection` ("" when unknown), `flipped` and `supine` of
+    :class:`lungseg.io.Radiograph`.
     """
 
     def get_data(self, img: _Names) -> tuple[np.ndarray, dict[str, Any]]:
@@ -71,6 +72,8 @@ def as_monai(radiograph: Radiograph, name: str) -> tuple[np.ndarray, dict[str, A
         "spacing_kind": radiograph.spacing_kind,
         "view": radiograph.view or "",
         "flipped": radiograph.flipped,
+        "projection": radiograph.projection or "",
+        "supine": radiograph.supine,
     }
 
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of segmented lungs, for the columns of the report."""
+"""Sizes of segmented lungs and heart, for the columns of the report."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungseg.transforms.regions import HEART, SIDES, VISIBLE
+
 _LUNGS = {"right": 1, "left": 2}
 
 
 def measurements(labels: NDArray[np.uint8], spacing: tuple[float, float] | None) -> dict[str, int | float]:
-    """Measure a label map.
+    """Measure the lungs of a label map.
 
     Args:
         labels: (H, W) uint8: 0 background, 1 right lung, 2 left lung.
@@ -44,6 +46,33 @@ def measurements(labels: NDArray[np.uint8], spacing: tuple[float, float] | None)
         areas = ("right", "left", "lungs")
         found |= {f"{side}_mm2": round(found[f"{side}_px"] * spacing[0] * spacing[1], 1) for side in areas}
         found |= {f"{side}_width_mm": round(found[f"{side}_width_px"] * spacing[1], 1) for side in spans}
+    return found
+
+
+def full_measurements(regions: NDArray[np.uint8], spacing: tuple[float, float] | None) -> dict[str, int | float]:
+    """Measure the lungs to their full extent, and the heart.
+
+    Args:
+        regions: (H, W) uint8, see :class:`lungseg.transforms.AsRegionsd`.
+        spacing: (row, column) millimetres per pixel, or None when it is not known.
+
+    Returns:
+        Name -> value, for the columns of :class:`lungseg.report.table.Row`. `hidden_share` is the share of the full lungs
+        that is not visible; it is left out if there is no lung, and millimetres without a spacing.
+    """
+    # One pass over the picture counts every combination of bits.
+    counts = np.bincount(regions.ravel(), minlength=16)
+    bits = np.arange(len(counts))
+    pixels = {f"full_{side}": int(counts[bits & SIDES == lung].sum()) for side, lung in _LUNGS.items()}
+    pixels["full_lungs"] = sum(pixels.values())
+    visible = int(counts[(bits & SIDES > 0) & (bits & VISIBLE > 0)].sum())
+    found: dict[str, int | float] = {}
+    if pixels["full_lungs"]:
+        found["hidden_share"] = round(1 - visible / pixels["full_lungs"], 4)
+    pixels["heart"] = int(counts[bits & HEART > 0].sum())
+    found |= {f"{name}_px": count for name, count in pixels.items()}
+    if spacing is not None:
+        found |= {f"{name}_mm2": round(count * spacing[0] * spacing[1], 1) for name, count in pixels.items()}
     return found
 
 

@@ -9,12 +9,12 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -23,17 +23,21 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from numpy.typing import NDArray
 
+from lungseg.inference.cardiothoracic import CardiothoracicRatio, find_cardiothoracic_ratio
+from lungseg.inference.choices import CTR_CHOICES, EXTENTS
 from lungseg.inference.devices import choose_device
 from lungseg.inference.inputs import Source, check_is_file, check_is_several, load, name_of, radiograph_of
-from lungseg.inference.measurements import measurements
+from lungseg.inference.measurements import full_measurements, measurements
+from lungseg.inference.orientation import Orientation, best
 from lungseg.io.radiograph import Radiograph
 from lungseg.model.backends import make_backend
 from lungseg.model.bundle import Bundle
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.run_settings import model_settings
-from lungseg.model.weights import load_weights_into, weights_hash
-from lungseg.quality.transform import EstimateQualityd
+from lungseg.model.weights import load_weights_into, output_channels, weights_hash
 from lungseg.report.table import Row
+from lungseg.transforms import label_table
+from lungseg.transforms.regions import HEART
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error, find_lungseg_error
 from lungseg.version import __version__
 
@@ -43,11 +47,19 @@ warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader", category=Us
 logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
 
 # The named groups of transforms in `inference.json`. A file becomes an image (1, W, H) ("load"), then the network's
-# input (1, w, h) ("prepare"); logits become probabilities (2, W, H) and then a label map (1, W, H).
-_GROUPS = ("load", "prepare", "probabilities", "labels")
+# input (1, w, h) ("prepare"); logits become probabilities (2, W, H), or (3, W, H) with the heart, then regions and a
+# label map (1, W, H).
+_GROUPS = ("load", "prepare", "probabilities", "regions", "labels")
 # A GPU computes many windows at a time; on a CPU they would only wait for each other.
 _BATCH_SIZE = {"cuda": 8}
-_NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", "quality", "flags", "seconds")
+_JUDGED = ("quality", "quality_lower", "doubts", "notes")
+# Output channels of a network that knows the heart: background, right lung, left lung, heart.
+_WITH_HEART = 4
+# The interval of the cardiothoracic ratio is found on about as many rows.
+_CTR_SIDE = 512
+# The notes for which it is withheld.
+_AGAINST_CTR = ("tilted", "cropped", "one-lung")
+_NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", "ctr_note", *_JUDGED, "seconds")
 _MEASUREMENTS = tuple(field.name for field in fields(Row) if field.name not in _NOT_MEASURED)
 
 
@@ -56,41 +68,84 @@ class Prediction:
     """The lungs of one radiograph.
 
     Attributes:
-        labels: (H, W) uint8 of the radiograph's own size: 0 background, 1 right lung, 2 left lung.
+        labels: (H, W) uint8 of the radiograph's own size: 0 background, 1 right lung, 2 left lung, to the extent that
+            the predictor was asked for; 3 heart if it was asked for.
+        regions: (H, W) uint8, everything that was found as a bit field, see :class:`lungseg.transforms.AsRegionsd`.
+        extent: "visible" or "full": that of `labels` and `mask`.
+        knows_heart: whether the network finds the heart, and with it the full extent of the lungs.
+        cardiothoracic_ratio: None if it was not asked for, or there is no heart, or not both lungs.
         radiograph: the pixels and the facts that were read.
         seconds: duration of each stage: "read", "prepare", "network", "finish".
         weights: the file of the network's weights.
         quality: estimate of the Dice of the lungs' union, 0 to 1; None if the bundle estimates none.
-        flags: doubts about the result: short name -> sentence.
+        quality_lower: bound that the Dice of nine in ten radiographs is not lower than; None if it is not known.
+        notes: facts about the picture, which may be true of a perfect result: short name -> sentence.
+        doubts: reasons to expect a poor result: short name -> sentence.
         compute_probabilities: see `probabilities`.
     """
 
     labels: NDArray[np.uint8]
+    regions: NDArray[np.uint8]
+    extent: str
+    knows_heart: bool
+    cardiothoracic_ratio: CardiothoracicRatio | None
     radiograph: Radiograph
     seconds: dict[str, float]
     weights: Path
     quality: float | None
-    flags: dict[str, str]
+    quality_lower: float | None
+    notes: dict[str, str]
+    doubts: dict[str, str]
     compute_probabilities: Callable[[], NDArray[np.float32]]
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
-        flags = ", ".join(self.flags) or "none"
-        return f"<Prediction: {width} x {height} pixels, quality {self.quality}, flags: {flags}>"
+        doubts = ", ".join(self.doubts) or "none"
+        return f"<Prediction: {width} x {height} pixels, quality {self.quality}, doubts: {doubts}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the networks behind: another process gets the probabilities only if they were computed before."""
         return vars(self) | {"compute_probabilities": _refuse_probabilities}
 
     @property
+    def flags(self) -> dict[str, str]:
+        """Doubts and notes together: short name -> sentence."""
+        return self.doubts | self.notes
+
+    @property
+    def judgement(self) -> dict[str, Any]:
+        """`quality`, `quality_lower`, `doubts` and `notes` by name, as JSON can hold them."""
+        return {name: getattr(self, name) for name in _JUDGED}
+
+    @property
     def mask(self) -> NDArray[np.uint8]:
         """The union of both lungs: (H, W) uint8, 0 or 255."""
-        # np.where takes ten times as long.
-        return (self.labels > 0).view(np.uint8) * np.uint8(255)
+        return (label_table(self.extent) > 0).numpy().view(np.uint8)[self.regions] * np.uint8(255)
+
+    @property
+    def heart(self) -> NDArray[np.bool_] | None:
+        """The heart: (H, W) bool; None if the network does not know it."""
+        return (self.regions & HEART) > 0 if self.knows_heart else None
+
+    def label_map(self, extent: str = "visible", heart: bool = False) -> NDArray[np.uint8]:
+        """Return a label map of either extent: (H, W) uint8, 0 background, 1 right lung, 2 left lung.
+
+        Args:
+            extent: "visible" or "full".
+            heart: label the heart, with 3, where no lung of this extent lies.
+
+        Raises:
+            UsageError: there is no such extent, or the network does not know the heart.
+        """
+        _check_extent(extent, heart, self.knows_heart, self.weights)
+        return label_table(extent, heart).numpy()[self.regions]
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
-        """Probabilities of the right and the left lung: (2, H, W) float32, 0 to 1, computed on first use."""
+        """Probabilities (2, H, W) of the right and the left lung, or (3, H, W) with the heart: float32, 0 to 1.
+
+        The lungs are those to the full extent if the network knows the heart. Computed on first use.
+        """
         return self.compute_probabilities()
 
     @property
@@ -100,8 +155,24 @@ class Prediction:
 
     @cached_property
     def measurements(self) -> dict[str, int | float | None]:
-        """Areas, boxes and widths, by the names of the report's columns; None for those that are not known."""
-        return dict.fromkeys(_MEASUREMENTS) | measurements(self.labels, self.spacing)
+        """Areas, boxes, widths and ratios, by the names of the report's columns; None for those that are not known."""
+        found = dict.fromkeys(_MEASUREMENTS) | measurements(self.label_map(), self.spacing)
+        if self.heart is not None:
+            found |= full_measurements(self.regions, self.spacing)
+        if ratio := self.cardiothoracic_ratio:
+            found |= {"ctr": ratio.value, "ctr_low": ratio.low, "ctr_high": ratio.high}
+        return found
+
+
+def _check_extent(extent: str, heart: bool, knows_heart: bool, weights: Path) -> None:
+    if extent not in EXTENTS:
+        what = f"extent cannot be {extent!r}"
+        raise UsageError(what, remedy=f"use {' or '.join(EXTENTS)}", code="unknown-choice")
+    if (heart or extent != EXTENTS[0]) and not knows_heart:
+        what = "these weights do not know the heart, and one extent of the lungs only"
+        raise UsageError(
+            what, weights, "leave out the heart and the extent, or use others", code="weights-without-heart"
+        )
 
 
 def _refuse_probabilities() -> NDArray[np.float32]:
@@ -127,19 +198,32 @@ class Prepared:
     seconds: dict[str, float]
 
 
+class _Segmented(NamedTuple):
+    """A segmented alternative of a picture: the network's input and output, and probabilities with their judgement."""
+
+    image: MetaTensor
+    logits: torch.Tensor
+    data: dict[str, Any]
+
+
 class Predictor:
     """Segment radiographs as `inference.json` defines, without its saving to files.
 
     Args:
         weights: see :func:`lungseg.model.paths.weights_file`.
         device: see :func:`choose_device`.
-        precision: of the networks, see :func:`lungseg.model.backends.make_backend`.
+        precision: of the network, see :func:`lungseg.model.backends.make_backend`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory,
             instead of computing them again when they are asked for.
+        extent: of the lungs in label maps and masks: "visible", without the lung behind heart, mediastinum and diaphragm,
+            or "full", with the lung behind the heart.
+        heart: label the heart, with 3, in label maps.
+        ctr: when to give the cardiothoracic ratio: "auto" withholds it where it is not reliable, "always" or "never".
         bundle: a bundle to run instead of this package's bundle and `weights`, see :func:`lungseg.model.open_bundle`.
 
     Raises:
-        UsageError: the device or the precision is not supported here.
+        UsageError: the device or the precision is not supported here, an argument is not known, or the heart or the
+            full extent is asked of weights that do not know the heart.
         LungsegError: the weights are missing, damaged, or another network's; or the bundle's config has not the groups
             of transforms that this version needs.
     """
@@ -151,6 +235,10 @@ class Predictor:
         precision: str = "fp32",
         keep_probabilities: bool = False,
         bundle: Bundle | None = None,
+        *,
+        extent: str = "visible",
+        heart: bool = False,
+        ctr: str = "auto",
     ) -> None:
         self.weights = bundle.weights if bundle else weights_file(weights)
         self.device = choose_device(device)
@@ -160,6 +248,17 @@ class Predictor:
         parser["weights"] = str(self.weights)
         for key, value in model_settings(self.weights).items():
             parser[key] = value
+        if not (bundle and bundle.network):
+            channels = output_channels(self.weights)
+            if "network_def::out_channels" in parser and channels in (_WITH_HEART - 1, _WITH_HEART):
+                parser["network_def::out_channels"] = channels
+        self.knows_heart = parser.get("network_def::out_channels") == _WITH_HEART
+        if ctr not in CTR_CHOICES:
+            what = f"ctr cannot be {ctr!r}"
+            raise UsageError(what, remedy=f"use {', '.join(CTR_CHOICES)}", code="unknown-choice")
+        _check_extent(extent, heart, self.knows_heart, self.weights)
+        self.extent, self.ctr = extent, ctr
+        parser["extent"], parser["heart"] = extent, heart
         parser["device"] = f"$torch.device('{self.device}')"
         if missing := [name for name in _GROUPS if name not in parser]:
             raise LungsegError(
@@ -180,13 +279,9 @@ class Predictor:
         except RuntimeError as error:
             raise find_lungseg_error(error) or error from None
         self.backend = make_backend(self.network, self.device, precision)
-        self.computed = {"precision": precision}
+        self.computed = {"precision": precision, "extent": extent, "heart": heart, "ctr": ctr}
         self.inferer = parser.get_parsed_content("inferer")
         self.keep_probabilities = keep_probabilities
-        estimates = [step for step in self.groups["probabilities"].transforms if isinstance(step, EstimateQualityd)]
-        self.second = estimates[0].estimator.second if estimates else None
-        if self.second and self.device.type == "cpu":
-            self.second.use(precision)
 
     def identity(self) -> dict[str, Any]:
         """Return everything that the results depend on except the input and, in the last bit, the device: for JSON."""
@@ -315,7 +410,7 @@ class Predictor:
 
     @torch.inference_mode()
     def run(self, batch: Sequence[Prepared]) -> list[torch.Tensor]:
-        """Return the network's logits (3, w, h) of each image; images of one size go through it together."""
+        """Return the network's logits (3, w, h), or (4, w, h) with the heart, of each image; images of one size go through it together."""
         sizes: dict[torch.Size, list[int]] = {}
         for index, prepared in enumerate(batch):
             sizes.setdefault(prepared.image.shape, []).append(index)
@@ -327,36 +422,68 @@ class Predictor:
 
     @torch.inference_mode()
     def finish(self, prepared: Prepared, logits: torch.Tensor) -> Prediction:
-        """Turn logits (3, w, h) into a label map of the radiograph's own size."""
+        """Turn logits (3, w, h) or (4, w, h) into regions and labels of the radiograph's own size.
+
+        Where a turn or an inversion of the picture is suspected, this segments the alternatives too and keeps the best.
+        """
         began = time.perf_counter()
-        data = self._compute_probabilities(prepared.image, logits)
+        first = _Segmented(prepared.image, logits, self._compute_probabilities(prepared.image, logits))
+        image, logits, data = best(first, lambda one: one.data, partial(self._segment_as, prepared))
         compute: Callable[[], NDArray[np.float32]]
         if self.keep_probabilities:
-            compute = partial(_rows_first, data["pred"].cpu())
+            compute = partial(_rows_in_view, data["pred"].cpu())
         else:
             # A copy, not a view of its whole batch; not in a GPU's memory.
-            compute = partial(self._recompute_probabilities, prepared.image, logits.to("cpu", copy=True))
-        labels = self.groups["labels"](data)["pred"][0].as_tensor().T.contiguous().cpu().numpy()
+            compute = partial(self._recompute_probabilities, image, logits.to("cpu", copy=True))
+        probabilities = data["pred"]
+        found = self.groups["regions"](data)
+        regions = _rows_first(found["pred"])[0]
+        doubts, notes = data.get("doubts", {}), data.get("notes", {})
+        ratio = None
+        if self.ctr != "never" and len(probabilities) == _WITH_HEART - 1:
+            step = max(1, min(regions.shape) // _CTR_SIDE)
+            sample = _rows_first(probabilities[:, ::step, ::step])
+            ratio = find_cardiothoracic_ratio(
+                regions, sample, prepared.radiograph, doubts | notes, self.ctr == "always"
+            )
         return Prediction(
-            labels=labels,
+            labels=_rows_first(self.groups["labels"](found)["pred"])[0],
+            regions=regions,
+            extent=self.extent,
+            knows_heart=self.knows_heart,
+            cardiothoracic_ratio=ratio,
             radiograph=prepared.radiograph,
             seconds=prepared.seconds | {"finish": time.perf_counter() - began},
             weights=self.weights,
             quality=data.get("quality"),
-            flags=data.get("flags", {}),
+            quality_lower=data.get("quality_lower"),
+            doubts=doubts,
+            notes=notes,
             compute_probabilities=compute,
         )
 
+    def _segment_as(self, prepared: Prepared, orientation: Orientation) -> _Segmented:
+        """Segment a radiograph as if its picture were turned and inverted so."""
+        stored = load(prepared.radiograph, str(prepared.image.meta["filename_or_obj"]))
+        stored.meta |= orientation._asdict()
+        image = self.groups["prepare"]({"image": stored})["image"]
+        (logits,) = self.run([replace(prepared, image=image)])
+        return _Segmented(image, logits, self._compute_probabilities(image, logits))
+
     def _compute_probabilities(self, image: MetaTensor, logits: torch.Tensor) -> dict[str, Any]:
-        """Return "pred", the lungs' probabilities (2, W, H) at full size, with "quality" and "flags"."""
+        """Return "pred", the probabilities (2|3, W, H) at full size, with everything that judges them."""
         return dict(self.groups["probabilities"]({"image": image, "pred": logits}))
 
     @torch.inference_mode()
     def _recompute_probabilities(self, image: MetaTensor, logits: torch.Tensor) -> NDArray[np.float32]:
-        return _rows_first(self._compute_probabilities(image, logits.to(self.device))["pred"])
+        return _rows_in_view(self._compute_probabilities(image, logits.to(self.device))["pred"])
 
 
-def _rows_first(probabilities: MetaTensor) -> NDArray[np.float32]:
-    """Return probabilities (2, W, H) as an array (2, H, W)."""
-    # Transposed in name alone, which costs nothing.
-    return probabilities.as_tensor().mT.cpu().numpy()
+def _rows_in_view(values: MetaTensor) -> NDArray[Any]:
+    """Return (C, W, H) as an array (C, H, W), transposed in name alone, which costs nothing."""
+    return values.as_tensor().mT.cpu().numpy()
+
+
+def _rows_first(values: MetaTensor) -> NDArray[Any]:
+    """Return (C, W, H) as an array (C, H, W) whose rows are contiguous, for drawing and measuring."""
+    return values.as_tensor().mT.contiguous().cpu().numpy()

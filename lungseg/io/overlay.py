@@ -37,18 +37,23 @@ def _palette() -> np.ndarray:
 PALETTE = _palette()
 
 
-def draw_overlay(image: np.ndarray, labels: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
+def draw_overlay(
+    image: np.ndarray, labels: np.ndarray, reference: np.ndarray | None = None, *, text: str = ""
+) -> np.ndarray:
     """Draw the outline of each lung on its radiograph: (H, W, 3) uint8. See :func:`draw_indexed_overlay`."""
-    return np.asarray(PALETTE[draw_indexed_overlay(image, labels, reference)])
+    return np.asarray(PALETTE[draw_indexed_overlay(image, labels, reference, text=text)])
 
 
-def draw_indexed_overlay(image: np.ndarray, labels: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
+def draw_indexed_overlay(
+    image: np.ndarray, labels: np.ndarray, reference: np.ndarray | None = None, *, text: str = ""
+) -> np.ndarray:
     """Draw the outline of each lung on its radiograph, with the colours of `PALETTE`.
 
     Args:
         image: (H, W), any type; shown from its 0.5th to its 99.5th percentile.
         labels: (H, W) label map: 1 right lung, 2 left lung, 3 a lung of unknown side.
         reference: another (H, W) label map, drawn as thin lines of white and black dashes.
+        text: written along the upper edge, white on black, as small as it needs to be to fit in.
 
     Returns:
         (H, W) uint8, indices of `PALETTE`: right lung blue, left lung orange, with the letters R and L in them.
@@ -64,6 +69,8 @@ def draw_indexed_overlay(image: np.ndarray, labels: np.ndarray, reference: np.nd
         thin = max(1, round(0.7 * thickness))
         for label in COLOURS:
             _paint(picture, reference == label, thin, *_DASHES)
+    if text:
+        _write_line(picture, text)
     return picture
 
 
@@ -137,6 +144,19 @@ def _write(picture: np.ndarray, region: np.ndarray, label: int) -> None:
     level = np.rint(_SHADES * _coverage(patch.shape, place, _LETTERS[label], font, 0)).astype(np.uint8)
     rimmed = np.where(patch < _GREYS, patch * (1 - rim), patch).astype(np.uint8)
     patch[:] = np.where(level > 0, _shade(label, 0) + level, rimmed)
+
+
+def _write_line(picture: np.ndarray, text: str) -> None:
+    """Write a line of text along the upper edge of a picture, white on black."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = picture.shape
+    size = max(8, min(picture.shape) // 24)
+    while (font := ImageFont.load_default(size)).getlength(text) > width - size and size > 8:
+        size -= 1
+    line = Image.new("L", (width, min(height, round(1.6 * size))))
+    ImageDraw.Draw(line).text((size // 2, line.height // 2), text, fill=_GREYS - 1, font=font, anchor="lm")
+    picture[: line.height] = np.asarray(line)
 
 
 def _coverage(shape: tuple[int, ...], place: tuple[int, int], letter: str, font: _Font, rim: int) -> np.ndarray:

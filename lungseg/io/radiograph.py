@@ -10,6 +10,7 @@ import numpy as np
 
 SpacingKind = Literal["patient", "detector", "unknown"]
 View = Literal["frontal", "lateral", "oblique"]
+Projection = Literal["PA", "AP"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Radiograph:
             larger than the patient) or "unknown" (no spacing, or unknown which of the two).
         view: "frontal", "lateral" or "oblique" if the file states it, else None.
         flipped: whether the file states that the picture shows the patient mirrored.
+        projection: the way of the rays of a frontal view if the file states it, "PA" (from behind) or "AP" (from the
+            front, which enlarges the heart), else None.
+        supine: whether the file states that the patient lay on the back.
     """
 
     pixels: np.ndarray
@@ -30,3 +34,5 @@ class Radiograph:
     spacing_kind: SpacingKind = "unknown"
     view: View | None = None
     flipped: bool = False
+    projection: Projection | None = None
+    supine: bool = False

@@ -19,11 +19,11 @@ class Row:
 
     Attributes:
         file: the input as it was named.
-        status: "ok", "flagged" (segmented, but look at it) or "failed".
+        status: "ok", "flagged" (segmented, but doubted: look at it) or "failed".
         reason: why it was flagged or failed, or a kind of output was not written, in words.
         name: the name of its results: `masks/{name}.png`, and so on.
         image_width, image_height: of the input, in pixels.
-        right_px, left_px, lungs_px: visible lung field in pixels of the input.
+        right_px, left_px, lungs_px: visible lung field in pixels of the input, whatever extent was asked for.
         right_mm2, left_mm2, lungs_mm2: the same in square millimetres, where the pixel spacing is known.
         spacing_kind: "patient", "detector" (the shadow at the detector, larger than the patient) or "unknown".
         left_right_ratio: area of the left lung over that of the right one.
@@ -32,8 +32,18 @@ class Row:
         right_width_px, left_width_px, lungs_width_px: the lung, and both lungs from the outer border of one to that of
             the other, where they are widest, along a row of pixels.
         right_width_mm, left_width_mm, lungs_width_mm: the same in millimetres.
+        full_right_px, full_left_px, full_lungs_px: lungs with the part behind the heart, in pixels; empty for weights
+            that do not know the heart, like the columns below.
+        full_right_mm2, full_left_mm2, full_lungs_mm2: the same in square millimetres.
+        hidden_share: share of the full lungs that is not visible, 0 to 1.
+        heart_px, heart_mm2: the heart.
+        ctr: cardiothoracic ratio, see :mod:`lungseg.inference.cardiothoracic`; empty if it is withheld.
+        ctr_low, ctr_high: interval that holds nine in ten references.
+        ctr_note: "view unknown", or why it is withheld or not reliable.
         quality: estimate of the Dice of the lungs' union, 0 to 1.
-        flags: short names of the doubts about it, separated by blanks.
+        quality_lower: the Dice is not lower than this for nine in ten radiographs.
+        doubts: short names of the reasons to expect a poor result, separated by blanks.
+        notes: short names of facts about the picture, which may be true of a perfect result, separated by blanks.
         seconds: from reading to the end of writing.
     """
 
@@ -65,8 +75,23 @@ class Row:
     right_width_mm: float | None = None
     left_width_mm: float | None = None
     lungs_width_mm: float | None = None
+    full_right_px: int | None = None
+    full_left_px: int | None = None
+    full_lungs_px: int | None = None
+    full_right_mm2: float | None = None
+    full_left_mm2: float | None = None
+    full_lungs_mm2: float | None = None
+    hidden_share: float | None = None
+    heart_px: int | None = None
+    heart_mm2: float | None = None
+    ctr: float | None = None
+    ctr_low: float | None = None
+    ctr_high: float | None = None
+    ctr_note: str = ""
     quality: float | None = None
-    flags: str = ""
+    quality_lower: float | None = None
+    doubts: str = ""
+    notes: str = ""
     seconds: float | None = None
 
 

@@ -12,6 +12,7 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
+from monai.utils import convert_to_tensor
 
 # Bits of a region: the side of the lung to its full extent (1 right, 2 left), whether it is visible, and the heart.
 SIDES, VISIBLE, HEART = 3, 4, 8
@@ -35,7 +36,9 @@ class LungProbabilitiesd(MapTransform):
         for key in self.key_iterator(out):
             logits = out[key]
             # The background is one minus both lungs, also after linear interpolation: it need not be enlarged.
-            out[key] = torch.cat([logits[:3].softmax(0)[1:], logits[3:].sigmoid()])
+            probabilities = torch.cat([logits[:3].softmax(0)[1:], logits[3:].sigmoid()])
+            # Invertd needs a tensor that tracks its metadata.
+            out[key] = convert_to_tensor(probabilities, track_meta=True)
         return out
 
 

@@ -187,6 +187,22 @@ def test_uniform_borders_are_found_whatever_their_grey_and_the_text_in_them(leve
     assert box(framed) == (slice(12, 102), slice(31, 101))
 
 
+@pytest.mark.parametrize("level", [0, 235])
+def test_a_frame_under_a_title_bar_is_found(level):
+    """The bar makes the frame's outermost columns differ, until it is taken off."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(20, 200, (90, 70)).astype(np.float32)
+    framed = np.pad(image, ((15, 25), (31, 17)), constant_values=level)
+    framed = np.pad(framed, ((10, 0), (0, 0)), constant_values=60)
+    assert box(framed) == (slice(25, 115), slice(31, 101))
+
+
+def test_at_least_a_quarter_of_each_side_is_kept():
+    framed = np.zeros((100, 100), np.float32)
+    framed[40:60, 30:70] = np.random.default_rng(0).integers(20, 200, (20, 40))
+    assert box(framed) == (slice(0, 100), slice(30, 70))
+
+
 @pytest.mark.parametrize("level", [10, 128, 240])
 def test_noise_does_not_hide_a_border(level):
     """Detectors and scanners leave some in what a collimator covers."""

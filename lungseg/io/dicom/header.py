@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read attributes of a DICOM header, some of which people typed: numbers, sequences, the view, mirroring."""
+"""Read attributes of a DICOM header, some of which people typed: numbers, sequences, view, position, mirroring."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
-from lungseg.io.radiograph import View
+from lungseg.io.radiograph import Projection, View
 
 # A decubitus film (LLD, RLD) is a frontal view of a patient who lies on one side.
 _WORDS: dict[str, View] = {
@@ -22,6 +22,22 @@ _CODES: dict[str, View] = {
     **dict.fromkeys(("399033003", "272479007", "399348003", "R-10202", "R-10214", "R-40888", "R-10206"), "frontal"),
     **dict.fromkeys(("399067008", "399173006", "399198007", "R-102CD", "R-10236", "R-10232"), "lateral"),
 }
+_PROJECTION_WORDS: dict[str, Projection] = {
+    **dict.fromkeys(("PA", "POSTEROANTERIOR"), "PA"),
+    # Films at the bedside are taken from the front.
+    **dict.fromkeys(("AP", "ANTEROPOSTERIOR", "PORTABLE", "MOBILE", "BEDSIDE"), "AP"),
+}
+_PROJECTION_CODES: dict[str, Projection] = {
+    **dict.fromkeys(("272479007", "R-10214"), "PA"),
+    **dict.fromkeys(("399348003", "R-10206"), "AP"),
+}
+_SUPINE_WORDS = {"SUPINE", "RECUMBENT", "LYING"}
+# Positions in a scanner, head or feet first; some devices state them for every film, also for those from behind.
+_SUPINE_POSITIONS = ("HFS", "FFS")
+# SNOMED CT: recumbent, and its modifier supine; and as the older SNOMED RT codes.
+_SUPINE_CODES = {"102538003", "40199007", "F-10310", "F-10340"}
+# Where people and devices write how a film was taken, the most specific first.
+_DESCRIPTIONS = ("ViewPosition", "SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
 # By the direction of the axis that does not lead to head or feet.
 _VIEWS: dict[str, View] = {"L": "frontal", "R": "frontal", "A": "lateral", "P": "lateral"}
 # If words for several views occur, the first of these is meant: an oblique view often has a second name.
@@ -64,6 +80,26 @@ def view_of(dataset: Dataset) -> View | None:
     )
 
 
+def projection_of(dataset: Dataset) -> Projection | None:
+    """Return the way of the rays that the file states in ViewPosition, ViewCodeSequence or a description, or None."""
+    code = first_item(dataset, "ViewCodeSequence") or Dataset()
+    coded = _PROJECTION_CODES.get(str(code.get("CodeValue", "")).strip())
+    stated = [_projection_by_words(dataset.get(name)) for name in _DESCRIPTIONS]
+    meant = _projection_by_words(code.get("CodeMeaning"))
+    return next((found for found in (stated[0], coded, meant, *stated[1:]) if found), None)
+
+
+def is_supine(dataset: Dataset) -> bool:
+    """Return whether the file states that the patient lay on the back, as a code, a position or in a description."""
+    code = first_item(dataset, "PatientOrientationCodeSequence") or Dataset()
+    modifier = first_item(code, "PatientOrientationModifierCodeSequence") or Dataset()
+    if dataset.get("PatientPosition") in _SUPINE_POSITIONS and projection_of(dataset) != "PA":
+        return True
+    if _SUPINE_CODES & {str(item.get("CodeValue", "")).strip() for item in (code, modifier)}:
+        return True
+    return any(_SUPINE_WORDS & set(_words(dataset.get(name))) for name in ("PatientPosition", *_DESCRIPTIONS))
+
+
 def is_flipped(dataset: Dataset) -> bool:
     """Return whether the file states that the upright picture has the patient's right on its right."""
     return _directions(dataset.get("PatientOrientation")) in _MIRRORED
@@ -77,8 +113,19 @@ def _by_words(text: Any) -> View | None:
     # A lateral decubitus is described by both words.
     if "DECUB" in text:
         return "frontal"
-    views = {_WORDS[word] for word in re.findall(r"[A-Z]+", text.replace("O-", "O")) if word in _WORDS}
+    views = {_WORDS[word] for word in _words(text) if word in _WORDS}
     return next((view for view in _PRECEDENCE if view in views), None)
+
+
+def _projection_by_words(text: Any) -> Projection | None:
+    """Understand `AP`, `CHEST PA`, `postero-anterior` or `Thorax AP mobile`; None where both are named."""
+    found = {_PROJECTION_WORDS[word] for word in _words(text) if word in _PROJECTION_WORDS}
+    return found.pop() if len(found) == 1 else None
+
+
+def _words(text: Any) -> list[str]:
+    """Return the words of a text in capitals; `postero-anterior` is one word."""
+    return re.findall(r"[A-Z]+", str(text or "").upper().replace("O-", "O"))
 
 
 def _by_direction(orientation: Any) -> View | None:

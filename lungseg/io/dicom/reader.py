@@ -14,7 +14,7 @@ from lungseg.io.colour import luma
 from lungseg.io.dicom.decoding import decode, several_frames
 from lungseg.io.dicom.file import open_dicom
 from lungseg.io.dicom.grayscale import display_values
-from lungseg.io.dicom.header import is_flipped, numbers, view_of
+from lungseg.io.dicom.header import is_flipped, is_supine, numbers, projection_of, view_of
 from lungseg.io.limits import check_size, plausible_spacing
 from lungseg.io.radiograph import Radiograph, SpacingKind
 from lungseg.utils.errors import LungsegError
@@ -38,13 +38,14 @@ def read_dicom(path: Path) -> Radiograph:
         pixels = _to_grey(decode(dataset, path), dataset, path)
         spacing, kind = spacing_of(dataset)
         view, flipped = view_of(dataset), is_flipped(dataset)
+        projection, supine = projection_of(dataset), is_supine(dataset)
     except LungsegError:
         raise
     except Exception as error:  # a damaged file makes a decoder raise any exception
         reason = str(error).split(" - ")[0]  # pydicom continues with guesses
         what = f"the DICOM file is damaged ({reason})"
         raise LungsegError(what, path, "copy or export it again", code="damaged") from error
-    return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32), spacing, kind, view, flipped)
+    return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32), spacing, kind, view, flipped, projection, supine)
 
 
 def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKind]:

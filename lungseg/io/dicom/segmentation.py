@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from os import PathLike
 
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.io.dicom.derived import Algorithm, derived_uids, read_reference
+from lungseg.io.dicom.derived import Algorithm, derived_uids, marked, read_reference
 from lungseg.io.dicom.header import is_flipped
 from lungseg.utils.errors import LungsegError, first_line
 
@@ -27,7 +28,12 @@ class MirroredError(LungsegError):
 
 
 def encode_dicom_seg(
-    labels: np.ndarray, source: str | PathLike[str], algorithm: Algorithm, *, one_per_source: bool = False
+    labels: np.ndarray,
+    source: str | PathLike[str],
+    algorithm: Algorithm,
+    *,
+    one_per_source: bool = False,
+    doubts: Sequence[str] = (),
 ) -> bytes:
     """Return the bytes of a DICOM Segmentation (binary; two frames: right lung, left lung) of a radiograph.
 
@@ -40,6 +46,7 @@ def encode_dicom_seg(
         algorithm: the algorithm that made the labels.
         one_per_source: the UIDs depend only on the source and the weights, not on the labels, where the number of
             threads may change a pixel. An archive then keeps one segmentation, however often it is made.
+        doubts: names of the doubts about the labels, which descriptions and the segments' labels then state.
 
     Raises:
         MirroredError: the source states that it is mirrored.
@@ -51,14 +58,16 @@ def encode_dicom_seg(
         raise MirroredError(what, source, _REMEDY, code="mirrored-header")
     file = io.BytesIO()
     try:
-        _segmentation(labels, reference, algorithm, one_per_source).save_as(file)
+        _segmentation(labels, reference, algorithm, one_per_source, doubts).save_as(file)
     except Exception as error:  # an odd header makes highdicom raise any exception
         what = f"no DICOM SEG can be made of a {reference.SOPClassUID.name} ({first_line(error)})"
         raise LungsegError(what, source, _REMEDY, code="header-unsupported") from error
     return file.getvalue()
 
 
-def _segmentation(labels: np.ndarray, source: Dataset, algorithm: Algorithm, one_per_source: bool) -> Dataset:
+def _segmentation(
+    labels: np.ndarray, source: Dataset, algorithm: Algorithm, one_per_source: bool, doubts: Sequence[str]
+) -> Dataset:
     import highdicom
     from highdicom.color import CIELabColor
     from pydicom.sr.codedict import Code, codes
@@ -73,7 +82,7 @@ def _segmentation(labels: np.ndarray, source: Dataset, algorithm: Algorithm, one
     segments = [
         highdicom.seg.SegmentDescription(
             segment_number=number,
-            segment_label=name,
+            segment_label=marked(name, doubts),
             segmented_property_category=codes.SCT.AnatomicalStructure,
             segmented_property_type=Code(code, "SCT", name),
             algorithm_type="AUTOMATIC",
@@ -98,8 +107,8 @@ def _segmentation(labels: np.ndarray, source: Dataset, algorithm: Algorithm, one
         software_versions=algorithm.software,
         device_serial_number=algorithm.weights[:16],
         content_label="LUNGS",
-        content_description="Visible lung fields",
-        series_description="Lungs",
+        content_description=marked("Visible lung fields", doubts),
+        series_description=marked("Lungs", doubts),
         # Always two frames: a lung that was not found is an empty frame.
         omit_empty_frames=False,
         # highdicom does not support every character set. Our texts are ASCII, so that the set of the source is enough.
