@@ -116,8 +116,8 @@ class EvaluationHandler:
             both = np.frombuffer(zlib.decompress(packed), dtype=np.uint8).reshape(shape)
             reference = both >> _REFERENCE_BITS
             pred = (both - (reference << _REFERENCE_BITS)).astype(np.uint8)
-            reference = np.where(reference == _UNKNOWN, SIDE_UNKNOWN, reference).astype(np.uint8)
-            return read_radiograph(row["file"]).pixels, pred, reference
+            shown = np.where(reference == _UNKNOWN, SIDE_UNKNOWN, reference).astype(np.uint8)
+            return read_radiograph(row["file"]).pixels, pred, shown
 
         rows = [row for row, *_ in cases.values()]
         warning = _warning(rows, self.weights)

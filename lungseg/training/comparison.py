@@ -44,7 +44,7 @@ def compared(
     # Each step would copy the metadata.
     regions, targets = (convert_to_tensor(one, dtype=torch.uint8, track_meta=False) for one in (regions, targets))
     extent = stated_extent(targets)
-    if extent not in extents:
+    if extent is None or extent not in extents:
         return torch.zeros_like(targets[:1]), torch.zeros_like(targets[:1])
     reference = targets[_EXTENTS[extent], None]
     stated = reference != NOT_STATED
