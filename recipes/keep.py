@@ -23,7 +23,6 @@ _RECORDED = (
     "val_interval",
     "amp",
     "compiled",
-    "threshold",
 )
 
 
