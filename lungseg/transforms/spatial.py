@@ -95,7 +95,7 @@ class ResizeLabelsd(MapTransform):
         return out
 
     def _resize(self, label: torch.Tensor) -> torch.Tensor:
-        values = torch.tensor(sorted({0, *label.unique().tolist()}), dtype=torch.uint8)
+        values = torch.tensor(sorted({0, *np.unique(label.numpy()).tolist()}), dtype=torch.uint8)
         shares = self.resize(torch.stack([label == value for value in values]).float())
         share = shares.as_tensor() if isinstance(shares, MetaTensor) else shares
         parity = torch.arange(share.shape[1])[:, None] + torch.arange(share.shape[2])
