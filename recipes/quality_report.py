@@ -19,6 +19,14 @@ from recipes.quality_rows import UNDAMAGED, WRONG, Rows
 _GOOD, _POOR = 0.90, 0.80
 
 
+def share(number: int, total: int) -> str:
+    """Return a share in percent with its 95 % interval (Clopper and Pearson, 1934), and of how many."""
+    if not total:
+        return "none"
+    interval = binomtest(int(number), int(total)).proportion_ci()
+    return f"{number / total:.1%} ({interval.low:.1%} to {interval.high:.1%}, n {total})"
+
+
 def report(rows: Rows, fitted: Mapping[str, QualityNetwork]) -> None:
     """Print tables of each source, and of the doubts.
 
@@ -62,7 +70,7 @@ def _print_sources(rows: Rows, quality: np.ndarray, lower: np.ndarray, sources: 
                 true, guess = rows.dice[chosen], quality[chosen]
                 cells = [name, title, str(chosen.sum()), f"{true.mean():.3f}", f"{guess.mean():.3f}"]
                 cells += [f"{np.abs(true - guess).mean():.3f}", f"{spearmanr(true, guess).statistic:.2f}"]
-                cells += [f"{lower[chosen].mean():.3f}", _share(true >= lower[chosen])]
+                cells += [f"{lower[chosen].mean():.3f}", share((true >= lower[chosen]).sum(), len(true))]
                 print(f"| {' | '.join(cells)} |")
 
 
@@ -86,16 +94,8 @@ def _print_limits(rows: Rows, quality: np.ndarray, doubts: np.ndarray, known: np
     poor = known & (rows.dice < _POOR)
     for limit in sorted({0.75, 0.80, 0.82, 0.84, 0.86, 0.88, 0.90, LOW_QUALITY}):
         doubted = others | (quality < limit)
-        cells = [f"{limit:.2f}", _share(doubted[poor])]
+        cells = [f"{limit:.2f}", share(doubted[poor].sum(), poor.sum())]
         for name in sources:
             good = (rows.source == name) & (rows.kind == UNDAMAGED) & (rows.dice >= _GOOD)
-            cells.append(_share(doubted[good]))
+            cells.append(share(doubted[good].sum(), good.sum()))
         print(f"| {' | '.join(cells)} |")
-
-
-def _share(held: np.ndarray) -> str:
-    """A share in percent with its 95 % interval (Clopper and Pearson, 1934), and of how many."""
-    if not len(held):
-        return "none"
-    interval = binomtest(int(held.sum()), len(held)).proportion_ci()
-    return f"{held.mean():.1%} ({interval.low:.1%} to {interval.high:.1%}, n {len(held)})"

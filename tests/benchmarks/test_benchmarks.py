@@ -12,7 +12,19 @@ import pytest
 from browser_support import needs_browser
 from PIL import Image
 
-from benchmarks import ablations, accuracy, annotation, deploy, pictures, predict, record, robustness, training, windows
+from benchmarks import (
+    ablations,
+    accuracy,
+    annotation,
+    deploy,
+    judgement,
+    pictures,
+    predict,
+    record,
+    robustness,
+    training,
+    windows,
+)
 from benchmarks.accuracy_tables import PUBLISHED, tables
 from benchmarks.shapes import original_sizes, shapes
 from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
@@ -91,7 +103,7 @@ def test_variants_leave_out_what_their_names_say():
 
 
 def test_every_marked_table_has_a_script():
-    modules = (ablations, windows, training, predict, robustness, annotation, deploy)
+    modules = (ablations, windows, training, predict, robustness, judgement, annotation, deploy)
     known = set(tables([], {})) | {name for module in modules for name in module.tables(None)}
     for document in (ROOT / name for name in record.DOCUMENTS):
         if document.is_file():
