@@ -14,6 +14,7 @@ from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
 from scipy import ndimage
 
 from lungseg.data import phantom, write_phantoms
+from lungseg.data.labels import NOT_STATED
 from lungseg.model.paths import config_file
 from lungseg.transforms.augmentation import RandMirrord, RandSimulateDevicesd, RandSimulateOpacityd, RandWindowd
 from lungseg.transforms.intensity import CLAHEd, ScaleIntensityRangePercentilesFastd
@@ -170,10 +171,13 @@ def test_augmentation_never_swaps_the_sides(tmp_path):
     for index in range(20):
         name = names[index % 2]
         item = transform({"image": str(tmp_path / "CXR_png" / name), "label": str(tmp_path / "masks" / name)})
-        assert item["image"].shape == item["label"].shape == (1, 64, 64)
+        assert item["image"].shape == (1, 64, 64)
+        assert item["label"].shape == (3, 64, 64)
         right, left = (torch.argwhere(item["label"][0] == lung)[:, 0].float().mean() for lung in (1, 2))
         assert right < left
-        assert set(item["label"].unique().tolist()) <= {0, 1, 2}
+        assert set(item["label"][0].unique().tolist()) <= {0, 1, 2}
+        # The reference states one extent only.
+        assert set(item["label"][1:].unique().tolist()) <= {0, NOT_STATED}
 
 
 def box(image: np.ndarray) -> tuple[slice, slice]:
