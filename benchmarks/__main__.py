@@ -9,7 +9,7 @@ from importlib import import_module
 
 from recipes.command import run
 
-NAMES = ("accuracy", "ablations", "windows", "robustness", "training", "predict", "annotation", "deploy")
+NAMES = ("accuracy", "ablations", "windows", "robustness", "orientation", "training", "predict", "annotation", "deploy")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m recipes.recognition`: train the network of `lungseg.quality.recognition` on the training lists.
 
-Its sources are those of `recipes/model.json`, with `wards/other`, or, with `--open`, those of `recipes/open.json`, which
-are free of non-commercial data. The reference masks only show it where no lung is.
+Its sources are those of `recipes/model.json`, with `wards/other`, or, with `--open`, those of `recipes/open.json`,
+which are free of non-commercial data. From the reference masks it only learns where lungs are.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def main(arguments: list[str] | None = None) -> None:
     add_trial(options)
     options.add_argument("--open", action="store_true", help="learn from freely licensed images alone")
     options.add_argument("--cross-validate", action="store_true", help="print results of left-out patients and sources")
-    options.add_argument("--output", help="the weight file (default: recognition.pt or recognition_open.pt in the bundle)")
+    options.add_argument(
+        "--output", help="the weight file (default: recognition.pt or recognition_open.pt in the bundle)"
+    )
     options = options.parse_args(arguments)
     torch.manual_seed(0)
     torch.set_num_threads(1)
