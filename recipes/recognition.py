@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m recipes.recognition`: train the network of `lungseg.quality.recognition` on the training lists.
 
-Its sources are those of `recipes/model.json`, with `wards/other`, or, with `--open`, those of `recipes/open.json`, which
-are free of non-commercial data. The reference masks only show it where no lung is.
+Its sources are those of `recipes/model.json`, with `wards/other`, or, with `--open`, those of `recipes/open.json`,
+which are free of non-commercial data. From the reference masks it only learns where lungs are.
 """
 
 from __future__ import annotations

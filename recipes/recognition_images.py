@@ -2,8 +2,8 @@
 """Thumbnails for the network of `lungseg.quality.recognition`, changed at random, with their true classes.
 
 Frontal are all radiographs of the sources. Wrong are laterals and CT slices, images of `recipes.other_images`, drawn
-tomograms, radiographs cut up and shuffled, and parts of radiographs without lungs. Exposure, frames, bars, text and light
-backgrounds do not depend on whether a picture is inverted, so that the network has to look at the anatomy.
+tomograms, radiographs cut up and shuffled, and parts of radiographs without lungs. Exposure, frames, bars, text and
+light backgrounds do not depend on whether a picture is inverted, so that the network has to look at the anatomy.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Bank:
         zoom = torch.exp(torch.empty(count, 2).uniform_(-0.4, 0.3))
         images = _warped(self.chests[chosen], zoom, angle=0.4, shift=0.2)
         # A light background: the film was cut out, or its air was windowed to white, which is not an inversion.
-        light = _wide((torch.rand(count) < 0.15)) & (images[:, 2:] > 0.5)
+        light = _wide(torch.rand(count) < 0.15) & (images[:, 2:] > 0.5)
         return torch.where(light, torch.empty(count, 1, 1, 1).uniform_(0.5, 1), images[:, :1])
 
     def _draw_wrong(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:

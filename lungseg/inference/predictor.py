@@ -74,6 +74,7 @@ class Prediction:
         extent: "visible" or "full": that of `labels` and `mask`.
         knows_heart: whether the network finds the heart, and with it the full extent of the lungs.
         cardiothoracic_ratio: None if it was not asked for, or there is no heart, or not both lungs.
+        orientation: how the picture is turned and whether it is inverted, as far as its result is better for it.
         radiograph: the pixels and the facts that were read.
         seconds: duration of each stage: "read", "prepare", "network", "finish".
         weights: the file of the network's weights.
@@ -89,6 +90,7 @@ class Prediction:
     extent: str
     knows_heart: bool
     cardiothoracic_ratio: CardiothoracicRatio | None
+    orientation: Orientation
     radiograph: Radiograph
     seconds: dict[str, float]
     weights: Path
@@ -452,6 +454,7 @@ class Predictor:
             extent=self.extent,
             knows_heart=self.knows_heart,
             cardiothoracic_ratio=ratio,
+            orientation=Orientation(image.meta.get("quarter_turns", 0), image.meta.get("inverted", False)),
             radiograph=prepared.radiograph,
             seconds=prepared.seconds | {"finish": time.perf_counter() - began},
             weights=self.weights,
