@@ -210,8 +210,8 @@ class Predictor:
         precision: of the networks, see :func:`lungseg.model.backends.make_backend`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory,
             instead of computing them again when they are asked for.
-        extent: of the lungs in label maps and masks: "visible", without the lung behind heart, mediastinum and diaphragm,
-            or "full", with the lung behind the heart.
+        extent: of the lungs in label maps and masks: "visible", without the lung behind heart, mediastinum and
+            diaphragm, or "full", with the lung behind the heart.
         heart: label the heart, with 3, in label maps.
         ctr: when to give the cardiothoracic ratio: "auto" withholds it where it is not reliable, "always" or "never".
         bundle: a bundle to run instead of this package's bundle and `weights`, see :func:`lungseg.model.open_bundle`.
@@ -415,7 +415,10 @@ class Predictor:
 
     @torch.inference_mode()
     def run(self, batch: Sequence[Prepared]) -> list[torch.Tensor]:
-        """Return the network's logits (3, w, h), or (4, w, h) with the heart, of each image; images of one size go through it together."""
+        """Return the network's logits of each image: (3, w, h), or (4, w, h) with the heart.
+
+        Images of one size go through the network together.
+        """
         sizes: dict[torch.Size, list[int]] = {}
         for index, prepared in enumerate(batch):
             sizes.setdefault(prepared.image.shape, []).append(index)

@@ -70,8 +70,8 @@ def draw_indexed_overlay(
         labels: (H, W) label map: 1 right lung, 2 left lung, 3 heart, 255 a lung of unknown side.
         reference: another (H, W) label map, drawn as thin lines of white and black dashes.
         heart: (H, W) bool, all of the heart; the label 3 may be a part of it.
-        lines: straight lines to draw, ((x, y), (x, y)) in pixels: the first one in the colour of the heart, the others in
-            white and black dashes.
+        lines: straight lines to draw, ((x, y), (x, y)) in pixels: the first one in the colour of the heart, the others
+            in white and black dashes.
 
     Returns:
         (H, W) uint8, indices of `PALETTE`: right lung blue, left lung orange, with the letters R and L in them; heart
@@ -145,13 +145,10 @@ def _rule(picture: np.ndarray, line: Line, thickness: int, colour: int, gap: int
         for end_x, end_y in ((x, y), (far_x, far_y))
         for far in np.arange(-stroke, stroke + 1)
     ]
-    height, width = picture.shape
     for at_x, at_y, far in (*along, *ends):
-        row, column = round(at_y - thickness / 2), round(at_x - thickness / 2)
+        top, left = max(0, round(at_y - thickness / 2)), max(0, round(at_x - thickness / 2))
         second = gap is not None and int(far // (6 * thickness)) % 2 == 1
-        picture[
-            max(0, row) : max(0, min(height, row + thickness)), max(0, column) : max(0, min(width, column + thickness))
-        ] = gap if second else colour
+        picture[top : top + thickness, left : left + thickness] = gap if second else colour
 
 
 def _eroded(region: np.ndarray, reach: int) -> np.ndarray:
