@@ -15,7 +15,7 @@ from lungseg.data.targets import FULL, VISIBLE, read_targets
 from lungseg.inference.predictor import Prediction, Predictor
 from lungseg.io import read_radiograph
 from lungseg.quality.features import features, shape
-from lungseg.transforms.regions import LungProbabilitiesd, label_table
+from lungseg.transforms.regions import LungProbabilitiesd, label_map
 from recipes.corruptions import Pair, damaged
 
 # Two label maps in one: both are below it.
@@ -49,7 +49,7 @@ class Segmenter:
         probabilities = self.probabilities({"pred": logits})["pred"]
         data = self.predictor.groups["probabilities"]({"image": prepared.image, "pred": logits})
         regions = self.predictor.groups["regions"](data)["pred"][0].T.numpy()
-        maps = {extent: label_table(extent).numpy()[regions] for extent in ("visible", "full")}
+        maps = {extent: label_map(regions, extent) for extent in ("visible", "full")}
         return maps, features(prepared.image.as_tensor(), probabilities), shape(probabilities)
 
 

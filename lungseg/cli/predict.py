@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lungseg.cli.console import Progress, print_result
 from lungseg.cli.options import add_command, add_device, add_output, add_weights, at_least_one
+from lungseg.inference.choices import CTR_CHOICES, EXTENTS
 from lungseg.inference.outputs import DEFAULT_KINDS, KINDS
 from lungseg.model.backends import PRECISIONS
 from lungseg.utils.text import escape_control
@@ -50,6 +51,25 @@ def add_predict(commands: Commands) -> None:
         "--strict",
         action="store_true",
         help="treat radiographs whose result is doubted as failed and write no output for them",
+    )
+    predict.add_argument(
+        "--extent",
+        default="visible",
+        choices=EXTENTS,
+        help="of the lungs in masks, label maps, overlays, NIfTI and DICOM SEG: visible (default), or full, with the "
+        "part behind the heart; the report has both",
+    )
+    predict.add_argument(
+        "--with-heart",
+        action="store_true",
+        help="show the heart too: 3 in label maps and NIfTI, a segment in DICOM SEG, an outline in overlays",
+    )
+    predict.add_argument(
+        "--ctr",
+        default="auto",
+        choices=CTR_CHOICES,
+        help="cardiothoracic ratio: auto (default) withholds it for AP, supine, tilted and doubtful radiographs; "
+        "always gives it with a mark; never",
     )
     predict.add_argument(
         "--save",
@@ -103,6 +123,9 @@ def _predict(options: argparse.Namespace) -> int:
             processes=None if options.own_process else False,
             overwrite=options.overwrite,
             strict=options.strict,
+            extent=options.extent,
+            heart=options.with_heart,
+            ctr=options.ctr,
             on_result=report,
             command=sys.argv,
         )

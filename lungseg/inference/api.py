@@ -28,7 +28,15 @@ _KEPT = 4
 _lock = threading.Lock()
 
 
-def load(weights: str | PathLike[str] | None = None, device: str = "auto", precision: str = "fp32") -> Predictor:
+def load(
+    weights: str | PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    *,
+    extent: str = "visible",
+    heart: bool = False,
+    ctr: str = "auto",
+) -> Predictor:
     """Load the networks, or return those of an earlier call with the same arguments if the files have not changed.
 
     Args:
@@ -36,20 +44,21 @@ def load(weights: str | PathLike[str] | None = None, device: str = "auto", preci
             or the folder of a training run.
         device: "auto", "cpu", "cuda" or "cuda:1".
         precision: "fp32", or "bf16" where the processor multiplies bfloat16 in hardware.
+        extent, heart, ctr: see :class:`Predictor`.
 
     Raises:
-        UsageError: the device or the precision is not supported here.
+        UsageError: the device or the precision is not supported here, or the weights do not know the heart.
         LungsegError: the weights are missing, damaged or another network's.
     """
     file = weights_file(weights).absolute()
     # One thread loads; the others wait.
     with _lock:
-        return _load(file, _state(file), str(choose_device(device)), precision)
+        return _load(file, _state(file), str(choose_device(device)), precision, extent, heart, ctr)
 
 
 @lru_cache(maxsize=_KEPT)
-def _load(file: Path, state: object, device: str, precision: str) -> Predictor:
-    return Predictor(file, device, precision=precision)
+def _load(file: Path, state: object, device: str, precision: str, extent: str, heart: bool, ctr: str) -> Predictor:
+    return Predictor(file, device, precision=precision, extent=extent, heart=heart, ctr=ctr)
 
 
 def _state(weights: Path) -> tuple[tuple[int, int] | None, ...]:

@@ -14,12 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lungseg.io.overlay import Line
 from lungseg.io.radiograph import Radiograph
-from lungseg.transforms import label_table
+from lungseg.transforms import label_map
 from lungseg.transforms.regions import HEART
-
-Point = tuple[float, float]
-Line = tuple[Point, Point]
 
 # On upright films the line through both lungs' centres falls by this angle towards the left lung, in degrees.
 _USUAL_SLOPE = 0.0
@@ -78,7 +76,7 @@ def find_cardiothoracic_ratio(
         The ratio; None if there is no heart, or not both lungs.
     """
     row, column = radiograph.spacing or (1.0, 1.0)
-    measured = measure_widths(label_table("full").numpy()[regions], (regions & HEART) > 0, row / column)
+    measured = measure_widths(label_map(regions, "full"), (regions & HEART) > 0, row / column)
     if measured is None:
         return None
     reasons = _reasons(radiograph, flags)
@@ -141,7 +139,7 @@ def measure_widths(lungs: NDArray[np.uint8], heart: NDArray[np.bool_], aspect: f
 
 
 def _widths(lungs: NDArray[np.uint8], heart: NDArray[np.bool_]) -> Widths | None:
-    columns, rows = np.flatnonzero(heart.any(axis=0)), np.flatnonzero(heart.any(axis=1))
+    columns = np.flatnonzero(heart.any(axis=0))
     both = np.flatnonzero((lungs == 1).any(axis=1) & (lungs == 2).any(axis=1))
     if not len(columns) or not len(both):
         return None

@@ -25,7 +25,7 @@ _SUFFIXES = {"onnx": ".onnx", "torchscript": ".ts"}
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the label maps of an exported file are from PyTorch's, over a few radiographs.
+    """How far the lungs and the heart of an exported file are from PyTorch's, over a few radiographs.
 
     Attributes:
         name: the format, one of `EXPORT_FORMATS`.
@@ -53,7 +53,8 @@ def export(
     formats: Sequence[str] = EXPORT_FORMATS,
     check: Iterable[str | PathLike[str]] = (),
 ) -> tuple[list[Path], list[Parity]]:
-    """Write the network: windows (B, 1, s, s) float32 to logits (B, 3, s, s), with `image_size` s and any B.
+    """Write the network: windows (B, 1, s, s) float32 to logits (B, 3, s, s), or (B, 4, s, s) with the heart,
+    with `image_size` s and any B.
 
     The files are `model.onnx` and `model.ts`.
 
@@ -147,9 +148,9 @@ def _compare(predictor: Predictor, backends: dict[str, Backend], radiographs: Se
     shares: dict[str, list[float]] = {name: [] for name in backends}
     for path in radiographs:
         predictor.backend = predictor.network
-        expected = predictor.predict(path).labels
+        expected = predictor.predict(path).regions
         for name, predictor.backend in backends.items():
-            shares[name].append(float((predictor.predict(path).labels != expected).mean()))
+            shares[name].append(float((predictor.predict(path).regions != expected).mean()))
     return [Parity(name, len(values), sum(values) / len(values), max(values)) for name, values in shares.items()]
 
 

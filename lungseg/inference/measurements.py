@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lungseg.transforms.regions import HEART, SIDES, VISIBLE
+from lungseg.transforms.regions import HEART, VISIBLE, label_map
 
 _LUNGS = {"right": 1, "left": 2}
 
@@ -27,7 +27,6 @@ def measurements(labels: NDArray[np.uint8], spacing: tuple[float, float] | None)
     spans = {}
     for side, lung in _LUNGS.items():
         region = labels == lung
-        # bincount would first convert each pixel to eight bytes.
         found[f"{side}_px"] = int(np.count_nonzero(region))
         if found[f"{side}_px"]:
             spans[side] = _spans(region)
@@ -57,19 +56,17 @@ def full_measurements(regions: NDArray[np.uint8], spacing: tuple[float, float] |
         spacing: (row, column) millimetres per pixel, or None when it is not known.
 
     Returns:
-        Name -> value, for the columns of :class:`lungseg.report.table.Row`. `hidden_share` is the share of the full lungs
-        that is not visible; it is left out if there is no lung, and millimetres without a spacing.
+        Name -> value, for the columns of :class:`lungseg.report.table.Row`. `hidden_share` is the share of the full
+        lungs that is not visible; it is left out if there is no lung, and millimetres without a spacing.
     """
-    # One pass over the picture counts every combination of bits.
-    counts = np.bincount(regions.ravel(), minlength=16)
-    bits = np.arange(len(counts))
-    pixels = {f"full_{side}": int(counts[bits & SIDES == lung].sum()) for side, lung in _LUNGS.items()}
+    # bincount would first convert each pixel to eight bytes.
+    full, visible = label_map(regions, "full"), np.count_nonzero(regions & VISIBLE)
+    pixels = {f"full_{side}": int(np.count_nonzero(full == lung)) for side, lung in _LUNGS.items()}
     pixels["full_lungs"] = sum(pixels.values())
-    visible = int(counts[(bits & SIDES > 0) & (bits & VISIBLE > 0)].sum())
     found: dict[str, int | float] = {}
     if pixels["full_lungs"]:
-        found["hidden_share"] = round(1 - visible / pixels["full_lungs"], 4)
-    pixels["heart"] = int(counts[bits & HEART > 0].sum())
+        found["hidden_share"] = round(1 - int(visible) / pixels["full_lungs"], 4)
+    pixels["heart"] = int(np.count_nonzero(regions & HEART))
     found |= {f"{name}_px": count for name, count in pixels.items()}
     if spacing is not None:
         found |= {f"{name}_mm2": round(count * spacing[0] * spacing[1], 1) for name, count in pixels.items()}

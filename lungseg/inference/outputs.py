@@ -39,7 +39,9 @@ def _overlay(prediction: Prediction, source: Path) -> bytes:
     from lungseg.io import encode_png
     from lungseg.io.overlay import PALETTE, draw_indexed_overlay
 
-    return encode_png(draw_indexed_overlay(prediction.radiograph.pixels, prediction.labels), PALETTE)
+    heart, lines = prediction.shown_heart, prediction.lines
+    picture = draw_indexed_overlay(prediction.radiograph.pixels, prediction.labels, heart=heart, lines=lines)
+    return encode_png(picture, PALETTE)
 
 
 def _probabilities(prediction: Prediction, source: Path) -> bytes:
@@ -47,27 +49,41 @@ def _probabilities(prediction: Prediction, source: Path) -> bytes:
 
     from lungseg.io import encode_png
 
-    assert prediction.probabilities is not None, "the predictor must keep probabilities for this kind"
-    lungs = prediction.probabilities.sum(axis=0).clip(0, 1)
-    return encode_png(np.rint(lungs * 65535).astype(np.uint16))
+    *lungs, heart = (*prediction.probabilities, 0)[:3]
+    shown = 1 if prediction.extent == "full" else 1 - heart
+    return encode_png(np.rint((sum(lungs) * shown).clip(0, 1) * 65535).astype(np.uint16))
+
+
+def _heart(prediction: Prediction, source: Path) -> bytes:
+    import numpy as np
+
+    from lungseg.io import encode_png
+
+    if prediction.heart is None:
+        what = "these weights do not know the heart"
+        raise LungsegError(what, prediction.weights, "leave out heart", code="weights-without-heart")
+    return encode_png(prediction.heart.view(np.uint8) * np.uint8(255))
 
 
 def _thumbnail(prediction: Prediction, source: Path) -> bytes:
     from lungseg.io.overlay import encode_thumbnail
 
-    return encode_thumbnail(prediction.radiograph.pixels, prediction.labels)
+    heart, lines = prediction.shown_heart, prediction.lines
+    return encode_thumbnail(prediction.radiograph.pixels, prediction.labels, heart, lines)
 
 
 def _nifti(prediction: Prediction, source: Path) -> bytes:
     from lungseg.io.nifti import encode_nifti
 
-    return encode_nifti(prediction.labels, source, prediction.radiograph.spacing, prediction.radiograph.spacing_kind)
+    spacing, kind = prediction.radiograph.spacing, prediction.radiograph.spacing_kind
+    return encode_nifti(prediction.labels, source, spacing, kind, prediction.extent)
 
 
 def _dicom_seg(prediction: Prediction, source: Path) -> bytes:
     from lungseg.io.dicom.segmentation import encode_dicom_seg
 
-    return encode_dicom_seg(prediction.labels, source, _algorithm(prediction.weights))
+    lungs, heart = prediction.label_map(prediction.extent), prediction.shown_heart
+    return encode_dicom_seg(lungs, source, _algorithm(prediction.weights), extent=prediction.extent, heart=heart)
 
 
 @lru_cache(maxsize=1)
@@ -87,6 +103,7 @@ KINDS: dict[str, tuple[str, Callable[[Prediction, Path], bytes]]] = {
     "labels": (".png", _labels),
     "overlays": (".png", _overlay),
     "thumbnails": (".jpg", _thumbnail),
+    "heart": (".png", _heart),
     "probabilities": (".png", _probabilities),
     "nifti": (".nii.gz", _nifti),
     "dicom-seg": (".dcm", _dicom_seg),

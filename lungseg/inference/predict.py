@@ -52,6 +52,9 @@ def predict(
     processes: bool | None = False,
     overwrite: bool = False,
     strict: bool = False,
+    extent: str = "visible",
+    heart: bool = False,
+    ctr: str = "auto",
     on_result: Callable[[int, int, Row], None] | None = None,
     command: Sequence[str] | None = None,
 ) -> list[Row]:
@@ -77,6 +80,10 @@ def predict(
             its work under `if __name__ == "__main__"`.
         overwrite: write results again, and replace results of another file that have the same name.
         strict: treat flagged radiographs as failed and write no output for them.
+        extent: of the lungs in label maps, masks and overlays, "visible" or "full" (with the part behind the heart).
+            The columns of the report have both.
+        heart: show the heart too: 3 in label maps, a segment in DICOM SEG, an outline in overlays.
+        ctr: when to give the cardiothoracic ratio: "auto" withholds it where it is not reliable, "always" or "never".
         on_result: called after each file of this process with its index from 1, the number of files, and its row.
         command: the command line, which `report.json` records.
 
@@ -84,8 +91,8 @@ def predict(
         The rows of the report, in the order of the inputs; in each process those of all processes.
 
     Raises:
-        UsageError: there is nothing to segment, or the output folder cannot be written to, is among the inputs, or has
-            results of another file under the same name.
+        UsageError: there is nothing to segment, the weights do not know the heart that is asked for, or the output
+            folder cannot be written to, is among the inputs, or has results of another file under the same name.
         LungsegError: the weights cannot be used, or the disk is full; results that were finished before are kept.
     """
     paths = [Path(path) for path in _as_list(inputs, output)]
@@ -95,7 +102,18 @@ def predict(
         found = _find_inputs(group, paths, outputs, overwrite)
         if first:
             _log_skipped(found)
-        job = Job(outputs.folder, outputs.kinds, weights_file(weights), device, precision, overwrite, strict)
+        job = Job(
+            outputs.folder,
+            outputs.kinds,
+            weights_file(weights),
+            device,
+            precision,
+            overwrite,
+            strict,
+            extent,
+            heart,
+            ctr,
+        )
         predictor = job.predictor()
         files = group.share(found.radiographs)
         usable_folder(outputs.folder)

@@ -42,7 +42,7 @@ class Job:
 
     Attributes:
         output, kinds: see :class:`lungseg.inference.outputs.Outputs`.
-        weights, device, precision: see :class:`lungseg.inference.predictor.Predictor`.
+        weights, device, precision, extent, heart, ctr: see :class:`lungseg.inference.predictor.Predictor`.
         overwrite, strict: see :class:`lungseg.inference.pipeline.Pipeline`.
     """
 
@@ -53,11 +53,28 @@ class Job:
     precision: str
     overwrite: bool
     strict: bool
+    extent: str = "visible"
+    heart: bool = False
+    ctr: str = "auto"
 
     def predictor(self) -> Predictor:
-        """Load the network."""
-        keep = "probabilities" in self.kinds
-        return Predictor(self.weights, device=self.device, precision=self.precision, keep_probabilities=keep)
+        """Load the network.
+
+        Raises:
+            UsageError: the heart or the full extent is asked of weights that do not know the heart.
+        """
+        predictor = Predictor(
+            self.weights,
+            device=self.device,
+            precision=self.precision,
+            keep_probabilities="probabilities" in self.kinds,
+            extent=self.extent,
+            heart=self.heart,
+            ctr=self.ctr,
+        )
+        if "heart" in self.kinds:
+            predictor.check_knows_heart()
+        return predictor
 
     def pipeline(self, predictor: Predictor, part: int) -> Pipeline:
         """Build the pipeline of process number `part` of those that share the output folder."""

@@ -164,7 +164,11 @@ def _spacing(header: Nifti1Header, axes: tuple[int, int]) -> tuple[float, float]
 
 
 def encode_nifti(
-    labels: np.ndarray, source: str | PathLike[str], spacing: tuple[float, float] | None, spacing_kind: SpacingKind
+    labels: np.ndarray,
+    source: str | PathLike[str],
+    spacing: tuple[float, float] | None,
+    spacing_kind: SpacingKind,
+    extent: str = "visible",
 ) -> bytes:
     """Return the bytes of a .nii.gz file of uint8 labels.
 
@@ -173,16 +177,17 @@ def encode_nifti(
     or a DICOM file alike. Without a spacing the pixel is the unit, and no unit is stated.
 
     Args:
-        labels: (H, W) uint8: 0 background, 1 right lung, 2 left lung.
+        labels: (H, W) uint8: 0 background, 1 right lung, 2 left lung, 3 heart.
         source: the file that was segmented.
         spacing: (row, column) millimetres per pixel, or None when it is unknown.
         spacing_kind: see :class:`lungseg.io.Radiograph`; stated in the description of the header.
+        extent: of the lungs, "visible" or "full"; stated there too.
     """
     with open(source, "rb") as file:
         is_nifti = format_of(file.read(HEAD_BYTES)) == "nifti"
     image = _like(labels, Path(source)) if is_nifti else _new(labels, spacing)
     image.header.set_intent(_LABEL_INTENT, name="lungs")
-    image.header["descrip"] = f"1 right lung, 2 left lung; spacing: {spacing_kind}".encode()
+    image.header["descrip"] = f"1 right lung, 2 left lung, 3 heart; {extent} extent; spacing: {spacing_kind}".encode()
     # Without a time stamp, the same labels give the same file.
     return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
 

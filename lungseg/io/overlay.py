@@ -1,22 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw the outlines of lungs on radiographs."""
+"""Draw the outlines of lungs and heart on radiographs, and lines that were measured."""
 
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PIL import ImageFont
 
     _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
+Line = tuple[tuple[float, float], tuple[float, float]]
+
 # Okabe and Ito's palette for colour-blind people: sky blue, orange, reddish purple.
 COLOURS = {1: (86, 180, 233), 2: (230, 159, 0), 3: (204, 121, 167)}
+# A lung of unknown side has the colour of the heart: no picture shows both.
+_SHADED_AS = {1: 1, 2: 2, 3: 3, 255: 3}
 # The patient's sides.
 _LETTERS = {1: "R", 2: "L"}
+HEART_LABEL = 3
 _GREYS = 232
 # Longer side of a thumbnail in pixels.
 _THUMBNAIL = 160
@@ -38,37 +46,54 @@ PALETTE = _palette()
 
 
 def draw_overlay(
-    image: np.ndarray, labels: np.ndarray, reference: np.ndarray | None = None, *, text: str = ""
+    image: np.ndarray,
+    labels: np.ndarray,
+    reference: np.ndarray | None = None,
+    heart: np.ndarray | None = None,
+    lines: Sequence[Line] = (),
+    text: str = "",
 ) -> np.ndarray:
     """Draw the outline of each lung on its radiograph: (H, W, 3) uint8. See :func:`draw_indexed_overlay`."""
-    return np.asarray(PALETTE[draw_indexed_overlay(image, labels, reference, text=text)])
+    return np.asarray(PALETTE[draw_indexed_overlay(image, labels, reference, heart, lines, text)])
 
 
 def draw_indexed_overlay(
-    image: np.ndarray, labels: np.ndarray, reference: np.ndarray | None = None, *, text: str = ""
+    image: np.ndarray,
+    labels: np.ndarray,
+    reference: np.ndarray | None = None,
+    heart: np.ndarray | None = None,
+    lines: Sequence[Line] = (),
+    text: str = "",
 ) -> np.ndarray:
     """Draw the outline of each lung on its radiograph, with the colours of `PALETTE`.
 
     Args:
         image: (H, W), any type; shown from its 0.5th to its 99.5th percentile.
-        labels: (H, W) label map: 1 right lung, 2 left lung, 3 a lung of unknown side.
+        labels: (H, W) label map: 1 right lung, 2 left lung, 3 heart, 255 a lung of unknown side.
         reference: another (H, W) label map, drawn as thin lines of white and black dashes.
+        heart: (H, W) bool, all of the heart; the label 3 may be a part of it.
+        lines: straight lines to draw, ((x, y), (x, y)) in pixels: the first one in the colour of the heart, the others
+            in white and black dashes.
         text: written along the upper edge, white on black, as small as it needs to be to fit in.
 
     Returns:
-        (H, W) uint8, indices of `PALETTE`: right lung blue, left lung orange, with the letters R and L in them.
+        (H, W) uint8, indices of `PALETTE`: right lung blue, left lung orange, with the letters R and L in them; heart
+        purple.
     """
     picture = _to_greys(image)
     # Draw the letters first: in a small lung a letter would hide the outline.
     for label in _LETTERS:
         _write(picture, labels == label, label)
     thickness = max(1, round(min(image.shape) / 300))
-    for label in COLOURS:
-        _paint(picture, labels == label, thickness, _shade(label))
+    for label, colour in _SHADED_AS.items():
+        region = heart if label == HEART_LABEL and heart is not None else labels == label
+        _paint(picture, region, thickness, _shade(colour))
     if reference is not None:
         thin = max(1, round(0.7 * thickness))
-        for label in COLOURS:
+        for label in _SHADED_AS:
             _paint(picture, reference == label, thin, *_DASHES)
+    for number, line in enumerate(lines):
+        _rule(picture, line, thickness, *(_DASHES if number else (_shade(HEART_LABEL),)))
     if text:
         _write_line(picture, text)
     return picture
@@ -110,6 +135,25 @@ def _paint(picture: np.ndarray, region: np.ndarray, thickness: int, colour: int,
         dash = 6 * thickness
         y, x = np.ogrid[: region.shape[0], : region.shape[1]]
         picture[box][border & ((x // dash + y // dash) % 2 == 1)] = gap
+
+
+def _rule(picture: np.ndarray, line: Line, thickness: int, colour: int, gap: int | None = None) -> None:
+    """Draw a straight line with strokes at its ends, in dashes of two colours if `gap` is given."""
+    (x, y), (far_x, far_y) = line
+    length = max(1.0, math.hypot(far_x - x, far_y - y))
+    across, down = (far_x - x) / length, (far_y - y) / length
+    # A point for each pixel along the line, and the strokes, which are as long as twelve lines are thick.
+    stroke = 6.0 * thickness
+    along = [(x + across * far, y + down * far, far) for far in np.arange(0, length)]
+    ends = [
+        (end_x - down * far, end_y + across * far, 0.0)
+        for end_x, end_y in ((x, y), (far_x, far_y))
+        for far in np.arange(-stroke, stroke + 1)
+    ]
+    for at_x, at_y, far in (*along, *ends):
+        top, left = max(0, round(at_y - thickness / 2)), max(0, round(at_x - thickness / 2))
+        second = gap is not None and int(far // (6 * thickness)) % 2 == 1
+        picture[top : top + thickness, left : left + thickness] = gap if second else colour
 
 
 def _eroded(region: np.ndarray, reach: int) -> np.ndarray:
@@ -169,12 +213,14 @@ def _coverage(shape: tuple[int, ...], place: tuple[int, int], letter: str, font:
     return np.asarray(drawn) / np.float32(255)
 
 
-def encode_thumbnail(image: np.ndarray, labels: np.ndarray) -> bytes:
+def encode_thumbnail(
+    image: np.ndarray, labels: np.ndarray, heart: np.ndarray | None = None, lines: Sequence[Line] = ()
+) -> bytes:
     """Return the bytes of a small JPEG overlay: at most 160 pixels a side, about five kilobytes.
 
     Args:
         image: (H, W), any real type.
-        labels: (H, W) uint8 label map: 1 right lung, 2 left lung.
+        labels, heart, lines: see :func:`draw_indexed_overlay`.
     """
     from PIL import Image
 
@@ -183,7 +229,13 @@ def encode_thumbnail(image: np.ndarray, labels: np.ndarray) -> bytes:
     small = Image.fromarray(np.ascontiguousarray(image[::step, ::step], dtype=np.float32))
     small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
     lungs = Image.fromarray(labels).resize(small.size, Image.Resampling.NEAREST)
-    picture = Image.fromarray(draw_overlay(np.asarray(small), np.asarray(lungs)))
+    hearts = None
+    if heart is not None:
+        hearts = np.asarray(Image.fromarray(heart.view(np.uint8)).resize(small.size, Image.Resampling.NEAREST)) > 0
+    scale = small.width / image.shape[1]
+    shrunk: list[Line] = [((x * scale, y * scale), (u * scale, v * scale)) for (x, y), (u, v) in lines]
+    drawn = draw_overlay(np.asarray(small), np.asarray(lungs), heart=hearts, lines=shrunk)
+    picture = Image.fromarray(drawn)
     content = io.BytesIO()
     # Full resolution for colours: the outlines are one pixel wide.
     picture.save(content, "JPEG", quality=60, subsampling=0, optimize=True)

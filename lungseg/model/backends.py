@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inference backends: PyTorch in single precision or in bfloat16.
 
-A backend is called as the network is, (B, 1, w, h) float32 to logits (B, 3, w, h) float32, from several threads at
-once. `inference.json` defines everything else, the sliding window included.
+A backend is called as the network is, (B, 1, w, h) float32 to logits (B, 3, w, h) float32, or (B, 4, w, h) with the
+heart, from several threads at once. `inference.json` defines everything else, the sliding window included.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from monai.utils import convert_to_tensor
 
 from lungseg.data.labels import NOT_STATED
 from lungseg.data.targets import FULL, VISIBLE
-from lungseg.transforms.regions import label_table
+from lungseg.transforms.regions import label_map
 from lungseg.utils.errors import LungsegError
 
 _Batch = list[dict[str, torch.Tensor]]
@@ -48,8 +48,7 @@ def compared(
         return torch.zeros_like(targets[:1]), torch.zeros_like(targets[:1])
     reference = targets[_EXTENTS[extent], None]
     stated = reference != NOT_STATED
-    table = label_table(extent).to(regions.device)
-    return table[regions.int()] * stated, reference * stated
+    return label_map(regions, extent) * stated, reference * stated
 
 
 def per_lung(output: _Batch) -> _Pairs:

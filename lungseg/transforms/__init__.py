@@ -23,7 +23,7 @@ __all__ = [
     "TurnUprightd",
     "clahe",
     "foreground_mask",
-    "label_table",
+    "label_map",
 ]
 
 __getattr__ = lazy_exports(
@@ -43,7 +43,7 @@ __getattr__ = lazy_exports(
         "AsRegionsd": "regions",
         "LungProbabilitiesd": "regions",
         "RegionsToLabelsd": "regions",
-        "label_table": "regions",
+        "label_map": "regions",
         "RandCLAHEd": "augmentation",
         "RandMirrord": "augmentation",
         "RandSimulateDevicesd": "augmentation",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,9 @@ class ResizeShorterSide(Resize):
     def inverse_transform(self, data: torch.Tensor, transform: dict[str, Any]) -> torch.Tensor:
         """Interpolate `data` (C, w, h) bilinearly back to the size it had before the forward call."""
         transform["extra_info"]["mode"] = "bilinear"
-        return super().inverse_transform(data, transform)
+        # One by one: PyTorch takes five times as long for three channels together.
+        channels = [super(ResizeShorterSide, self).inverse_transform(one[None], deepcopy(transform)) for one in data]
+        return torch.cat(channels)
 
 
 class ResizeShorterSided(Resized):

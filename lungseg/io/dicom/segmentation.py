@@ -20,7 +20,9 @@ _REMEDY = "leave out dicom-seg for this file"
 _SEGMENTS = {
     1: ("Right lung", "3341006", (69.8, -12.0, -34.8)),
     2: ("Left lung", "44029006", (70.6, 16.5, 74.7)),
+    3: ("Heart", "80891009", (61.5, 40.3, -14.0)),
 }
+_EXTENTS = {"visible": "Visible lung fields", "full": "Lungs to their full extent, also behind the heart"}
 
 
 class MirroredError(LungsegError):
@@ -33,9 +35,11 @@ def encode_dicom_seg(
     algorithm: Algorithm,
     *,
     one_per_source: bool = False,
+    extent: str = "visible",
+    heart: np.ndarray | None = None,
     doubts: Sequence[str] = (),
 ) -> bytes:
-    """Return the bytes of a DICOM Segmentation (binary; two frames: right lung, left lung) of a radiograph.
+    """Return the bytes of a DICOM Segmentation (binary; a frame each: right lung, left lung, heart) of a radiograph.
 
     The object refers to the source pixel by pixel and repeats its patient and study, but states no spacing of its own.
     The same labels of the same source by the same algorithm have the same UIDs.
@@ -46,6 +50,8 @@ def encode_dicom_seg(
         algorithm: the algorithm that made the labels.
         one_per_source: the UIDs depend only on the source and the weights, not on the labels, where the number of
             threads may change a pixel. An archive then keeps one segmentation, however often it is made.
+        extent: of the lungs, "visible" or "full": each segment and the description of the content state it.
+        heart: (H, W) bool, for a segment of its own, which may overlap the lungs; None for no such segment.
         doubts: names of the doubts about the labels, which descriptions and the segments' labels then state.
 
     Raises:
@@ -58,7 +64,7 @@ def encode_dicom_seg(
         raise MirroredError(what, source, _REMEDY, code="mirrored-header")
     file = io.BytesIO()
     try:
-        _segmentation(labels, reference, algorithm, one_per_source, doubts).save_as(file)
+        _segmentation(labels, reference, algorithm, one_per_source, extent, heart, doubts).save_as(file)
     except Exception as error:  # an odd header makes highdicom raise any exception
         what = f"no DICOM SEG can be made of a {reference.SOPClassUID.name} ({first_line(error)})"
         raise LungsegError(what, source, _REMEDY, code="header-unsupported") from error
@@ -66,7 +72,13 @@ def encode_dicom_seg(
 
 
 def _segmentation(
-    labels: np.ndarray, source: Dataset, algorithm: Algorithm, one_per_source: bool, doubts: Sequence[str]
+    labels: np.ndarray,
+    source: Dataset,
+    algorithm: Algorithm,
+    one_per_source: bool,
+    extent: str,
+    heart: np.ndarray | None,
+    doubts: Sequence[str],
 ) -> Dataset:
     import highdicom
     from highdicom.color import CIELabColor
@@ -90,12 +102,18 @@ def _segmentation(
             display_color=CIELabColor(*colour),
         )
         for number, (name, code, colour) in _SEGMENTS.items()
+        if number in (1, 2) or heart is not None
     ]
-    more = [] if one_per_source else [algorithm.software, hashlib.sha256(labels.tobytes()).hexdigest()]
+    for segment in segments[:2]:
+        segment.SegmentDescription = _EXTENTS[extent]
+    masks = np.stack([labels == 1, labels == 2, *([] if heart is None else [heart])], axis=-1)[None]
+    more = [] if one_per_source else [algorithm.software, hashlib.sha256(masks.tobytes()).hexdigest()]
+    if extent != "visible" or heart is not None:
+        more += [extent, "heart" if heart is not None else "lungs"]
     series_uid, instance_uid = derived_uids("", source, algorithm, *more)
     segmentation = highdicom.seg.Segmentation(
         source_images=[source],
-        pixel_array=labels,
+        pixel_array=masks,
         segmentation_type="BINARY",
         segment_descriptions=segments,
         series_instance_uid=series_uid,
@@ -107,7 +125,7 @@ def _segmentation(
         software_versions=algorithm.software,
         device_serial_number=algorithm.weights[:16],
         content_label="LUNGS",
-        content_description=marked("Visible lung fields", doubts),
+        content_description=marked(_EXTENTS[extent], doubts),
         series_description=marked("Lungs", doubts),
         # Always two frames: a lung that was not found is an empty frame.
         omit_empty_frames=False,
