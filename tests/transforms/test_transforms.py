@@ -83,16 +83,6 @@ def test_clahe_stays_in_range_and_keeps_the_meta():
     assert 0 <= out.min() < out.max() <= 1
 
 
-def lungs_of(labels: torch.Tensor) -> torch.Tensor:
-    """Return sure probabilities (2, W, H) of right and left lung of a label map (W, H)."""
-    return torch.stack([labels == 1, labels == 2]).float()
-
-
-def drawn(probabilities: torch.Tensor, threshold: float = 0.5) -> torch.Tensor:
-    """Return the label map (W, H) of the lungs to their full extent."""
-    return AsRegionsd("pred", threshold=threshold)({"pred": probabilities})["pred"][0].long() & SIDES
-
-
 def test_a_pixel_is_lung_above_the_threshold_and_of_the_likelier_side():
     probabilities = torch.rand(3, 40, 50).softmax(0)
     data = AsRegionsd("pred", threshold=0.4)({"pred": probabilities[1:]})
