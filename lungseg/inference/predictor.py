@@ -126,7 +126,8 @@ class Prediction:
     def mask(self) -> NDArray[np.uint8]:
         """The union of both lungs: (H, W) uint8, 0 or 255."""
         # np.where takes ten times as long.
-        return (label_map(self.regions, self.extent) > 0).view(np.uint8) * np.uint8(255)
+        mask: NDArray[np.uint8] = (label_map(self.regions, self.extent) > 0).view(np.uint8) * np.uint8(255)
+        return mask
 
     @property
     def heart(self) -> NDArray[np.bool_] | None:
@@ -154,7 +155,8 @@ class Prediction:
             UsageError: there is no such extent, or the network does not know the heart.
         """
         _check_extent(extent, heart, self.knows_heart, self.weights)
-        return label_map(self.regions, extent, heart)
+        labels: NDArray[np.uint8] = label_map(self.regions, extent, heart)
+        return labels
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:

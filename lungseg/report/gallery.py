@@ -24,6 +24,7 @@ _ORDERS = {
     "small": "smallest lungs first",
     "large": "largest lungs first",
     "unequal": "most unequal lungs first",
+    "heart": "widest hearts first",
     "name": "by name",
 }
 
@@ -93,7 +94,7 @@ def _area(row: Row, side: str, metric: bool) -> float:
 
 def _figures(row: Row, metric: bool) -> dict[str, float]:
     """Return the figures that are charted and sorted by, as far as they are known."""
-    found = {"quality": row.quality, "lower": row.quality_lower, "ratio": row.left_right_ratio}
+    found = {"quality": row.quality, "lower": row.quality_lower, "ratio": row.left_right_ratio, "ctr": row.ctr}
     if row.lungs_px is not None:
         found["area"] = round(_area(row, "lungs", metric), 3)
     return {key: value for key, value in found.items() if value is not None}
@@ -104,6 +105,7 @@ def _charts(rows: Sequence[Row], metric: bool) -> Iterator[Histogram]:
         "quality": "Quality: estimated Dice",
         "area": f"Area of both lungs, {_unit(rows) if metric else '% of the picture'}",
         "ratio": "Area of the left lung to the right",
+        "ctr": "Cardiothoracic ratio",
     }
     figures = {status: [_figures(row, metric) for row in rows if row.status == status] for status in ("ok", "flagged")}
     for key, title in titles.items():
@@ -142,7 +144,10 @@ def _sizes(row: Row) -> list[str]:
     right, left = (f"{_area(row, side, metric):.{0 if metric else 1}f}" for side in ("right", "left"))
     sizes = [f"R {right} · L {left} {'cm²' if metric else '%'}"]
     sizes += ["at the detector"] if row.spacing_kind == "detector" else []
-    return sizes if row.left_right_ratio is None else [*sizes, f"L/R {row.left_right_ratio:.2f}"]
+    sizes += [] if row.left_right_ratio is None else [f"L/R {row.left_right_ratio:.2f}"]
+    if row.ctr is not None:
+        sizes.append(f"CTR {row.ctr:.2f} ({row.ctr_low:.2f} to {row.ctr_high:.2f})")
+    return [*sizes, f"CTR {row.ctr_note}"] if row.ctr_note else sizes
 
 
 def _pictures(name: str, folder: Path) -> dict[str, str]:

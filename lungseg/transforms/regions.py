@@ -7,15 +7,13 @@ Arrays are channel first with MONAI's axis order, (C, W, H): axis 1 is x.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
-from numpy.typing import NDArray
 
 # Bits of a region: the side of the lung to its full extent (1 right, 2 left), whether it is visible, and the heart.
 SIDES, VISIBLE, HEART = 3, 4, 8
@@ -80,7 +78,8 @@ class AsRegionsd(MapTransform):
         return out
 
 
-_Regions = TypeVar("_Regions", torch.Tensor, NDArray[np.uint8])
+# A tensor or an array.
+_Regions = TypeVar("_Regions", bound=Any)
 
 
 def label_map(regions: _Regions, extent: str = "visible", heart: bool = False) -> _Regions:
@@ -92,7 +91,7 @@ def label_map(regions: _Regions, extent: str = "visible", heart: bool = False) -
         heart: whether the heart is labelled, where no lung of this extent lies.
     """
     # Arithmetic takes a tenth of the time of a look-up table.
-    labels = regions & SIDES
+    labels: _Regions = regions & SIDES
     if extent == "visible":
         labels = labels * ((regions & VISIBLE) // VISIBLE)
     if heart:

@@ -124,7 +124,8 @@ def foreground_mask(image: torch.Tensor, tolerance: float = 0.04, share: float =
     """
     pixels = np.asarray(image)[0]
     least = [length / 4 for length in pixels.shape]
-    box, found = None, (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
+    box: tuple[slice, ...] = ()
+    found: tuple[slice, ...] = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
     while found != box:
         box = found
         found = tuple(
@@ -132,7 +133,7 @@ def foreground_mask(image: torch.Tensor, tolerance: float = 0.04, share: float =
             for outer, inner, length in zip(box, _without_borders(pixels[box], tolerance, share), least, strict=True)
         )
     inside = torch.zeros(1, *pixels.shape, dtype=torch.bool)
-    inside[(0, *found)] = True
+    inside[0][found] = True
     return inside
 
 

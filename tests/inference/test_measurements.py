@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from lungseg.inference.measurements import measurements
+from lungseg.inference.measurements import full_measurements, measurements
 from lungseg.report.table import Row
 
 
@@ -99,3 +99,22 @@ def test_boxes_and_widths_are_those_of_a_plain_search():
 
 def test_every_measure_is_a_column_of_the_report(labels):
     assert set(measurements(labels, (1.0, 1.0))) <= {field.name for field in fields(Row)}
+
+
+def test_both_extents_and_the_heart_are_counted(labels):
+    # Columns 2 to 5 of rows 3 and 4 are heart; it hides three pixels of the right lung.
+    heart = np.zeros(labels.shape, dtype=bool)
+    heart[3:5, 2:6] = True
+    regions = (labels + 4 * ((labels > 0) & ~heart) + 8 * heart).astype(np.uint8)
+    found = full_measurements(regions, None)
+    assert found == {
+        "full_right_px": 6,
+        "full_left_px": 4,
+        "full_lungs_px": 10,
+        "hidden_share": 0.3,
+        "heart_px": 8,
+    }
+    millimetres = full_measurements(regions, (0.5, 2.0))
+    assert millimetres["heart_mm2"] == 8.0
+    assert set(millimetres) <= {field.name for field in fields(Row)}
+    assert "hidden_share" not in full_measurements(np.zeros((3, 5), np.uint8), None)

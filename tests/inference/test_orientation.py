@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 
@@ -71,6 +70,7 @@ def test_scores_grow_with_quality_and_with_looks():
 def test_a_turned_radiograph_gets_the_turned_result(radiograph, segment, turns):
     upright, turned = segment(radiograph), segment(np.rot90(radiograph, turns))
     assert "quarter-turn" not in upright.notes
+    assert turned.orientation == Orientation(turns, False)
     assert f"turned by {90 * turns} degrees" in turned.notes["quarter-turn"]
     assert np.array_equal(turned.labels, np.rot90(upright.labels, turns))
     assert np.allclose(turned.probabilities, np.rot90(upright.probabilities, turns, (1, 2)), atol=1e-5)
@@ -100,15 +100,12 @@ def test_a_frame_does_not_change_the_orientation(radiograph, segment, level):
 
 
 @pytest.mark.skipif(not (DATA / "wards").is_dir(), reason="LUNGSEG_DATA has no wards")
-@pytest.mark.parametrize("section", ["validation"])
-def test_light_bedside_films_stay_as_they_are(segment, section):
-    """Their mean is light, as an inverted film's is."""
-    with (DATA / "wards" / "manifest.csv").open(newline="") as file:
-        names = [row["name"] for row in csv.DictReader(file) if row["split"] == section and row["set"] == "adult"]
-    pictures = [read_radiograph(DATA / "wards" / "images" / f"{name}.jpg").pixels for name in names]
-    lightest = sorted(pictures, key=np.mean)[-8:]
-    for pixels in lightest:
-        assert not {"quarter-turn", "inverted"} & set(segment(pixels.astype(np.uint8)).notes)
+@pytest.mark.parametrize("name", ["adult_0068", "adult_0193", "adult_0045", "adult_0207"])
+def test_light_bedside_films_stay_as_they_are(segment, name):
+    """A recogniser that had not seen bedside films took the first two for inverted; the others are light, too."""
+    found = segment(read_radiograph(DATA / "wards" / "images" / f"{name}.jpg").pixels.astype(np.uint8))
+    assert found.orientation == Orientation(0, False)
+    assert not {"quarter-turn", "inverted"} & set(found.notes)
 
 
 @pytest.mark.skipif(not (DATA / "field").is_dir(), reason="LUNGSEG_DATA has no small inputs")

@@ -272,9 +272,16 @@ class OutputKind:
         labels = np.zeros((96, 72), np.uint8)
         labels[10:60, 5:30], labels[20:80, 40:66] = 1, 2
         probabilities = np.stack([0.75 * (labels == 1) + 0.125, 0.5 * (labels == 2)]).astype(np.float32)
+        heart = np.zeros(labels.shape, dtype=bool)
+        heart[50:75, 25:50] = True
         (tmp_path / "model.pt").write_bytes(b"weights")
         return SimpleNamespace(
             labels=labels,
+            label_map=lambda extent: labels,
+            extent="full",
+            heart=heart,
+            shown_heart=None,
+            lines=(((20.0, 60.0), (50.0, 60.0)),),
             mask=(labels > 0).astype(np.uint8) * 255,
             probabilities=probabilities,
             radiograph=radiograph,
@@ -374,7 +381,7 @@ class TestOverlays(OutputKind):
             return np.asarray(image.convert("RGB"))
 
     def expected(self, prediction):
-        return draw_overlay(prediction.radiograph.pixels, prediction.labels)
+        return draw_overlay(prediction.radiograph.pixels, prediction.labels, lines=prediction.lines)
 
 
 class TestThumbnails(TestOverlays):
@@ -382,6 +389,13 @@ class TestThumbnails(TestOverlays):
 
     kind = "thumbnails"
     tolerance = 8.0
+
+
+class TestHeart(OutputKind):
+    kind = "heart"
+
+    def expected(self, prediction):
+        return 255 * prediction.heart
 
 
 class TestProbabilities(OutputKind):

@@ -156,6 +156,36 @@ def test_view_as_the_file_states_it(tmp_path, attributes, view):
 
 
 @pytest.mark.parametrize(
+    ("attributes", "projection", "supine"),
+    [
+        ({}, None, False),
+        ({"ViewPosition": "PA"}, "PA", False),
+        ({"ViewPosition": "AP"}, "AP", False),
+        ({"ViewPosition": "AP SUPINE"}, "AP", True),
+        ({"ViewPosition": "postero-anterior"}, "PA", False),
+        ({"ViewPosition": "PA", "SeriesDescription": "chest AP"}, "PA", False),
+        ({"SeriesDescription": "Chest portable supine"}, "AP", True),
+        ({"ProtocolName": "Thorax PA"}, "PA", False),
+        ({"AcquisitionDeviceProcessingDescription": "CHEST AP"}, "AP", False),
+        ({"SeriesDescription": "AP and PA"}, None, False),
+        ({"ViewCodeSequence": _view_code("272479007", "von hinten")}, "PA", False),
+        ({"ViewCodeSequence": _view_code("399348003", "von vorn")}, "AP", False),
+        ({"ViewCodeSequence": _view_code("99", "antero-posterior")}, "AP", False),
+        ({"PatientPosition": "HFS"}, None, True),
+        ({"PatientPosition": "HFS", "ViewPosition": "PA"}, "PA", False),
+        ({"PatientOrientationCodeSequence": _view_code("102538003", "recumbent")}, None, True),
+        ({"PatientOrientationCodeSequence": _view_code("10904000", "erect")}, None, False),
+    ],
+    ids=str,
+)
+def test_projection_and_position_as_the_file_states_them(tmp_path, attributes, projection, supine):
+    radiograph = _read(tmp_path / "a.dcm", GREY, **attributes)
+    assert (radiograph.projection, radiograph.supine) == (projection, supine)
+    image = LoadImage(reader=RadiographReader())(tmp_path / "a.dcm")
+    assert (image.meta["projection"], image.meta["supine"]) == (projection or "", supine)
+
+
+@pytest.mark.parametrize(
     ("orientation", "flipped"),
     [
         (["L", "F"], False),

@@ -271,3 +271,26 @@ def check_real(path: Path, folder: Path) -> None:
         (folder / "seg.dcm").write_bytes(encode_dicom_seg(labels, path, ALGORITHM))
         check_round_trip(folder / "seg.dcm", labels, source)
     assert problems(folder / "seg.dcm") <= problems(path)
+
+
+def test_the_heart_is_a_segment_that_may_overlap_the_lungs(tmp_path):
+    write_dicom(tmp_path / "source.dcm", IMAGE, **PATIENT)
+    heart = np.zeros(LABELS.shape, dtype=bool)
+    heart[20:50, 25:60] = True
+    assert (heart & (LABELS > 0)).any()
+    made = {
+        extent: encode_dicom_seg(LABELS, tmp_path / "source.dcm", ALGORITHM, extent=extent, heart=heart)
+        for extent in ("visible", "full")
+    }
+    (tmp_path / "seg.dcm").write_bytes(made["full"])
+    seg = highdicom.seg.segread(tmp_path / "seg.dcm")
+    segments = [seg.get_segment_description(number) for number in seg.segment_numbers]
+    assert [segment.segmented_property_type.value for segment in segments] == ["3341006", "44029006", "80891009"]
+    assert "full extent" in segments[0].SegmentDescription
+    assert "SegmentDescription" not in segments[2]
+    np.testing.assert_array_equal(dcmread(tmp_path / "seg.dcm").pixel_array, [LABELS == 1, LABELS == 2, heart])
+    assert not problems(tmp_path / "seg.dcm")
+    (tmp_path / "other.dcm").write_bytes(made["visible"])
+    other = dcmread(tmp_path / "other.dcm")
+    assert other.SOPInstanceUID != seg.SOPInstanceUID
+    assert "Visible" in other.SegmentSequence[0].SegmentDescription

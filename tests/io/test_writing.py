@@ -8,6 +8,7 @@ from PIL import Image
 from scipy.ndimage import minimum_filter
 
 from lungseg.io import draw_overlay, encode_png, read_radiograph, write_png
+from lungseg.io.overlay import COLOURS
 from lungseg.utils.errors import UsageError
 
 MASK = np.where(GREY > 99, 255, 0).astype(np.uint8)
@@ -87,3 +88,25 @@ def test_a_palette_is_kept(tmp_path):
 def test_an_overlay_can_be_read_back(tmp_path):
     write_png(tmp_path / "a.png", draw_overlay(GREY, np.where(GREY > 99, 1, 2)))
     assert read_radiograph(tmp_path / "a.png").pixels.shape == GREY.shape
+
+
+def test_measured_lines_are_drawn_with_strokes_at_their_ends():
+    image, labels = np.zeros((300, 300)), np.zeros((300, 300), np.uint8)
+    plain = draw_overlay(image, labels)
+    drawn = draw_overlay(image, labels, lines=[((50.0, 100.0), (200.0, 100.0)), ((20.0, 200.0), (280.0, 200.0))])
+    changed = (drawn != plain).any(axis=2)
+    columns = np.flatnonzero(changed[100 - 2 : 100 + 2].any(axis=0))
+    assert abs(columns[0] - 50) <= 1
+    assert abs(columns[-1] - 200) <= 1
+    assert (drawn[99, 60:190] == COLOURS[3]).all()
+    assert changed[96, 49:51].any()  # a stroke
+    assert len(np.unique(drawn[199, 30:270])) == 2  # dashes
+
+
+def test_the_outline_of_the_heart_is_that_of_all_of_it():
+    labels, heart = np.zeros((300, 300), np.uint8), np.zeros((300, 300), bool)
+    heart[100:200, 100:200] = True
+    labels[100:150, 100:200] = 3
+    drawn = draw_overlay(np.zeros((300, 300)), labels, heart=heart)
+    assert (drawn[199, 100:200] == COLOURS[3]).all()
+    assert not drawn[150, 110:190].any()

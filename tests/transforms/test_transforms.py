@@ -19,7 +19,7 @@ from lungseg.model.paths import config_file
 from lungseg.transforms.augmentation import RandMirrord, RandSimulateDevicesd, RandSimulateOpacityd, RandWindowd
 from lungseg.transforms.intensity import CLAHEd, ScaleIntensityRangePercentilesFastd
 from lungseg.transforms.post import CleanComponents
-from lungseg.transforms.regions import SIDES, AsRegionsd
+from lungseg.transforms.regions import AsRegionsd, LungProbabilitiesd, RegionsToLabelsd, label_map
 from lungseg.transforms.spatial import ResizeLabelsd, ResizeShorterSided, foreground_mask
 
 
@@ -83,30 +83,60 @@ def test_clahe_stays_in_range_and_keeps_the_meta():
     assert 0 <= out.min() < out.max() <= 1
 
 
-def lungs_of(labels: torch.Tensor) -> torch.Tensor:
-    """Return sure probabilities (2, W, H) of right and left lung of a label map (W, H)."""
-    return torch.stack([labels == 1, labels == 2]).float()
-
-
-def drawn(probabilities: torch.Tensor, threshold: float = 0.5) -> torch.Tensor:
-    """Return the label map (W, H) of the lungs to their full extent."""
-    return AsRegionsd("pred", threshold=threshold)({"pred": probabilities})["pred"][0].long() & SIDES
-
-
 def test_a_pixel_is_lung_above_the_threshold_and_of_the_likelier_side():
     probabilities = torch.rand(3, 40, 50).softmax(0)
     data = AsRegionsd("pred", threshold=0.4)({"pred": probabilities[1:]})
     side = 1 + probabilities[1:].argmax(0)
-    torch.testing.assert_close(data["pred"][0].long() & SIDES, torch.where(probabilities[0] < 0.6, side, 0))
-    assert data["pred"].dtype == torch.uint8
+    expected = torch.where(probabilities[0] < 0.6, side, 0)
+    for extent in ("visible", "full"):
+        labels = RegionsToLabelsd("pred", extent=extent, heart=True)(data)["pred"]
+        torch.testing.assert_close(labels[0].long(), expected)
+        assert labels.dtype == torch.uint8
+
+
+def test_logits_of_the_heart_have_a_sigmoid_of_their_own():
+    logits = torch.randn(4, 5, 6)
+    found = LungProbabilitiesd("pred")({"pred": logits})["pred"]
+    torch.testing.assert_close(found[:2].as_tensor(), logits[:3].softmax(0)[1:])
+    torch.testing.assert_close(found[2].as_tensor(), logits[3].sigmoid())
+    assert LungProbabilitiesd("pred")({"pred": logits[:3]})["pred"].shape == (2, 5, 6)
+
+
+# By pixel: right lung, left lung, left lung behind the heart, heart alone, a heart that is unlikely over likely lung.
+_PIXELS = torch.tensor([[0.9, 0.1, 0.0, 0.0, 0.1], [0.0, 0.8, 0.9, 0.2, 0.9], [0.0, 0.1, 0.9, 0.8, 0.5]])[:, :, None]
+
+
+@pytest.mark.parametrize(
+    ("extent", "heart", "labels"),
+    [
+        ("visible", False, [1, 2, 0, 0, 2]),
+        ("full", False, [1, 2, 2, 0, 2]),
+        ("visible", True, [1, 2, 3, 3, 2]),
+        ("full", True, [1, 2, 2, 3, 2]),
+    ],
+)
+def test_the_heart_hides_lung_in_the_visible_extent_alone(extent, heart, labels):
+    regions = AsRegionsd("pred", threshold=0.45)({"pred": _PIXELS.clone()})
+    assert regions["pred"].flatten().tolist() == [5, 6, 10, 8, 6]
+    assert RegionsToLabelsd("pred", extent, heart)(regions)["pred"].flatten().tolist() == labels
+    assert label_map(regions["pred"].numpy(), extent, heart).flatten().tolist() == labels
+
+
+def _lungs(labels: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.one_hot(labels, 3).movedim(-1, 0).float()[1:]
+
+
+def _cleaned(probabilities: torch.Tensor, extent: str = "full", threshold: float = 0.5) -> torch.Tensor:
+    """Label what `CleanComponents` leaves, with 3 for the heart."""
+    regions = AsRegionsd("pred", threshold)({"pred": CleanComponents(threshold=threshold)(probabilities)})["pred"]
+    return label_map(regions, extent, heart=True)[0].long()
 
 
 def test_islands_go_and_lungs_stay():
     labels = torch.zeros(60, 60, dtype=torch.long)
     labels[5:25, 5:50], labels[35:55, 5:50] = 1, 2
     labels[28:31, 55:58] = 2
-    cleaned = drawn(CleanComponents()(lungs_of(labels)))
-    assert (cleaned[28:31, 55:58] == 0).all()
+    cleaned = _cleaned(_lungs(labels))
     labels[28:31, 55:58] = 0
     torch.testing.assert_close(cleaned, labels)
 
@@ -115,7 +145,7 @@ def test_islands_go_and_lungs_stay():
 def test_of_a_lung_in_two_pieces_the_smaller_stays_if_it_is_half_as_large(width, kept):
     labels = torch.zeros(60, 60, dtype=torch.long)
     labels[5:35, 5:25], labels[5:35, 30 : 30 + width] = 1, 1
-    tidy = drawn(CleanComponents()(lungs_of(labels)))
+    tidy = _cleaned(_lungs(labels))
     assert (tidy[20, 32] == 1) == kept
     assert tidy[20, 10] == 1
 
@@ -124,9 +154,9 @@ def test_no_speck_is_left_that_the_threshold_would_draw():
     probabilities = torch.zeros(2, 60, 60)
     probabilities[:, 5:35, 5:25] = torch.tensor([0.9, 0.0])[:, None, None]
     probabilities[:, 50:52, 50:52] = torch.tensor([0.27, 0.2])[:, None, None]  # less than background, but drawn
-    labels = drawn(CleanComponents(threshold=0.45)(probabilities), threshold=0.45)
-    assert (labels[5:35, 5:25] == 1).all()
-    assert (labels > 0).sum() == 30 * 20
+    drawn = _cleaned(probabilities, threshold=0.45)
+    assert (drawn[5:35, 5:25] == 1).all()
+    assert (drawn > 0).sum() == 30 * 20
 
 
 def test_holes_are_filled_with_the_lung_around_them():
@@ -134,9 +164,35 @@ def test_holes_are_filled_with_the_lung_around_them():
     labels[5:25, 5:50], labels[35:55, 5:50] = 1, 2
     expected = labels.clone()
     labels[10:14, 20:25], labels[40:42, 30:33] = 0, 1
-    tidy = CleanComponents()(lungs_of(labels))
-    torch.testing.assert_close(drawn(tidy), expected)
-    torch.testing.assert_close(tidy.sum(0), (expected > 0).float())
+    torch.testing.assert_close(_cleaned(_lungs(labels)), expected)
+
+
+def test_of_the_heart_the_largest_component_stays():
+    labels = torch.zeros(60, 60, dtype=torch.long)
+    labels[5:25, 5:55], labels[35:55, 5:55] = 1, 2
+    heart = torch.zeros(1, 60, 60)
+    heart[0, 25:45, 30:50] = 1
+    heart[0, 8:10, 8:10] = 0.9  # inside a visible lung
+    heart[0, 5:7, 40:44] = 0.9  # at its border
+    cleaned = _cleaned(torch.cat([_lungs(labels), heart]), "visible")
+    expected = labels.clone()
+    expected[25:45, 30:50] = 3
+    torch.testing.assert_close(cleaned, expected)
+
+
+def test_a_hole_in_the_visible_lung_is_visible_and_its_islands_are_hidden_lung():
+    labels = torch.zeros(60, 60, dtype=torch.long)
+    labels[5:25, 5:55], labels[35:55, 5:55] = 1, 2
+    given = torch.cat([_lungs(labels), torch.zeros(1, 60, 60)])
+    enclosed = given.clone()
+    enclosed[2, 10:15, 20:30] = 1
+    torch.testing.assert_close(_cleaned(enclosed, "visible"), labels)
+    given[2, 30:55, 40:50] = 1
+    # The heart reaches the lower border of the left lung, and cuts off its end.
+    full, visible = _cleaned(given), _cleaned(given, "visible")
+    assert (full[35:55, 5:55] == 2).all()
+    assert (visible[35:55, 50:55] == 0).all()
+    assert (visible[35:55, 5:40] == 2).all()
 
 
 def test_opacity_changes_the_image_alone():

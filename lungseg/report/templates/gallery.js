@@ -14,6 +14,7 @@ const orders = {
   small: by(row => row.area),
   large: by(row => -row.area),
   unequal: by(row => -Math.abs(Math.log(row.ratio))),
+  heart: by(row => -row.ctr),
   name: (a, b) => collator.compare(a.text, b.text) || a.place - b.place,
 };
 
