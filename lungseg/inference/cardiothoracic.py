@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from lungseg.io.overlay import Line
 from lungseg.io.radiograph import Radiograph
-from lungseg.transforms import label_map
-from lungseg.transforms.regions import HEART
+from lungseg.transforms.regions import HEART, label_map
 
 # On upright films the line through the centres of both full lungs falls by this angle towards the left lung, which has
 # no liver below it, in degrees.
@@ -152,10 +151,10 @@ def _widths(lungs: NDArray[np.uint8], heart: NDArray[np.bool_]) -> Widths | None
     inside = lungs[both] > 0
     first, last = inside.argmax(axis=1), inside.shape[1] - inside[:, ::-1].argmax(axis=1)
     widest = int((last - first).argmax())
-    # Borders of pixels: a pixel is one wide.
+    # Lines are in the middle of a row, and end at the borders of pixels.
     left, right = int(columns[0]), int(columns[-1]) + 1
-    y = float(np.mean([np.flatnonzero(heart[:, x]).mean() for x in (left, right - 1)]))
-    row, start, stop = float(both[widest]), float(first[widest]), float(last[widest])
+    y = 0.5 + float(np.mean([np.flatnonzero(heart[:, x]).mean() for x in (left, right - 1)]))
+    row, start, stop = 0.5 + float(both[widest]), float(first[widest]), float(last[widest])
     ratio = (right - left) / (stop - start)
     return Widths(ratio, ((float(left), y), (float(right), y)), ((start, row), (stop, row)), 0.0)
 

@@ -37,8 +37,7 @@ from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights_into, output_channels, weights_hash
 from lungseg.quality.transform import EstimateQualityd
 from lungseg.report.table import Row
-from lungseg.transforms import label_map
-from lungseg.transforms.regions import HEART
+from lungseg.transforms.regions import HEART, label_map
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error, find_lungseg_error
 from lungseg.version import __version__
 

@@ -7,7 +7,7 @@ Arrays are channel first with MONAI's axis order, (C, W, H): axis 1 is x.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -92,12 +92,13 @@ def label_map(regions: _Regions, extent: str = "visible", heart: bool = False) -
         heart: whether the heart is labelled, where no lung of this extent lies.
     """
     # Arithmetic takes a tenth of the time of a look-up table.
-    labels = regions & SIDES
+    labels: Any = regions & SIDES
     if extent == "visible":
         labels = labels * ((regions & VISIBLE) // VISIBLE)
     if heart:
         labels = labels + HEART_LABEL * ((labels == 0) * ((regions & HEART) // HEART))
-    return labels
+    found: _Regions = labels
+    return found
 
 
 class RegionsToLabelsd(MapTransform):

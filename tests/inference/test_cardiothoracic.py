@@ -48,7 +48,7 @@ def test_widths_are_counted_in_pixels():
     columns = np.flatnonzero(heart.any(axis=0))
     assert found.heart[0][0] == columns[0]
     assert found.heart[1][0] == columns[-1] + 1
-    assert found.chest == ((40.0, 280.0), (360.0, 280.0))
+    assert found.chest == ((40.0, 280.5), (360.0, 280.5))
     assert found.ratio == (columns[-1] + 1 - columns[0]) / 320
     assert found.tilt == 0
 
