@@ -30,6 +30,8 @@ _SURE, _LIKELY = 0.75, 0.25
 # Widens the interval so that it holds for nine in ten radiographs of the validation list. `recipes.cardiothoracic`
 # finds it.
 _WIDENING = 2.0
+# Flags of pictures whose ratio is reliable: both widths are the same.
+_HARMLESS = frozenset(("quarter-turn", "inverted", "mirrored", "mirrored-header", "low-contrast"))
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def find_cardiothoracic_ratio(
         regions: (H, W) uint8, see :class:`lungseg.transforms.AsRegionsd`.
         probabilities: (3, h, w) of right lung, left lung and heart, on all or on some of the rows and columns.
         radiograph: its spacing, projection and position are used.
-        flags: names of the flags because of which the ratio is withheld -> sentence.
+        flags: those of the result, name -> sentence.
         always: do not withhold it, but say why it is not reliable.
 
     Returns:
@@ -93,7 +95,7 @@ def find_cardiothoracic_ratio(
 def _reasons(radiograph: Radiograph, flags: Mapping[str, str]) -> list[str]:
     reasons = ["AP view"] if radiograph.projection == "AP" else []
     reasons += ["supine patient"] if radiograph.supine else []
-    return [*reasons, *flags]
+    return [*reasons, *(name for name in flags if name not in _HARMLESS)]
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,11 @@ def _tilt(lungs: NDArray[np.uint8], aspect: float) -> float:
     if len(ends) < 2:
         return 0.0
     down, across = ends[1] - ends[0]
-    # A picture that is mirrored or upside down is not turned here.
-    slope = math.degrees(math.atan2(down * aspect, abs(across))) * (1 if across >= 0 else -1)
+    down *= aspect
+    if abs(across) >= abs(down) and across < 0:
+        # Mirrored, or upside down: neither changes a width.
+        down, across = -down, -across
+    slope = math.degrees(math.atan2(down, across))
     tilt = slope - _USUAL_SLOPE
     return tilt if abs(tilt) >= _LEAST_TILT else 0.0
 
