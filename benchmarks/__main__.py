@@ -9,7 +9,18 @@ from importlib import import_module
 
 from recipes.command import run
 
-NAMES = ("accuracy", "ablations", "windows", "robustness", "training", "predict", "annotation", "deploy")
+NAMES = (
+    "accuracy",
+    "ablations",
+    "windows",
+    "robustness",
+    "orientation",
+    "judgement",
+    "training",
+    "predict",
+    "annotation",
+    "deploy",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

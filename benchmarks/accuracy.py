@@ -21,7 +21,7 @@ from lungseg.data.splits import SETS
 from lungseg.utils.files import atomic_path
 from recipes.command import data_folder, parser, run
 
-SHIPPED = {"both": "shipped", "montgomery": "montgomery"}
+SHIPPED = {"both": "shipped"}
 LOG = "benchmarks/test_log.md"
 LOG_HEAD = """# When the test lists were evaluated
 
@@ -56,7 +56,7 @@ def _parser():
         type=_named_weights,
         metavar="SETS=WEIGHTS",
         help="weights by the sets that they were trained on, such as shenzhen=runs/shenzhen; may be repeated "
-        "(default: both=shipped and montgomery=montgomery)",
+        "(default: both=shipped)",
     )
     options.add_argument("--datasets", nargs="+", default=["montgomery", "shenzhen"], choices=SETS)
     options.add_argument("--split", default="test", choices=["validation", "test"])

@@ -7,7 +7,7 @@ from benchmarks.tables import NOT_MEASURED, markdown_table
 from lungseg.metrics.agreement import METRICS
 from lungseg.report.text import format_value, summary_cells
 
-TRAINED_ON = {"both": "both", "montgomery": "Montgomery", "shenzhen": "Shenzhen"}
+TRAINED_ON = {"both": "all sources", "montgomery": "Montgomery", "shenzhen": "Shenzhen"}
 LOW_DICE = 0.8
 _SETS = {"montgomery": "Montgomery", "shenzhen": "Shenzhen"}
 _SHOWN = ("dice", "iou", "dice_right", "dice_left", "hd95_px", "assd_px")

@@ -49,7 +49,7 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
     Returns:
         {"section", "weights_sha256", "radiographs": [{"kind", "held_out", "n", "dice", "quality", "poor", "flagged",
         "spearman", "auc", "oracles": {name: {"spearman", "auc"}}}] with groups after the kinds, "wrong": [{"source",
-        "held_out", "n", "flagged"}], "flags": {flag: uncorrupted radiographs that carry it}}.
+        "held_out", "n", "flagged"}], "doubts": {doubt: uncorrupted radiographs that carry it}}.
     """
     from tqdm import tqdm
 
@@ -63,7 +63,7 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
     for case, kind, pixels, labels, moved in tqdm(
         cases(listed, list(KINDS), _COPIES), total=len(listed) * (1 + _COPIES * len(KINDS)), disable=None
     ):
-        prediction = segment(pixels)[0]
+        prediction = segment(pixels)
         true = dice(prediction.labels, labels)
         if kind == "none":
             undamaged, true_undamaged = prediction, true
@@ -71,7 +71,7 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
             "change": undamaged.quality * dice(prediction.labels, moved(undamaged.labels)),
             "undamaged": true_undamaged * prediction.quality / undamaged.quality,
         }
-        found = (true, prediction.quality, [oracles[name] for name in _ORACLES], tuple(prediction.flags))
+        found = (true, prediction.quality, [oracles[name] for name in _ORACLES], tuple(prediction.doubts))
         seen.append((case["name"], kind, *found))
     groups: dict[str, Callable[[str, str], bool]] = {
         **{kind: lambda case, k, kind=kind: k == kind for kind in ("none", *KINDS)},
@@ -83,7 +83,7 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
     wrong: dict[tuple[str, bool], list[bool]] = {}
     for held_out in (False, True):
         for source, _, pixels in other_images(held_out):
-            wrong.setdefault((source, held_out), []).append(bool(segment(pixels)[0].flags))
+            wrong.setdefault((source, held_out), []).append(bool(segment(pixels).doubts))
     names_undamaged = [names for _, kind, *_, names in seen if kind == "none"]
     return {
         "section": section,
@@ -96,7 +96,7 @@ def measure(listed: Sequence[dict], section: str, weights: str) -> dict:
             {"source": source, "held_out": held_out, "n": len(flagged), "flagged": float(np.mean(flagged))}
             for (source, held_out), flagged in wrong.items()
         ],
-        "flags": {
+        "doubts": {
             name: sum(name in names for names in names_undamaged)
             for name in sorted({n for names in names_undamaged for n in names})
         },
@@ -168,7 +168,7 @@ def tables(numbers: dict | None) -> dict[str, str]:
         "robustness": f"{markdown_table(header, rows)}\n\n{note}",
         "quality-limits": _limits_table(numbers["radiographs"]),
         "wrong-images": markdown_table(["Not frontal chest radiographs", "Pictures", "Flagged"], wrong)
-        + "\n\nFlagged: with any flag.",
+        + "\n\nFlagged: with any doubt.",
     }
 
 

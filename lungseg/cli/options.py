@@ -72,8 +72,7 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="WEIGHTS",
-        help="shipped (default); montgomery (trained without the non-commercial masks; the quality model was not); "
-        "a weight file; or the folder of a run",
+        help="shipped (default); open (trained on freely licensed data only); a weight file; or the folder of a run",
     )
 
 

@@ -50,7 +50,7 @@ def add_predict(commands: Commands) -> None:
     predict.add_argument(
         "--strict",
         action="store_true",
-        help="treat flagged radiographs as failed and write no output for them",
+        help="treat radiographs whose result is doubted as failed and write no output for them",
     )
     predict.add_argument(
         "--extent",

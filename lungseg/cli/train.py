@@ -35,7 +35,7 @@ def add_train(commands: Commands) -> None:
     add_output(train, "folder of the run", "runs/lungs")
     train.add_argument("--epochs", type=at_least_one, metavar="N", help="largest number of epochs (default: 60)")
     train.add_argument(
-        "--init", metavar="WEIGHTS", help="start from these weights: shipped, montgomery, a file or the folder of a run"
+        "--init", metavar="WEIGHTS", help="start from these weights: shipped, open, a file or the folder of a run"
     )
     train.add_argument("--resume", action="store_true", help="continue the run in --output; give no other option")
     add_overrides(train, "batch_size=4")

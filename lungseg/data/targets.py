@@ -27,8 +27,8 @@ def read_targets(case: Mapping[Any, Any]) -> np.ndarray:
         case: as :func:`lungseg.data.datalist` returns it.
 
     Returns:
-        (3, H, W) uint8: visible lungs and lungs to their full extent (0 background, 1 right, 2 left, 255 lung of unknown
-        laterality), and the heart (0, or 3). A pixel that the reference does not state is 254.
+        (3, H, W) uint8: visible lungs and lungs to their full extent (0 background, 1 right, 2 left, 255 lung of
+        unknown laterality), and the heart (0, or 3). A pixel that the reference does not state is 254.
 
     Raises:
         MaskError: a file cannot be used, or the heart has another size than the lungs.

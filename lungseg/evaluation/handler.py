@@ -48,8 +48,9 @@ class EvaluationHandler:
 
     After postprocessing, an item holds `image` (its meta `filename_or_obj` and `spacing`, (row, column) in
     millimetres, NaN if unknown), `pred`, the regions (1, W, H) of :class:`lungseg.transforms.AsRegionsd`, and `label`,
-    the targets (3, W, H) of :func:`lungseg.data.targets.read_targets`, at the image's native size. The lungs are
-    compared in the extent that the reference states, and the heart where it states one. `name` and `set` are optional. Under torchrun each process measures its cases and the first one writes.
+    the targets (3, W, H) of :func:`lungseg.data.targets.read_targets`, at the image's native size. `name` and `set` are
+    optional. The lungs are compared in the extent that the reference states, and the heart where it states one. Under
+    torchrun each process measures its cases and the first one writes.
 
     Args:
         output_dir: see `write_evaluation`.
@@ -93,8 +94,8 @@ class EvaluationHandler:
             meta = item["image"].meta
             file = str(meta["filename_or_obj"])
             targets = torch.as_tensor(output["label"])
-            pred, reference = (_height_first(one) for one in compared(output["pred"], targets))
             try:
+                pred, reference = (_height_first(one) for one in compared(output["pred"], targets))
                 figures = case_metrics(pred, reference, _spacing(meta)) | _heart(output["pred"], targets)
             except LungsegError as error:
                 raise LungsegError(error.what, file, error.remedy, code=error.code) from error
@@ -115,8 +116,8 @@ class EvaluationHandler:
             both = np.frombuffer(zlib.decompress(packed), dtype=np.uint8).reshape(shape)
             reference = both >> _REFERENCE_BITS
             pred = (both - (reference << _REFERENCE_BITS)).astype(np.uint8)
-            reference = np.where(reference == _UNKNOWN, SIDE_UNKNOWN, reference).astype(np.uint8)
-            return read_radiograph(row["file"]).pixels, pred, reference
+            shown = np.where(reference == _UNKNOWN, SIDE_UNKNOWN, reference).astype(np.uint8)
+            return read_radiograph(row["file"]).pixels, pred, shown
 
         rows = [row for row, *_ in cases.values()]
         warning = _warning(rows, self.weights)

@@ -40,7 +40,7 @@ def load(
     """Load the networks, or return those of an earlier call with the same arguments if the files have not changed.
 
     Args:
-        weights: None or "shipped" for the shipped weights, the name of other shipped ones such as "montgomery", a file,
+        weights: None or "shipped" for the shipped weights, "open" for those that saw freely licensed data only, a file,
             or the folder of a training run.
         device: "auto", "cpu", "cuda" or "cuda:1".
         precision: "fp32", or "bf16" where the processor multiplies bfloat16 in hardware.

@@ -69,7 +69,7 @@ class Pipeline:
         outputs: encodes and writes.
         records: the record of results, which is read and extended.
         overwrite: write all wanted kinds again.
-        strict: flagged radiographs fail.
+        strict: flagged radiographs, which carry a doubt, fail.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Pipeline:
         try:
             prediction = self.predictor.finish(prepared, logits)
             row = _row(task, prediction)
-            if self.strict and prediction.flags:
+            if self.strict and prediction.doubts:
                 return self._refuse(task, row)
             kinds, refused = self._write(task, prediction)
             row = replace(row, seconds=round(sum(prepared.seconds.values()) + time.perf_counter() - began, 3))
@@ -182,10 +182,11 @@ class Pipeline:
         return replace(row, reason="; ".join(filter(None, (row.reason, *left_out))))
 
     def _refuse(self, task: _Task, row: Row) -> None:
-        """Let a flagged radiograph fail: its earlier results are removed, but its quality and flags are reported."""
+        """Let a flagged radiograph fail: its earlier results are removed, but its judgement is reported."""
         error = LungsegError(row.reason, task.path, "look at it, and segment it without --strict", code="flagged")
         task.current = False
-        self._fail(task, error, quality=row.quality, flags=row.flags)
+        judged = {name: getattr(row, name) for name in ("quality", "quality_lower", "doubts", "notes")}
+        self._fail(task, error, **judged)
 
     def _fail(self, task: _Task, error: Exception, fatal: bool = False, **columns: Any) -> None:
         """Record the failure, and remove earlier results of the file unless they still hold.
@@ -216,12 +217,14 @@ def _row(task: _Task, prediction: Prediction) -> Row:
     ratio = prediction.cardiothoracic_ratio
     return Row(
         file=str(task.path),
-        status="flagged" if prediction.flags else "ok",
-        reason="; ".join(prediction.flags.values()),
+        status="flagged" if prediction.doubts else "ok",
+        reason="; ".join(prediction.doubts.values()),
         name=str(task.stem),
         **measured,
         spacing_kind=prediction.radiograph.spacing_kind,
         ctr_note=ratio.note if ratio else "",
         quality=prediction.quality,
-        flags=" ".join(prediction.flags),
+        quality_lower=prediction.quality_lower,
+        doubts=" ".join(prediction.doubts),
+        notes=" ".join(prediction.notes),
     )

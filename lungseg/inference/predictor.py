@@ -9,12 +9,12 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from lungseg.inference.choices import CTR_CHOICES, EXTENTS
 from lungseg.inference.devices import choose_device
 from lungseg.inference.inputs import Source, check_is_file, check_is_several, load, name_of, radiograph_of
 from lungseg.inference.measurements import full_measurements, measurements
+from lungseg.inference.orientation import Orientation, best
 from lungseg.io.overlay import Line
 from lungseg.io.radiograph import Radiograph
 from lungseg.model.backends import make_backend
@@ -35,7 +36,6 @@ from lungseg.model.bundle import Bundle
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights_into, output_channels, weights_hash
-from lungseg.quality.transform import EstimateQualityd
 from lungseg.report.table import Row
 from lungseg.transforms.regions import HEART, label_map
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error, find_lungseg_error
@@ -52,11 +52,14 @@ logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR
 _GROUPS = ("load", "prepare", "probabilities", "regions", "labels")
 # A GPU computes many windows at a time; on a CPU they would only wait for each other.
 _BATCH_SIZE = {"cuda": 8}
+_JUDGED = ("quality", "quality_lower", "doubts", "notes")
 # Output channels of a network that knows the heart: background, right lung, left lung, heart.
 _WITH_HEART = 4
 # The interval of the cardiothoracic ratio is found on about as many rows.
 _CTR_SIDE = 512
-_NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", "ctr_note", "quality", "flags", "seconds")
+# The notes for which it is withheld.
+_AGAINST_CTR = ("tilted", "cropped", "one-lung")
+_NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", "ctr_note", *_JUDGED, "seconds")
 _MEASUREMENTS = tuple(field.name for field in fields(Row) if field.name not in _NOT_MEASURED)
 
 
@@ -72,11 +75,14 @@ class Prediction:
         shows_heart: whether the predictor was asked to label the heart.
         knows_heart: whether the network finds the heart, and with it the full extent of the lungs.
         cardiothoracic_ratio: None if it was not asked for, or there is no heart, or not both lungs.
+        orientation: how the picture is turned and whether it is inverted, as far as its result is better for it.
         radiograph: the pixels and the facts that were read.
         seconds: duration of each stage: "read", "prepare", "network", "finish".
         weights: the file of the network's weights.
         quality: estimate of the Dice of the lungs' union, 0 to 1; None if the bundle estimates none.
-        flags: doubts about the result: short name -> sentence.
+        quality_lower: bound that the Dice of nine in ten radiographs is not lower than; None if it is not known.
+        notes: facts about the picture, which may be true of a perfect result: short name -> sentence.
+        doubts: reasons to expect a poor result: short name -> sentence.
         compute_probabilities: see `probabilities`.
     """
 
@@ -86,27 +92,41 @@ class Prediction:
     shows_heart: bool
     knows_heart: bool
     cardiothoracic_ratio: CardiothoracicRatio | None
+    orientation: Orientation
     radiograph: Radiograph
     seconds: dict[str, float]
     weights: Path
     quality: float | None
-    flags: dict[str, str]
+    quality_lower: float | None
+    notes: dict[str, str]
+    doubts: dict[str, str]
     compute_probabilities: Callable[[], NDArray[np.float32]]
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
-        flags = ", ".join(self.flags) or "none"
-        return f"<Prediction: {width} x {height} pixels, quality {self.quality}, flags: {flags}>"
+        doubts = ", ".join(self.doubts) or "none"
+        return f"<Prediction: {width} x {height} pixels, quality {self.quality}, doubts: {doubts}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the networks behind: another process gets the probabilities only if they were computed before."""
         return vars(self) | {"compute_probabilities": _refuse_probabilities}
 
     @property
+    def flags(self) -> dict[str, str]:
+        """Doubts and notes together: short name -> sentence."""
+        return self.doubts | self.notes
+
+    @property
+    def judgement(self) -> dict[str, Any]:
+        """`quality`, `quality_lower`, `doubts` and `notes` by name, as JSON can hold them."""
+        return {name: getattr(self, name) for name in _JUDGED}
+
+    @property
     def mask(self) -> NDArray[np.uint8]:
         """The union of both lungs: (H, W) uint8, 0 or 255."""
         # np.where takes ten times as long.
-        return (label_map(self.regions, self.extent) > 0).view(np.uint8) * np.uint8(255)
+        mask: NDArray[np.uint8] = (label_map(self.regions, self.extent) > 0).view(np.uint8) * np.uint8(255)
+        return mask
 
     @property
     def heart(self) -> NDArray[np.bool_] | None:
@@ -134,7 +154,8 @@ class Prediction:
             UsageError: there is no such extent, or the network does not know the heart.
         """
         _check_extent(extent, heart, self.knows_heart, self.weights)
-        return label_map(self.regions, extent, heart)
+        labels: NDArray[np.uint8] = label_map(self.regions, extent, heart)
+        return labels
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
@@ -200,13 +221,21 @@ class Prepared:
     seconds: dict[str, float]
 
 
+class _Segmented(NamedTuple):
+    """A segmented alternative of a picture: the network's input and output, and probabilities with their judgement."""
+
+    image: MetaTensor
+    logits: torch.Tensor
+    data: dict[str, Any]
+
+
 class Predictor:
     """Segment radiographs as `inference.json` defines, without its saving to files.
 
     Args:
         weights: see :func:`lungseg.model.paths.weights_file`.
         device: see :func:`choose_device`.
-        precision: of the networks, see :func:`lungseg.model.backends.make_backend`.
+        precision: of the network, see :func:`lungseg.model.backends.make_backend`.
         keep_probabilities: predictions carry the lungs' probabilities, which take four times the radiograph's memory,
             instead of computing them again when they are asked for.
         extent: of the lungs in label maps and masks: "visible", without the lung behind heart, mediastinum and
@@ -274,10 +303,6 @@ class Predictor:
         self.computed = {"precision": precision, "extent": extent, "heart": heart, "ctr": ctr}
         self.inferer = parser.get_parsed_content("inferer")
         self.keep_probabilities = keep_probabilities
-        estimates = [step for step in self.groups["probabilities"].transforms if isinstance(step, EstimateQualityd)]
-        self.second = estimates[0].estimator.second if estimates else None
-        if self.second and self.device.type == "cpu":
-            self.second.use(precision)
 
     def check_knows_heart(self) -> None:
         """Check that the network finds the heart, and with it the full extent of the lungs.
@@ -429,24 +454,29 @@ class Predictor:
 
     @torch.inference_mode()
     def finish(self, prepared: Prepared, logits: torch.Tensor) -> Prediction:
-        """Turn logits (3, w, h) or (4, w, h) into regions and labels of the radiograph's own size."""
+        """Turn logits (3, w, h) or (4, w, h) into regions and labels of the radiograph's own size.
+
+        Where a turn or an inversion of the picture is suspected, this segments the alternatives too and keeps the best.
+        """
         began = time.perf_counter()
-        data = self._compute_probabilities(prepared.image, logits)
+        first = _Segmented(prepared.image, logits, self._compute_probabilities(prepared.image, logits))
+        image, logits, data = best(first, lambda one: one.data, partial(self._segment_as, prepared))
         compute: Callable[[], NDArray[np.float32]]
         if self.keep_probabilities:
             compute = partial(_rows_in_view, data["pred"].cpu())
         else:
             # A copy, not a view of its whole batch; not in a GPU's memory.
-            compute = partial(self._recompute_probabilities, prepared.image, logits.to("cpu", copy=True))
+            compute = partial(self._recompute_probabilities, image, logits.to("cpu", copy=True))
         probabilities = data["pred"]
         found = self.groups["regions"](data)
         regions = _rows_first(found["pred"])
-        flags = data.get("flags", {})
+        doubts, notes = data.get("doubts", {}), data.get("notes", {})
         ratio = None
         if self.ctr != "never" and len(probabilities) == _WITH_HEART - 1:
             step = max(1, min(regions.shape) // _CTR_SIDE)
             sample = _rows_in_view(probabilities[:, ::step, ::step])
-            ratio = find_cardiothoracic_ratio(regions, sample, prepared.radiograph, flags, self.ctr == "always")
+            against = doubts | {name: notes[name] for name in _AGAINST_CTR if name in notes}
+            ratio = find_cardiothoracic_ratio(regions, sample, prepared.radiograph, against, self.ctr == "always")
         return Prediction(
             labels=_rows_first(self.groups["labels"](found)["pred"]),
             regions=regions,
@@ -454,16 +484,27 @@ class Predictor:
             shows_heart=self.shows_heart,
             knows_heart=self.knows_heart,
             cardiothoracic_ratio=ratio,
+            orientation=Orientation(image.meta.get("quarter_turns", 0), image.meta.get("inverted", False)),
             radiograph=prepared.radiograph,
             seconds=prepared.seconds | {"finish": time.perf_counter() - began},
             weights=self.weights,
             quality=data.get("quality"),
-            flags=flags,
+            quality_lower=data.get("quality_lower"),
+            doubts=doubts,
+            notes=notes,
             compute_probabilities=compute,
         )
 
+    def _segment_as(self, prepared: Prepared, orientation: Orientation) -> _Segmented:
+        """Segment a radiograph as if its picture were turned and inverted so."""
+        stored = load(prepared.radiograph, str(prepared.image.meta["filename_or_obj"]))
+        stored.meta |= orientation._asdict()
+        image = self.groups["prepare"]({"image": stored})["image"]
+        (logits,) = self.run([replace(prepared, image=image)])
+        return _Segmented(image, logits, self._compute_probabilities(image, logits))
+
     def _compute_probabilities(self, image: MetaTensor, logits: torch.Tensor) -> dict[str, Any]:
-        """Return "pred", the probabilities (2|3, W, H) at full size, with "quality" and "flags"."""
+        """Return "pred", the probabilities (2|3, W, H) at full size, with everything that judges them."""
         return dict(self.groups["probabilities"]({"image": image, "pred": logits}))
 
     @torch.inference_mode()

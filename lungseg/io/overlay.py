@@ -51,9 +51,10 @@ def draw_overlay(
     reference: np.ndarray | None = None,
     heart: np.ndarray | None = None,
     lines: Sequence[Line] = (),
+    text: str = "",
 ) -> np.ndarray:
     """Draw the outline of each lung on its radiograph: (H, W, 3) uint8. See :func:`draw_indexed_overlay`."""
-    return np.asarray(PALETTE[draw_indexed_overlay(image, labels, reference, heart, lines)])
+    return np.asarray(PALETTE[draw_indexed_overlay(image, labels, reference, heart, lines, text)])
 
 
 def draw_indexed_overlay(
@@ -62,6 +63,7 @@ def draw_indexed_overlay(
     reference: np.ndarray | None = None,
     heart: np.ndarray | None = None,
     lines: Sequence[Line] = (),
+    text: str = "",
 ) -> np.ndarray:
     """Draw the outline of each lung on its radiograph, with the colours of `PALETTE`.
 
@@ -72,6 +74,7 @@ def draw_indexed_overlay(
         heart: (H, W) bool, all of the heart; the label 3 may be a part of it.
         lines: straight lines to draw, ((x, y), (x, y)) in pixels: the first one in the colour of the heart, the others
             in white and black dashes.
+        text: written along the upper edge, white on black, as small as it needs to be to fit in.
 
     Returns:
         (H, W) uint8, indices of `PALETTE`: right lung blue, left lung orange, with the letters R and L in them; heart
@@ -91,6 +94,8 @@ def draw_indexed_overlay(
             _paint(picture, reference == label, thin, *_DASHES)
     for number, line in enumerate(lines):
         _rule(picture, line, thickness, *(_DASHES if number else (_shade(HEART_LABEL),)))
+    if text:
+        _write_line(picture, text)
     return picture
 
 
@@ -183,6 +188,19 @@ def _write(picture: np.ndarray, region: np.ndarray, label: int) -> None:
     level = np.rint(_SHADES * _coverage(patch.shape, place, _LETTERS[label], font, 0)).astype(np.uint8)
     rimmed = np.where(patch < _GREYS, patch * (1 - rim), patch).astype(np.uint8)
     patch[:] = np.where(level > 0, _shade(label, 0) + level, rimmed)
+
+
+def _write_line(picture: np.ndarray, text: str) -> None:
+    """Write a line of text along the upper edge of a picture, white on black."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = picture.shape
+    size = max(8, min(picture.shape) // 24)
+    while (font := ImageFont.load_default(size)).getlength(text) > width - size and size > 8:
+        size -= 1
+    line = Image.new("L", (width, min(height, round(1.6 * size))))
+    ImageDraw.Draw(line).text((size // 2, line.height // 2), text, fill=_GREYS - 1, font=font, anchor="lm")
+    picture[: line.height] = np.asarray(line)
 
 
 def _coverage(shape: tuple[int, ...], place: tuple[int, int], letter: str, font: _Font, rim: int) -> np.ndarray:

@@ -25,8 +25,8 @@ POLICY = (
     "Reference and prediction both empty: nothing to measure. NaN, excluded from every mean, but counted.",
     "Only one of them empty (a lung missed or invented): overlap 0, distances equal to the diagonal of the image. A "
     "missed lung never looks better than a segmented one.",
-    "A reference of unknown laterality (label 255): only the union is measured; the values of the lungs are NaN, and the "
-    "case is listed by name.",
+    "A reference of unknown laterality (label 255): only the union is measured; the values of the lungs are NaN, and "
+    "the case is listed by name.",
     "Pixels are those of the evaluated file, at its own size; millimetres only if the pixel spacing is known.",
 )
 

@@ -54,11 +54,11 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             items of `case_metrics`. Their order does not matter.
 
     Returns:
-        JSON-ready: {"extent": of the overall figures, "overall": figures, "sets": {set: figures}, "notes": {case name: note}, "bootstrap": settings}. The
-        figures are {"n": number of cases, "metrics": {key: {"mean", "ci_low", "ci_high", "median", "p5" (distances:
-        "p95"), "worst", "worst_case", "n", "n_excluded", "excluded" (names of cases without a value)}}}. A
-        figure without enough values is None; the interval needs two. A metric that no case has, such as
-        millimetres without a spacing, is missing.
+        JSON-ready: {"extent": of the overall figures, "overall": figures, "sets": {set: figures}, "notes": {case name:
+        note}, "bootstrap": settings}. The figures are {"n": number of cases, "metrics": {key: {"mean", "ci_low",
+        "ci_high", "median", "p5" (distances: "p95"), "worst", "worst_case", "n", "n_excluded", "excluded" (names of
+        cases without a value)}}}. A figure without enough values is None; the interval needs two. A metric that no case
+        has, such as millimetres without a spacing, is missing.
     """
     rows = sorted(rows, key=lambda row: row["name"])
     sets = sorted({row["set"] for row in rows})

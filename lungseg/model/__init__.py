@@ -10,6 +10,7 @@ __all__ = [
     "load_weights",
     "load_weights_into",
     "open_bundle",
+    "output_channels",
     "weights_file",
 ]
 
@@ -18,6 +19,7 @@ __getattr__ = lazy_exports(
     {
         "load_weights": "weights",
         "load_weights_into": "weights",
+        "output_channels": "weights",
         "Bundle": "bundle",
         "open_bundle": "bundle",
         "bundle_root": "paths",

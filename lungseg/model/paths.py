@@ -32,17 +32,28 @@ def config_file(name: str) -> Path:
     return bundle_root() / "configs" / f"{name}.json"
 
 
+def lists_file(weights: str | PathLike[str]) -> Path:
+    """Return the path of the lists of the cases that weights were trained on, which need not exist.
+
+    The lists of a run lie beside its weights, those of shipped weights among the bundle's documents.
+    """
+    path, root = Path(weights), bundle_root()
+    if path.resolve().parent == (root / "models").resolve():
+        return root / "docs" / f"{path.stem}_splits.json"
+    return path.parent / "splits.json"
+
+
 def weights_file(choice: str | PathLike[str] | None = None) -> Path:
     """Return the weight file that a user means.
 
     Args:
-        choice: None or "shipped" for the shipped weights, "montgomery" for those trained on Montgomery County only,
-            or a file, or a run's folder, whose best weights are taken.
+        choice: None or "shipped" for the shipped weights, "open" for those that saw freely licensed data only, or a
+            file, or a run's folder, whose best weights are taken.
     """
     models = bundle_root() / "models"
     if choice is None or choice == "shipped":
         return models / "model.pt"
-    if choice == "montgomery":
-        return models / "model_montgomery.pt"
+    if choice == "open":
+        return models / "open.pt"
     path = Path(choice)
     return path / "model.pt" if os.path.isdir(path) else path

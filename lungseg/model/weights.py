@@ -73,12 +73,16 @@ def load_weights_into(network: torch.nn.Module, path: str | PathLike[str] | None
     return network
 
 
-def output_channels(path: str | PathLike[str]) -> int:
+def output_channels(path: str | PathLike[str] | None) -> int:
     """Return the number of output channels of the network whose state dict is at `path`: that of its last layer.
+
+    Without weights it is 3, for a network that does not know the heart.
 
     Raises:
         LungsegError: the file cannot be read, or holds no layer.
     """
+    if path is None:
+        return 3
     for tensor in reversed(load_weights(path).values()):
         if tensor.ndim:
             return len(tensor)

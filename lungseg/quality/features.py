@@ -6,7 +6,6 @@ They are computed at the network's resolution, which takes a few milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,9 @@ NAMES = (
     "agreement",  # Dice of the lungs at the probabilities 0.25 and 0.75
     "right_agreement",
     "left_agreement",
-    "second",  # Dice of the lungs with those of a second network
-    "right_second",
-    "left_second",
+    "full_agreement",  # of the lungs to their full extent
     "blur",  # sum of p (1 - p) over the perimeter
+    "spot",  # mean of 4 p (1 - p) where it is greatest, in a square of an eighth of the picture
     "confusion",  # right and left lung at one place, over the area
     "area",  # share of the picture
     "right_share",  # of both lungs
@@ -41,74 +39,65 @@ NAMES = (
     "left_roughness",
     "inside",  # mean grey value of the lungs
     "contrast",  # mean of a rim around the lungs minus mean of the lungs
+    "right_contrast",  # the same of each lung
+    "left_contrast",
     "texture",  # standard deviation within the lungs
     "spread",  # standard deviation of the picture
     "grain",  # mean absolute Laplacian of the picture
-    "frontal",  # logit of being a frontal chest radiograph
-    "upright",  # probability of the recognised orientation
+    "hidden",  # share of the full lungs that lies behind the heart; 0 for networks without a heart
 )
 # Features on a logarithmic scale: the distance of shares from one, and features with a long tail.
-SHARES = ("agreement", "right_agreement", "left_agreement", "second", "right_second", "left_second", "height_ratio")
-SKEWED = ("blur", "confusion", "islands", "holes", "edge", "right_roughness", "left_roughness")
+SHARES = ("agreement", "right_agreement", "left_agreement", "full_agreement", "height_ratio")
+SKEWED = ("blur", "spot", "confusion", "islands", "holes", "edge", "right_roughness", "left_roughness")
 
 
-def features(
-    image: torch.Tensor, probabilities: torch.Tensor, second: torch.Tensor, meta: Mapping[str, Any]
-) -> dict[str, float]:
-    """Measure a segmentation.
+def features(image: torch.Tensor, probabilities: torch.Tensor) -> dict[str, float]:
+    """Measure a segmentation; except where the full extent is named, its visible lungs.
 
     Args:
         image: (1, w, h) float in [0, 1], as the network saw it.
-        probabilities: (3, w, h), channels background, right and left lung.
-        second: the same from :class:`lungseg.quality.second_model.SecondModel`.
-        meta: `frontal` and `upright`, probabilities of :class:`lungseg.transforms.CorrectOrientation`.
+        probabilities: (2, w, h) of right and left lung; or (3, w, h) of both to their full extent, and of the heart.
 
     Returns:
         Name -> value for each of `NAMES`; 0 for features that are not defined because no lung was found.
     """
     grey = image.detach().cpu().numpy()[0].T
-    _, right, left = probabilities.detach().cpu().numpy().transpose(0, 2, 1)
+    full = probabilities[:2].detach().sum(0).cpu().numpy().T
+    right, left = _visible(probabilities)
     union = right + left
     lungs, sides = union > 0.5, _sides(right, left)
     found = dict.fromkeys(NAMES, 0.0)
-    frontal = float(np.clip(meta["frontal"], 1e-4, 1 - 1e-4))
-    found |= {
-        "frontal": float(np.log(frontal / (1 - frontal))),
-        "upright": float(meta["upright"]),
-        "spread": float(grey.std()),
-        "grain": float(np.abs(ndimage.laplace(grey)).mean()),
-    }
+    found |= {"spread": float(grey.std()), "grain": float(np.abs(ndimage.laplace(grey)).mean())}
     area = int(lungs.sum())
     if not area:
         return found
+    unsure = union * (1 - union)
     found |= {f"{side}_agreement": _agreement(p) for side, p in (("right", right), ("left", left))}
-    found |= _second_agreement(sides, second.detach().cpu().numpy().transpose(0, 2, 1))
     found |= _extent(lungs, sides)
-    found |= _greys(grey, lungs)
+    found |= _greys(grey, lungs, sides)
     found |= {f"{side}_roughness": _roughness(mask) for side, mask in sides.items()}
     found |= {
         "agreement": _agreement(union),
-        "blur": float((union * (1 - union)).sum() / max(_perimeter(lungs), 1)),
+        "full_agreement": _agreement(full),
+        "blur": float(unsure.sum() / max(_perimeter(lungs), 1)),
+        "spot": float(4 * ndimage.uniform_filter(unsure, max(1, min(unsure.shape) // 8), mode="constant").max()),
         "confusion": float(np.minimum(right, left).sum() / area),
         "area": area / lungs.size,
         "right_share": float(sides["right"].sum() / area),
         "islands": float(1 - sum(label_components(mask)[1].max(initial=0) for mask in sides.values()) / area),
         "holes": float(sum(find_holes(mask).sum() for mask in sides.values()) / area),
+        "hidden": float(1 - union.sum() / full.sum()),
     }
     return found
 
 
-def contrasts(image: torch.Tensor, probabilities: torch.Tensor) -> dict[str, float]:
-    """Return each lung's contrast, "right_contrast" and "left_contrast"; for the arguments see :func:`features`."""
-    grey = image.detach().cpu().numpy()[0].T
-    sides = _sides(*probabilities.detach().cpu().numpy().transpose(0, 2, 1)[1:])
-    lungs = sides["right"] | sides["left"]
-    return {f"{side}_contrast": _contrast(grey, mask, lungs) for side, mask in sides.items()}
-
-
 def shape(probabilities: torch.Tensor) -> _Array:
-    """Return the lungs in their bounding box: (2 * 32 * 32,) float32 shares of right and left lung; 0 without lungs."""
-    _, right, left = probabilities.detach().cpu()
+    """Return the visible lungs in their bounding box: (2 * 32 * 32,) float32 shares of right and left; 0 without lungs.
+
+    Args:
+        probabilities: see :func:`features`.
+    """
+    right, left = (torch.from_numpy(lung.T) for lung in _visible(probabilities))
     lungs = right + left > 0.5
     box = lungs.nonzero()
     if not len(box):
@@ -118,21 +107,16 @@ def shape(probabilities: torch.Tensor) -> _Array:
     return torch.nn.functional.adaptive_avg_pool2d(masks[None], SHAPE_SIZE).flatten().numpy()
 
 
+def _visible(probabilities: torch.Tensor) -> _Array:
+    """Return the probabilities (2, h, w) of the visible right and left lung."""
+    lungs, heart = probabilities[:2], probabilities[2:]
+    visible = lungs * (1 - heart) if len(heart) else lungs
+    return visible.detach().cpu().numpy().transpose(0, 2, 1)
+
+
 def _sides(right: _Array, left: _Array) -> dict[str, _Array]:
     lungs = right + left > 0.5
     return {"right": lungs & (right >= left), "left": lungs & (left > right)}
-
-
-def _second_agreement(sides: dict[str, _Array], second: _Array) -> dict[str, float]:
-    others = _sides(*second[1:])
-    return {
-        "second": _dice(sides["right"] | sides["left"], others["right"] | others["left"]),
-        **{f"{side}_second": _dice(sides[side], others[side]) for side in sides},
-    }
-
-
-def _dice(one: _Array, other: _Array) -> float:
-    return float(2 * (one & other).sum() / max(one.sum() + other.sum(), 1))
 
 
 def _agreement(p: _Array) -> float:
@@ -167,11 +151,12 @@ def _extent(lungs: _Array, sides: dict[str, _Array]) -> dict[str, float]:
     return found
 
 
-def _greys(grey: _Array, lungs: _Array) -> dict[str, float]:
+def _greys(grey: _Array, lungs: _Array, sides: dict[str, _Array]) -> dict[str, float]:
     return {
         "inside": float(grey[lungs].mean()),
         "contrast": _contrast(grey, lungs, lungs),
         "texture": float(grey[lungs].std()),
+        **{f"{side}_contrast": _contrast(grey, mask, lungs) for side, mask in sides.items()},
     }
 
 

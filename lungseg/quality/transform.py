@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far to trust a segmentation: an estimate of its Dice, and flags with reasons in words.
+"""How far to trust a segmentation: an estimate of its Dice with a lower bound, and flags in words.
 
-The estimate is a regression to the Dice of corrupted radiographs of the training and validation lists. It uses the
-features of :mod:`lungseg.quality.features`, among them the agreement with a second network, and the distance of the
-lungs' shape from the shapes that annotators drew (a principal component analysis, as in the active shape models of
-Cootes et al., 1995).
+The estimate is a regression to the Dice of results on radiographs of hospitals that the network did not see, and on
+corrupted ones. It uses the features of :mod:`lungseg.quality.features` and the distance of the lungs' shape from the
+shapes of good results (a principal component analysis, as in the active shape models of Cootes et al., 1995).
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -19,60 +19,76 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
 
 from lungseg.model.weights import load_weights_into
-from lungseg.quality.features import contrasts, features, shape
-from lungseg.quality.flags import flags
+from lungseg.quality.features import features, shape
+from lungseg.quality.flags import find_doubts, find_notes
 from lungseg.quality.network import QualityNetwork
-from lungseg.quality.second_model import SecondModel
+from lungseg.quality.recognition import Recogniser
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How far to trust a segmentation.
+
+    Attributes:
+        quality: the estimated Dice of the lungs' union, 0 to 1.
+        quality_lower: the Dice is not lower than this for nine in ten radiographs.
+        notes: facts about the picture: short name -> sentence.
+        doubts: reasons to doubt the result: short name -> sentence.
+        recognised: probabilities of the picture, see :class:`lungseg.quality.recognition.Recogniser`.
+    """
+
+    quality: float
+    quality_lower: float
+    notes: dict[str, str]
+    doubts: dict[str, str]
+    recognised: dict[str, float]
 
 
 class QualityEstimator:
-    """Estimate the Dice of a segmentation and find reasons to doubt it.
+    """Judge segmentations.
 
     Args:
         weights: state dict of :class:`QualityNetwork`.
-        second: the second network.
+        recognition: state dict of :func:`lungseg.quality.recognition.recognition_network`.
 
     Raises:
         LungsegError: the weights cannot be used.
     """
 
-    def __init__(self, weights: str | PathLike[str], second: SecondModel) -> None:
+    def __init__(self, weights: str | PathLike[str], recognition: str | PathLike[str]) -> None:
         self.network = QualityNetwork()
         load_weights_into(self.network.eval(), weights)
-        self.second = second
+        self.recognise = Recogniser(recognition)
 
     @torch.no_grad()
-    def __call__(self, image: MetaTensor, probabilities: torch.Tensor) -> tuple[float, dict[str, str]]:
-        """Estimate the quality of one segmentation.
+    def __call__(self, image: MetaTensor, probabilities: torch.Tensor) -> Judgement:
+        """Judge one segmentation.
 
         Args:
             image: (1, w, h) as the network saw it, with the metadata of
-                :class:`lungseg.transforms.CorrectOrientation` and :class:`lungseg.data.RadiographReader`.
-            probabilities: (3, w, h), channels background, right and left lung.
-
-        Returns:
-            The estimated Dice of the lungs' union, 0 to 1, and the flags: short name -> reason in words.
+                :class:`lungseg.transforms.TurnUpright` and :class:`lungseg.data.RadiographReader`.
+            probabilities: (2, w, h) of right and left lung; or (3, w, h) of both to their full extent, and of the
+                heart.
         """
         # Each step would copy the metadata with the pixels.
         pixels, probabilities = (convert_to_tensor(one, track_meta=False) for one in (image, probabilities))
-        measured = features(pixels, probabilities, self.second(pixels), image.meta)
-        outline = torch.from_numpy(shape(probabilities))[None]
-        values = torch.tensor([list(measured.values())])
-        quality = float(self.network(values, outline)) if measured["area"] else 0.0
-        measured["shape_distance"], measured["residual"] = self.network.shape_distance(outline)[0].tolist()
-        measured["laterality_logit"] = float(self.network.laterality_logit(outline))
-        measured |= contrasts(pixels, probabilities)
-        return round(quality, 4), flags(measured, image.meta, quality)
+        measured, shapes = features(pixels, probabilities), torch.from_numpy(shape(probabilities))[None]
+        quality = lower = 0.0
+        if measured["area"]:
+            estimates = self.network(torch.tensor([list(measured.values())]), shapes)
+            quality, lower = (round(float(estimate), 4) for estimate in estimates)
+        recognised = self.recognise(pixels)
+        measured |= self.network.outline(shapes) | recognised
+        notes, doubts = find_notes(measured, image.meta), find_doubts(measured, image.meta, quality)
+        return Judgement(quality, lower, notes, doubts, recognised)
 
 
 class EstimateQualityd(MapTransform):
-    """Add `quality` and `flags`, as :class:`QualityEstimator` returns them, to the data.
+    """Add `quality`, `quality_lower`, `notes`, `doubts` and `recognised` to the data, see :class:`Judgement`.
 
     Args:
-        keys: the probabilities (2, w, h) of right and left lung, or (3, w, h) with the heart, at the network's
-            resolution.
-        weights: see :class:`QualityEstimator`.
-        second_network, second_weights: see :class:`lungseg.quality.second_model.SecondModel`.
+        keys: the probabilities (2, w, h) or (3, w, h), at the network's resolution.
+        weights, recognition: see :class:`QualityEstimator`.
         image_key: the image that the probabilities belong to.
     """
 
@@ -80,23 +96,16 @@ class EstimateQualityd(MapTransform):
         self,
         keys: str,
         weights: str | PathLike[str],
-        second_network: torch.nn.Module,
-        second_weights: str | PathLike[str],
+        recognition: str | PathLike[str],
         image_key: str = "image",
     ) -> None:
         super().__init__(keys)
         self.image_key = image_key
-        self.estimator = QualityEstimator(weights, SecondModel(second_network, second_weights))
+        self.estimator = QualityEstimator(weights, recognition)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Add both to a copy of `data`."""
+        """Add them to a copy of `data`."""
         out: dict[Hashable, Any] = dict(data)
         for key in self.key_iterator(out):
-            out["quality"], out["flags"] = self.estimator(out[self.image_key], _visible(out[key]))
+            out.update(vars(self.estimator(out[self.image_key], out[key])))
         return out
-
-
-def _visible(probabilities: torch.Tensor) -> torch.Tensor:
-    """Return the probabilities (3, w, h) of background and the visible lungs, of (2|3, w, h) lungs and heart."""
-    lungs = probabilities[:2] * (1 - probabilities[2:].sum(0))
-    return torch.cat([1 - lungs.sum(0, keepdim=True), lungs])

@@ -51,7 +51,9 @@ def gallery_context(rows: Sequence[Row], run: Mapping[str, Any], folder: Path) -
     # Square millimetres of some and pixels of others cannot be compared; shares of the picture can.
     metric = all(row.lungs_mm2 is not None for row in rows if row.lungs_px is not None)
     weights = run.get("weights")
-    statuses, flags = Counter(row.status for row in rows), Counter(flag for row in rows for flag in row.flags.split())
+    statuses = Counter(row.status for row in rows)
+    doubts = Counter(name for row in rows for name in row.doubts.split())
+    notes = Counter(name for row in rows for name in row.notes.split())
     return {
         "title": f"Lungs of {len(rows):,} radiograph{'s' * (len(rows) != 1)}",
         "version": __version__,
@@ -61,16 +63,17 @@ def gallery_context(rows: Sequence[Row], run: Mapping[str, Any], folder: Path) -
         "charts": list(_charts(rows, metric)),
         "orders": list(_ORDERS.items()),
         "statuses": [(status, statuses[status]) for status in reversed(STATUSES) if statuses[status]],
-        "flags": flags.most_common(),
+        "doubts": doubts.most_common(),
+        "notes": notes.most_common(),
         "cards": (_card(row, folder, common, metric) for row in sorted(rows, key=worst_first)),
     }
 
 
 def worst_first(row: Row) -> tuple[bool, float, int, str]:
-    """Sort key: rising quality, then failures; unknown quality comes before all others if flagged, else after them."""
-    unknown = -1.0 if row.flags else 2.0
+    """Sort key: rising quality, then failures; unknown quality comes before all others if doubted, else after them."""
+    unknown = -1.0 if row.doubts else 2.0
     quality = unknown if row.quality is None else row.quality
-    return row.status == "failed", quality, -len(row.flags.split()), row.file
+    return row.status == "failed", quality, -len(row.doubts.split()), row.file
 
 
 def _common_folder(rows: Sequence[Row]) -> str:
@@ -91,7 +94,7 @@ def _area(row: Row, side: str, metric: bool) -> float:
 
 def _figures(row: Row, metric: bool) -> dict[str, float]:
     """Return the figures that are charted and sorted by, as far as they are known."""
-    found = {"quality": row.quality, "ratio": row.left_right_ratio, "ctr": row.ctr}
+    found = {"quality": row.quality, "lower": row.quality_lower, "ratio": row.left_right_ratio, "ctr": row.ctr}
     if row.lungs_px is not None:
         found["area"] = round(_area(row, "lungs", metric), 3)
     return {key: value for key, value in found.items() if value is not None}
@@ -125,7 +128,8 @@ def _card(row: Row, folder: Path, common: str, metric: bool) -> dict[str, Any]:
         "file": row.file,
         "status": row.status,
         "reason": row.reason.removeprefix(f"{row.file}: "),
-        "flags": row.flags.split(),
+        "doubts": row.doubts.split(),
+        "notes": row.notes.split(),
         **_figures(row, metric),
     }
     if row.lungs_px is not None:

@@ -49,7 +49,7 @@ def write_manifest(path: str | PathLike[str], rows: Sequence[Row], run: Mapping[
 
 
 def _typed(row: Row) -> dict[str, Any]:
-    return asdict(row) | {"flags": row.flags.split()}
+    return asdict(row) | {"doubts": row.doubts.split(), "notes": row.notes.split()}
 
 
 def _versions() -> dict[str, str]:

@@ -19,7 +19,7 @@ class Row:
 
     Attributes:
         file: the input as it was named.
-        status: "ok", "flagged" (segmented, but look at it) or "failed".
+        status: "ok", "flagged" (segmented, but doubted: look at it) or "failed".
         reason: why it was flagged or failed, or a kind of output was not written, in words.
         name: the name of its results: `masks/{name}.png`, and so on.
         image_width, image_height: of the input, in pixels.
@@ -41,7 +41,9 @@ class Row:
         ctr_low, ctr_high: interval that holds nine in ten references.
         ctr_note: "view unknown", or why it is withheld or not reliable.
         quality: estimate of the Dice of the lungs' union, 0 to 1.
-        flags: short names of the doubts about it, separated by blanks.
+        quality_lower: the Dice is not lower than this for nine in ten radiographs.
+        doubts: short names of the reasons to expect a poor result, separated by blanks.
+        notes: short names of facts about the picture, which may be true of a perfect result, separated by blanks.
         seconds: from reading to the end of writing.
     """
 
@@ -87,7 +89,9 @@ class Row:
     ctr_high: float | None = None
     ctr_note: str = ""
     quality: float | None = None
-    flags: str = ""
+    quality_lower: float | None = None
+    doubts: str = ""
+    notes: str = ""
     seconds: float | None = None
 
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from monai.utils import convert_to_tensor
 
 from lungseg.data.labels import NOT_STATED
 from lungseg.data.targets import FULL, VISIBLE
 from lungseg.transforms.regions import label_map
+from lungseg.utils.errors import LungsegError
 
 _Batch = list[dict[str, torch.Tensor]]
 _Pairs = tuple[list[torch.Tensor], list[torch.Tensor]]
@@ -31,10 +33,18 @@ def compared(
         regions: (1, W, H) of :class:`lungseg.transforms.AsRegionsd`.
         targets: (3, W, H) of :func:`lungseg.data.targets.read_targets`.
         extents: a reference of another extent is empty, so that MONAI's metrics leave it out.
+
+    Raises:
+        LungsegError: the sizes differ.
     """
-    regions, targets = (torch.as_tensor(one).to(torch.uint8) for one in (regions, targets))
+    if regions.shape[1:] != targets.shape[1:]:
+        sizes = " and ".join(f"{one.shape[1]} x {one.shape[2]}" for one in (regions, targets))
+        what = f"prediction and reference differ in size ({sizes} pixels)"
+        raise LungsegError(what, remedy="check the size of the mask", code="size-mismatch")
+    # Each step would copy the metadata.
+    regions, targets = (convert_to_tensor(one, dtype=torch.uint8, track_meta=False) for one in (regions, targets))
     extent = stated_extent(targets)
-    if extent not in extents:
+    if extent is None or extent not in extents:
         return torch.zeros_like(targets[:1]), torch.zeros_like(targets[:1])
     reference = targets[_EXTENTS[extent], None]
     stated = reference != NOT_STATED

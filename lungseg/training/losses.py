@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from monai.losses import DiceLoss
+from monai.utils import convert_to_tensor
 from torch import nn
 from torch.nn import functional as F
 
 from lungseg.data.labels import HEART, NOT_STATED, SIDE_UNKNOWN
+from lungseg.data.targets import FULL, HEARTS, VISIBLE
 
 
 class LungHeartLoss(nn.Module):
@@ -37,40 +41,64 @@ class LungHeartLoss(nn.Module):
             target: (B, 3, W, H), any real dtype: visible lungs, lungs to the full extent, heart; with the values of
                 :func:`lungseg.data.targets.read_targets`.
         """
-        logits, target = torch.Tensor(logits.float()), torch.Tensor(target).long()
-        full = logits[:, :3].log_softmax(1)
-        visible_target, full_target, heart_target = target.split(1, 1)
+        logits = convert_to_tensor(logits, dtype=torch.float32, track_meta=False)
+        target = convert_to_tensor(target, dtype=torch.uint8, track_meta=False)
+        log_p = logits[:, :3].log_softmax(1)
+        loss = logits.new_zeros(len(logits))
         if logits.shape[1] == 3:
-            # One of both is stated.
-            loss = self._lungs(full, visible_target) + self._lungs(full, full_target)
+            # One of both extents is stated.
+            loss = self._add(loss, self._lungs, target[:, VISIBLE], log_p)
+            loss = self._add(loss, self._lungs, target[:, FULL], log_p)
         else:
-            heart, no_heart = F.logsigmoid(logits[:, 3:]), F.logsigmoid(-logits[:, 3:])
-            hidden = torch.logsumexp(full[:, 1:], 1, keepdim=True) + heart
-            visible = torch.cat([torch.logaddexp(full[:, :1], hidden), full[:, 1:] + no_heart], 1)
-            loss = self._lungs(visible, visible_target) + self._lungs(full, full_target)
-            loss = loss + self._heart(torch.cat([no_heart, heart], 1), heart_target)
+            loss = self._add(loss, self._visible, target[:, VISIBLE], log_p, logits[:, 3])
+            loss = self._add(loss, self._lungs, target[:, FULL], log_p)
+            loss = self._add(loss, self._heart, target[:, HEARTS], logits[:, 3])
         return loss.mean()
 
-    def _lungs(self, log_p: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return the loss (B,) of the log-probabilities (B, 3, W, H) of background, right and left lung."""
-        stated = target != NOT_STATED
-        unknown = (target == SIDE_UNKNOWN).flatten(1).any(1)[:, None, None, None]
-        sides = self._compare(log_p, target.where(target != SIDE_UNKNOWN, 0), stated & ~unknown)
-        union = torch.cat([log_p[:, :1], torch.logsumexp(log_p[:, 1:], 1, keepdim=True)], 1)
-        return sides + self._compare(union, (target > 0).long(), stated & unknown)
+    @staticmethod
+    def _add(
+        loss: torch.Tensor, part: Callable[..., torch.Tensor], target: torch.Tensor, *outputs: torch.Tensor
+    ) -> torch.Tensor:
+        """Add a part of the loss, (n,), to the loss (B,) of those images whose `target` (B, W, H) states something."""
+        stating = (target != NOT_STATED).flatten(1).any(1).nonzero()[:, 0]
+        if not len(stating):
+            return loss
+        return loss.index_add(0, stating, part(target[stating], *(output[stating] for output in outputs)))
 
-    def _heart(self, log_p: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self._compare(log_p, (target == HEART).long(), target != NOT_STATED)
+    def _visible(self, target: torch.Tensor, log_p: torch.Tensor, heart: torch.Tensor) -> torch.Tensor:
+        lungs = log_p[:, 1:]
+        hidden = torch.logaddexp(lungs[:, 0], lungs[:, 1]) + F.logsigmoid(heart)
+        background = torch.logaddexp(log_p[:, 0], hidden)
+        return self._lungs(target, torch.cat([background[:, None], lungs + F.logsigmoid(-heart)[:, None]], 1))
 
-    def _compare(self, log_p: torch.Tensor, target: torch.Tensor, stated: torch.Tensor) -> torch.Tensor:
-        """Return Dice plus cross-entropy (B,) over the pixels that are stated; 0 for images without any."""
-        known = stated.float()
-        target = target.where(stated, 0)
-        cross_entropy = -(log_p.gather(1, target) * known).mean((1, 2, 3))
-        one_hot = F.one_hot(target[:, 0], log_p.shape[1]).movedim(-1, 1).float()
+    def _lungs(self, target: torch.Tensor, log_p: torch.Tensor) -> torch.Tensor:
+        """Compare the log-probabilities (n, 3, W, H) of background, right and left lung with labels (n, W, H)."""
+        unknown = (target == SIDE_UNKNOWN).flatten(1).any(1)
+        regions = [target == label for label in range(3)]
+        loss = self._compare(log_p, torch.stack(regions, 1), target != NOT_STATED)
+        if not unknown.any():
+            return loss
+        union = torch.stack([log_p[:, 0], torch.logaddexp(log_p[:, 1], log_p[:, 2])], 1)
+        lungs = torch.stack([regions[0], (target > 0) & (target != NOT_STATED)], 1)
+        return torch.where(unknown, self._compare(union, lungs, target != NOT_STATED), loss)
+
+    def _heart(self, target: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        log_p = torch.stack([F.logsigmoid(-logits), F.logsigmoid(logits)], 1)
+        return self._compare(log_p, torch.stack([target == 0, target == HEART], 1), target != NOT_STATED)
+
+    def _compare(self, log_p: torch.Tensor, regions: torch.Tensor, stated: torch.Tensor) -> torch.Tensor:
+        """Return Dice plus cross-entropy, (n,).
+
+        Args:
+            log_p: (n, C, W, H), the background first.
+            regions: (n, C, W, H) bool, which class the reference states.
+            stated: (n, W, H) bool, where it states one.
+        """
+        reference, known = regions.float(), stated[:, None].float()
+        cross_entropy = -(log_p * reference).sum((1, 2, 3)) / stated[0].numel()
         # The Dice of an empty reference is noise: a pixel too many is as bad as a whole lung.
-        present = (one_hot[:, 1:] * known).flatten(2).any(2).float()
-        dice = self.dice(log_p.exp()[:, 1:] * known, one_hot[:, 1:] * known).flatten(1)
+        present = regions[:, 1:].flatten(2).any(2).float()
+        dice = self.dice(log_p[:, 1:].exp() * known, reference[:, 1:]).flatten(1)
         dice = (dice * present).sum(1) / present.sum(1).clamp(min=1)
         loss: torch.Tensor = self.dice_weight * dice + self.ce_weight * cross_entropy
         return loss

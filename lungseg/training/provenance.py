@@ -16,9 +16,9 @@ from monai.bundle import ConfigParser
 
 from lungseg.data import datalist
 from lungseg.data.patients import file_stem
-from lungseg.data.splits import RUN_SPLITS, SECTIONS, TRAINED_BEFORE, frozen_splits, is_frozen, read_split, write_split
+from lungseg.data.splits import RUN_SPLITS, SECTIONS, TRAINED_BEFORE, is_frozen, read_split, write_split
 from lungseg.model.config import is_computed
-from lungseg.model.paths import weights_file
+from lungseg.model.paths import lists_file
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.text import shorten_list
 
@@ -109,12 +109,8 @@ def training_cases(weights: str | PathLike[str]) -> set[str]:
     Raises:
         LungsegError: the run's lists cannot be read.
     """
-    lists = Path(weights).parent / RUN_SPLITS
-    if lists.is_file():
-        return {*read_split(lists)["train"], *trained_before(lists)}
-    # The few training cases whose references were left out are included: their radiographs are no test cases either.
-    sets = {weights_file("shipped"): ("montgomery", "shenzhen"), weights_file("montgomery"): ("montgomery",)}
-    return {stem for name in sets.get(Path(weights).resolve(), ()) for stem in frozen_splits()[name]["train"]}
+    lists = lists_file(weights)
+    return {*read_split(lists)["train"], *trained_before(lists)} if lists.is_file() else set()
 
 
 def trained_before(lists: str | PathLike[str]) -> list[str]:

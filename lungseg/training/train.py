@@ -24,7 +24,7 @@ from lungseg.data.check import excluded_cases
 from lungseg.data.splits import RUN_SPLITS
 from lungseg.model.config import build_workflow, is_computed, plain_errors, read_config
 from lungseg.model.paths import bundle_root, config_file, weights_file
-from lungseg.model.weights import load_weights
+from lungseg.model.weights import load_weights, output_channels
 from lungseg.report.curves import learning_curves
 from lungseg.training.provenance import (
     Lists,
@@ -146,6 +146,10 @@ def _new_config(output: Path, overrides: Mapping[str, Any], init: str | PathLike
         settings["init"] = str(weights_file(init))
         load_weights(settings["init"])
     config = read_config([config_file("train")], settings)
+    network = config["network_def"]
+    if isinstance(network, dict) and is_computed(network.get("out_channels")):
+        # The config of a run states its network in plain values.
+        network["out_channels"] = output_channels(config["init"])
     _check_size(config["image_size"], config["network_def"])
     inherit_split(config)
     config["data_source"]["exclude"] = excluded_cases(config, ("train", "validation"))

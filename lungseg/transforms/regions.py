@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
-from numpy.typing import NDArray
 
 # Bits of a region: the side of the lung to its full extent (1 right, 2 left), whether it is visible, and the heart.
 SIDES, VISIBLE, HEART = 3, 4, 8
@@ -80,7 +78,8 @@ class AsRegionsd(MapTransform):
         return out
 
 
-_Regions = TypeVar("_Regions", torch.Tensor, NDArray[np.uint8])
+# A tensor or an array.
+_Regions = TypeVar("_Regions", bound=Any)
 
 
 def label_map(regions: _Regions, extent: str = "visible", heart: bool = False) -> _Regions:
@@ -92,13 +91,12 @@ def label_map(regions: _Regions, extent: str = "visible", heart: bool = False) -
         heart: whether the heart is labelled, where no lung of this extent lies.
     """
     # Arithmetic takes a tenth of the time of a look-up table.
-    labels: Any = regions & SIDES
+    labels: _Regions = regions & SIDES
     if extent == "visible":
         labels = labels * ((regions & VISIBLE) // VISIBLE)
     if heart:
         labels = labels + HEART_LABEL * ((labels == 0) * ((regions & HEART) // HEART))
-    found: _Regions = labels
-    return found
+    return labels
 
 
 class RegionsToLabelsd(MapTransform):

@@ -98,7 +98,7 @@ class ResizeLabelsd(MapTransform):
         return out
 
     def _resize(self, label: torch.Tensor) -> torch.Tensor:
-        values = torch.tensor(sorted({0, *label.unique().tolist()}), dtype=torch.uint8)
+        values = torch.tensor(sorted({0, *np.unique(label.numpy()).tolist()}), dtype=torch.uint8)
         shares = self.resize(torch.stack([label == value for value in values]).float())
         share = shares.as_tensor() if isinstance(shares, MetaTensor) else shares
         parity = torch.arange(share.shape[1])[:, None] + torch.arange(share.shape[2])
@@ -107,11 +107,12 @@ class ResizeLabelsd(MapTransform):
 
 
 def foreground_mask(image: torch.Tensor, tolerance: float = 0.04, share: float = 0.05) -> torch.Tensor:
-    """Find the picture inside uniform borders such as letterboxing, collimator bars or unexposed film.
+    """Find the picture inside uniform borders such as letterboxing, collimator bars, frames or unexposed film.
 
     The lines (rows or columns) of a border have the grey value of the outermost line, except on a `share` of their
     length, so that burnt-in text does not hide the border. Grey values are means of short pieces of a line, so that
-    noise does not hide it. This is a `select_fn` of :class:`monai.transforms.CropForegroundd`.
+    noise does not hide it. Borders are taken off until none is left: under a title bar lies a frame. This is a
+    `select_fn` of :class:`monai.transforms.CropForegroundd`.
 
     Args:
         image: (C, W, H) of any real dtype; the first channel is used.
@@ -122,20 +123,32 @@ def foreground_mask(image: torch.Tensor, tolerance: float = 0.04, share: float =
         (1, W, H) bool, true in one rectangle; along an axis where less than a quarter would remain, nothing is cropped.
     """
     pixels = np.asarray(image)[0]
+    least = [length / 4 for length in pixels.shape]
+    box: tuple[slice, ...] = ()
+    found: tuple[slice, ...] = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
+    while found != box:
+        box = found
+        found = tuple(
+            slice(outer.start + inner.start, outer.start + inner.stop) if inner.stop - inner.start >= length else outer
+            for outer, inner, length in zip(box, _without_borders(pixels[box], tolerance, share), least, strict=True)
+        )
+    inside = torch.zeros(1, *pixels.shape, dtype=torch.bool)
+    inside[0][found] = True
+    return inside
+
+
+def _without_borders(pixels: np.ndarray, tolerance: float, share: float) -> list[slice]:
+    """Return the range of each axis of `pixels`, (W, H), without the outermost border on each side."""
     low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 256), :: max(1, pixels.shape[1] // 256)], (1, 99))
-    spans = []
-    for lines in (pixels, pixels.T):
-        lines = _in_pieces(lines)
+    ranges = []
+    for lines in (_in_pieces(pixels), _in_pieces(pixels.T)):
         margins = []
         for inward in (lines, lines[::-1]):
             differs = np.abs(inward - np.median(inward[0])) > tolerance * (high - low)
             content = differs.mean(axis=1) > share
             margins.append(int(content.argmax()) if content.any() else 0)
-        start, stop = margins[0], len(lines) - margins[1]
-        spans.append(slice(start, stop) if stop - start >= len(lines) / 4 else slice(None))
-    inside = torch.zeros(1, *pixels.shape, dtype=torch.bool)
-    inside[0, spans[0], spans[1]] = True
-    return inside
+        ranges.append(slice(margins[0], len(lines) - margins[1]))
+    return ranges
 
 
 def _in_pieces(lines: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ pytestmark = [
 COLLECTION = os.path.join(os.environ.get("LUNGSEG_DATA", ""), "Lung Segmentation")
 
 
-@pytest.mark.parametrize(("weights", "least"), [("shipped", 0.97), ("montgomery", 0.955)])
+@pytest.mark.parametrize(("weights", "least"), [("shipped", 0.97), ("open", 0.955)])
 def test_shipped_weights_on_montgomery(command, tmp_path, weights, least):
     done = command(
         *("evaluate", "--data", COLLECTION, "--datasets", "montgomery", "--split", "validation"),

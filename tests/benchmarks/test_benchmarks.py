@@ -12,7 +12,20 @@ import pytest
 from browser_support import needs_browser
 from PIL import Image
 
-from benchmarks import ablations, accuracy, annotation, deploy, pictures, predict, record, robustness, training, windows
+from benchmarks import (
+    ablations,
+    accuracy,
+    annotation,
+    deploy,
+    judgement,
+    orientation,
+    pictures,
+    predict,
+    record,
+    robustness,
+    training,
+    windows,
+)
 from benchmarks.accuracy_tables import PUBLISHED, tables
 from benchmarks.shapes import original_sizes, shapes
 from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
@@ -91,7 +104,7 @@ def test_variants_leave_out_what_their_names_say():
 
 
 def test_every_marked_table_has_a_script():
-    modules = (ablations, windows, training, predict, robustness, annotation, deploy)
+    modules = (ablations, windows, training, predict, robustness, orientation, judgement, annotation, deploy)
     known = set(tables([], {})) | {name for module in modules for name in module.tables(None)}
     for document in (ROOT / name for name in record.DOCUMENTS):
         if document.is_file():
@@ -99,7 +112,28 @@ def test_every_marked_table_has_a_script():
     assert set(table_names((ROOT / "benchmarks/README.md").read_text("utf-8"))) == known
 
 
-@pytest.mark.parametrize("name", ["accuracy", "windows", "training", "predict", "deploy"])
+def test_copies_of_a_radiograph_and_of_its_labels_go_together():
+    pixels = np.arange(1200, dtype=np.float32).reshape(30, 40)
+    labels = (pixels > 700).astype(np.uint8)
+    for (turns, inverted), change in orientation.COPIES.values():
+        changed, moved = change(pixels, True), change(labels, False)
+        assert changed.shape == moved.shape
+        upright = np.rot90(1199 - changed if inverted else changed, -turns)
+        rows, columns = ((has - had) // 2 for has, had in zip(upright.shape, pixels.shape, strict=True))
+        inside = np.s_[rows : rows + 30, columns : columns + 40]
+        assert np.array_equal(upright[inside], pixels)
+        assert np.array_equal(np.rot90(moved, -turns)[inside], labels)
+        assert moved.sum() == labels.sum()
+
+
+def test_the_table_of_copies_counts_changes_beyond_the_limit():
+    copy = {"source": "hearts", "name": "a", "copy": "inverted", "dice": 0.9, "right": True}
+    numbers = {"section": "test", "weights_sha256": "ab" * 32}
+    numbers["copies"] = [copy | {"copy": name, "change": change} for name in orientation.COPIES for change in (0, -0.2)]
+    assert "| hearts | inverted | 2 | 2 | 1 | -0.200 |" in orientation.tables(numbers)["orientation"]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "windows", "training", "predict", "orientation", "deploy"])
 def test_every_script_tells_its_options(name, capsys):
     with pytest.raises(SystemExit) as stop:
         import_module(f"benchmarks.{name}").main(["--help"])

@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 
 from lungseg.data import LungLabelReader, datalist, phantom, read_label
 from lungseg.data.labels import LOPSIDED as LOPSIDED_REASON
-from lungseg.data.labels import SWAPPED, TOUCHING, MaskError, from_lungs, from_values, read_values
+from lungseg.data.labels import SIDE_UNKNOWN, SWAPPED, TOUCHING, MaskError, from_lungs, from_values, read_values
 from lungseg.data.problems import (
     EMPTY_MASK,
     INVERTED_MASK,
@@ -107,13 +107,18 @@ def test_touching_lungs_of_a_label_map_keep_their_sides():
         (boxes((*RIGHT, 255), ((20, 40), (90, 110), 255)), LOPSIDED_REASON),
         (boxes((*RIGHT, 1), ((20, 40), (90, 110), 2)), LOPSIDED_REASON),
         (boxes((*RIGHT, 2), (*LEFT, 1)), SWAPPED),
-        (boxes((*RIGHT, 3), (*LEFT, 3)), TOUCHING),
     ],
 )
 def test_only_the_union_is_believed(values, reason):
     found = from_values(values)
     assert found.union_reason == reason
-    assert np.array_equal(found.labels, np.where(values > 0, 3, 0))
+    assert np.array_equal(found.labels, np.where(values > 0, SIDE_UNKNOWN, 0))
+
+
+def test_a_heart_in_a_label_map_is_not_lung():
+    found = from_values(boxes((*RIGHT, 1), (*LEFT, 2), ((40, 60), (52, 68), 3)))
+    assert found.union_reason is None
+    assert np.array_equal(found.labels, boxes((*RIGHT, 1), (*LEFT, 2)))
 
 
 @pytest.mark.parametrize(
@@ -300,4 +305,4 @@ def test_implausible_borders_of_the_public_collection(name):
     for path in (mask, REAL / "left_right_labels" / f"{name}.png"):
         found = read_label(path)
         assert found.union_reason == LOPSIDED_REASON
-        assert np.array_equal(found.labels, np.where(union, 3, 0))
+        assert np.array_equal(found.labels, np.where(union, SIDE_UNKNOWN, 0))

@@ -28,8 +28,8 @@ def sizes(sections):
 
 def test_what_the_shipped_weights_were_trained_on_is_known():
     everything = [f"sub/{name}" for lists in frozen_splits().values() for part in lists.values() for name in part]
-    assert len(trained_on(weights_file("shipped"), everything)) == 96 + 396
-    assert len(trained_on(weights_file("montgomery"), everything)) == 96
+    assert len(trained_on(weights_file("shipped"), everything)) == 96 + 379
+    assert len(trained_on(weights_file("open"), everything)) == 96
     assert trained_on("elsewhere/model.pt", everything) == []
 
 
@@ -153,7 +153,7 @@ def test_datalist_writes_the_split_and_reads_it_again(tmp_path):
     file = tmp_path / "runs/split.json"
     first = datalist(folder, "train", splits_file=file, seed=1)
     assert [item["name"] for item in first] == sorted(item["name"] for item in first)
-    assert set(first[0]) == {"image", "label", "name", "set"}
+    assert set(first[0]) == {"image", "label", "name", "set", "extent", "share"}
     assert json.loads(file.read_text())["seed"] == 1
     assert datalist(folder, "train", splits_file=file, seed=2) == first
     assert sum(len(datalist(folder, section, splits_file=file)) for section in SECTIONS) == 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 from lungseg.cli.demo import real_radiograph
 from lungseg.data import phantom
 from lungseg.model.paths import bundle_root
+from lungseg.quality import flags
 
 pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
 
@@ -79,6 +81,7 @@ def test_all_radiographs_of_all_studies_are_found(processed):
         "notes": "skipped",
     }
     assert {name: entry["code"] for name, entry in entries.items() if entry["code"]} == {
+        "no_chest": "not-frontal",
         "lateral": "lateral",
         "ct": "not-radiograph",
         "copy": "duplicate",
@@ -123,12 +126,12 @@ def test_the_overlay_shows_the_outline_in_colour(processed, studies):
     assert (pixels.max(axis=2) != pixels.min(axis=2)).any()
 
 
-def test_a_flagged_radiograph_gets_no_results_and_a_reason(processed):
+def test_an_image_that_is_not_a_chest_gets_no_results_and_a_reason(processed):
     output, done = processed
     entry = by_name(output)["no_chest"]
     assert entry["results"] == {}
-    assert entry["reason"]
-    assert "not-frontal" in entry["flags"]
+    assert entry["reason"].endswith("its results are withheld")
+    assert "not-frontal" in entry["doubts"]
     assert f"flagged: {entry['file']}: {entry['reason']}" in done.stderr
     assert not list(output.rglob(f"{entry['sop_instance_uid']}*"))
 
@@ -139,13 +142,60 @@ def test_the_summary_measures(processed):
     assert entry["measures"]["lungs_px"] > 0
     assert entry["measures"]["lungs_mm2"] == pytest.approx(entry["measures"]["lungs_px"] * 0.04, abs=0.1)
     assert 0.8 < entry["quality"] <= 1
+    assert 0 < entry["quality_lower"] <= entry["quality"]
     assert "lungs_mm2" not in by_name(output)["again"]["measures"]
 
 
-def test_flagged_radiographs_get_results_where_the_settings_say_so(studies, tmp_path, command):
-    settings = tmp_path / "mine.yaml"
-    shipped = (ROOT / "workflows" / "deploy" / "app.yaml").read_text(encoding="utf-8")
-    settings.write_text(shipped.replace("flagged: false", "flagged: true").replace("overlays: true", "overlays: false"))
+def settings_with(folder: Path, **changed: str) -> Path:
+    """Write a copy of app.yaml with other values, and return its path."""
+    text = (ROOT / "workflows" / "deploy" / "app.yaml").read_text(encoding="utf-8")
+    for name, value in changed.items():
+        text, count = re.subn(rf"^  {name}: .*$", f"  {name}: {value}", text, flags=re.MULTILINE)
+        assert count == 1
+    (folder / "mine.yaml").write_text(text, encoding="utf-8")
+    return folder / "mine.yaml"
+
+
+@pytest.fixture
+def doubted(monkeypatch):
+    """Every result is doubted, as a difficult radiograph's is."""
+    monkeypatch.setitem(flags._DOUBT_RULES, "low-quality", lambda *seen: True)
+
+
+def test_a_doubtful_result_is_written_and_says_so(doubted, tmp_path, command):
+    write_study_file(tmp_path / "in" / "pa.dcm", "a")
+    assert command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out").status == 0
+    entry = by_name(tmp_path / "out")["pa"]
+    assert (entry["status"], entry["code"]) == ("flagged", "")
+    assert entry["reason"] == flags.DOUBTS["low-quality"]
+    seg, overlay = (dcmread(tmp_path / "out" / entry["results"][kind]["file"]) for kind in ("segmentation", "overlay"))
+    assert seg.SeriesDescription == "Lungs, doubtful: low-quality"
+    assert seg.ContentDescription.endswith(", doubtful: low-quality")
+    assert [one.SegmentLabel for one in seg.SegmentSequence] == [
+        "Right lung, doubtful: low-quality",
+        "Left lung, doubtful: low-quality",
+    ]
+    assert overlay.SeriesDescription == "Lungs, overlay, doubtful: low-quality"
+    # The text: white on black along the upper edge.
+    line = overlay.pixel_array[:8]
+    assert line[:, -1].max() == 0
+    assert line.max() > 200
+    for result in entry["results"].values():
+        check_valid(tmp_path / "out" / result["file"], tmp_path / "in" / "pa.dcm")
+
+
+def test_doubtful_results_are_withheld_where_the_settings_say_so(doubted, tmp_path, command):
+    write_study_file(tmp_path / "in" / "pa.dcm", "a")
+    settings = settings_with(tmp_path, doubtful="withhold")
+    done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out", "--settings", settings)
+    assert done.status == 0
+    entry = by_name(tmp_path / "out")["pa"]
+    assert (entry["status"], entry["code"], entry["results"]) == ("flagged", "doubtful", {})
+    assert entry["reason"] == f"{flags.DOUBTS['low-quality']}; its results are withheld"
+
+
+def test_what_is_not_frontal_gets_results_where_the_settings_say_so(studies, tmp_path, command):
+    settings = settings_with(tmp_path, not_frontal="send", overlays="false")
     done = command("deploy", "run", "-i", studies / "b", "-o", tmp_path / "out", "--settings", settings)
     assert done.status == 0
     assert list(by_name(tmp_path / "out")["no_chest"]["results"]) == ["segmentation"]
@@ -153,18 +203,13 @@ def test_flagged_radiographs_get_results_where_the_settings_say_so(studies, tmp_
 
 def test_a_mirrored_radiograph_gets_only_its_overlay(tmp_path, command):
     """The sides of a segmentation would contradict the file."""
-    shipped = (ROOT / "workflows" / "deploy" / "app.yaml").read_text(encoding="utf-8")
-    (tmp_path / "mine.yaml").write_text(shipped.replace("flagged: false", "flagged: true"))
     write_study_file(tmp_path / "in" / "mirrored.dcm", "a", PatientOrientation=["R", "F"])
-    done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out", "--settings", tmp_path / "mine.yaml")
+    done = command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out")
     assert done.status == 0
     entry = by_name(tmp_path / "out")["mirrored"]
-    assert entry["status"] == "flagged"
     assert list(entry["results"]) == ["overlay"]
-    assert set(entry["flags"].values()) < set(entry["reason"].split("; "))
-    assert "mirrored-header" in entry["flags"]
+    assert "mirrored-header" in entry["notes"]
     assert "the segmentation was not written" in entry["reason"]
-    assert entry["reason"] in done.sentence
 
 
 def test_a_segmentation_that_cannot_be_made_fails_without_another_commands_remedy(tmp_path, command):
@@ -180,11 +225,14 @@ def test_a_segmentation_that_cannot_be_made_fails_without_another_commands_remed
     assert "dicom-seg" not in failure
 
 
-def test_a_wrong_setting_is_refused(studies, tmp_path, command):
-    (tmp_path / "mine.yaml").write_text("results:\n  flagged: perhaps\n  overlays: true\n")
-    done = command("deploy", "run", "-i", studies, "-o", tmp_path / "out", "--settings", tmp_path / "mine.yaml")
+@pytest.mark.parametrize(
+    ("name", "value"), [("doubtful", "perhaps"), ("not_frontal", "true"), ("overlays", "1"), ("overlays", "")]
+)
+def test_a_wrong_setting_is_refused(studies, tmp_path, command, name, value):
+    settings = settings_with(tmp_path, **{name: value})
+    done = command("deploy", "run", "-i", studies, "-o", tmp_path / "out", "--settings", settings)
     assert done.status == 2
-    assert "results.flagged" in done.sentence
+    assert f"results.{name}" in done.sentence
 
 
 def test_damaged_files_fail_and_the_others_are_processed(studies, tmp_path, command):

@@ -81,7 +81,7 @@ def test_a_worker_of_version_0_3_respects_our_lock(earlier):
 
 
 def test_a_radiograph_with_an_outcome_of_version_0_3_is_not_processed_again():
-    outcome = {"weights": "abc", "status": "ok", "reason": "", "quality": 0.97, "flags": {}, "results": ["x", "y"]}
+    outcome = {"weights": "abc", "status": "ok", "reason": "", "quality": 0.97, "doubts": {}, "results": ["x", "y"]}
     outcomes = {"done": json.dumps(outcome), "other weights": json.dumps(outcome | {"weights": "def"}), "foreign": "1"}
     instances = [*outcomes, "new"]
     orthanc = SimpleNamespace(

@@ -97,16 +97,6 @@ def test_a_precision_that_is_not_known():
     assert error.value.code == "unknown-precision"
 
 
-@pytest.mark.skipif(not cpu_is_faster_in_bf16(), reason="this processor does not multiply bfloat16 in hardware")
-def test_the_second_model_has_the_same_precision():
-    second = Predictor("shipped", "cpu", "bf16").second
-    image = torch.rand(1, 256, 288, generator=torch.Generator().manual_seed(0))
-    expected = Predictor("shipped", "cpu").second(image)
-    found = second(image)
-    assert not torch.equal(found, expected)
-    assert (found - expected).abs().mean() < 0.02
-
-
 def test_bfloat16_is_for_processors_that_have_it(command, run_folder, dataset, tmp_path, monkeypatch):
     image = dataset / "CXR_png" / "phantom_0002.png"
     call = ("predict", image, "--weights", run_folder, "--precision", "bf16", "-o")

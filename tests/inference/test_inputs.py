@@ -51,7 +51,7 @@ def same(first: lungseg.Prediction, second: lungseg.Prediction) -> bool:
     return (
         np.array_equal(first.labels, second.labels)
         and np.array_equal(first.probabilities, second.probabilities)
-        and (first.quality, first.flags, first.measurements) == (second.quality, second.flags, second.measurements)
+        and (first.judgement, first.measurements) == (second.judgement, second.measurements)
     )
 
 

@@ -35,7 +35,9 @@ class Predictor:
     def finish(self, prepared: SimpleNamespace, logits: None) -> SimpleNamespace:
         labels = np.ones((2, 3), np.uint8)
         radiograph = SimpleNamespace(spacing=None, spacing_kind="unknown")
-        return SimpleNamespace(labels=labels, radiograph=radiograph, quality=1.0, flags={})
+        return SimpleNamespace(
+            labels=labels, radiograph=radiograph, quality=1.0, quality_lower=0.9, doubts={}, notes={}
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,8 @@ def test_a_study_gets_the_mask_of_predict(label_server, predicted, study):
 
     result = label_server.infer(study, "json").json
     assert result["quality"] == row.quality
-    assert " ".join(result["flags"]) == row.flags
+    assert result["quality_lower"] == row.quality_lower
+    assert (" ".join(result["doubts"]), " ".join(result["notes"])) == (row.doubts, row.notes)
     assert result["label_names"] == {"right_lung": 1, "left_lung": 2}
     assert result["size"] == [expected.shape[1], expected.shape[0]]
     assert result["version"] == 0

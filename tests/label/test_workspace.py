@@ -68,8 +68,13 @@ def test_the_scores_of_0_3_are_kept_under_the_present_names(workspace, versions)
     assert {name: found["quality"] for name, found in findings.items()} == {
         name: found["quality"] for name, found in before.items()
     }
-    expected = ["cropped", "unusual-shape", "uncertain-border", "models-disagree", "low-quality"]
-    assert list(findings["study-0"]["flags"]) == expected
+    assert list(findings["study-0"]["doubts"]) == [
+        "unusual-shape",
+        "uncertain-border",
+        "models-disagree",
+        "low-quality",
+    ]
+    assert list(findings["study-0"]["notes"]) == ["cropped"]
     assert "thumbnail" not in findings["study-0"]
     assert not (workspace / "survey.json").exists()
 

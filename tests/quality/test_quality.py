@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The estimate of quality and its flags: exact on drawn shapes, in order on real and on wrong pictures."""
+"""The judgement of results: exact on drawn shapes, in order on real and on wrong pictures."""
 
 from __future__ import annotations
 
@@ -13,30 +13,28 @@ from images_support import write_dicom
 from scipy import ndimage
 
 import lungseg
-from lungseg.quality.features import NAMES, contrasts, features, shape
-from lungseg.quality.flags import _RULES, FLAGS
-from lungseg.quality.second_model import SecondModel
-
-META = {"frontal": 0.99, "upright": 1.0, "mirrored": 0.0, "view": "", "quarter_turns": 0, "inverted": 0}
+from lungseg.quality.features import NAMES, features, shape
+from lungseg.quality.flags import _DOUBT_RULES, _NOTE_RULES, DOUBTS, NOT_FRONTAL, NOTES
+from lungseg.quality.network import QualityNetwork
 
 
 def lungs(right: tuple, left: tuple, size: tuple = (120, 100)) -> torch.Tensor:
-    """Probabilities (3, w, h) of two sure ellipses, each (x, y, radius along x, radius along y)."""
+    """Probabilities (2, w, h) of two sure ellipses, each (x, y, radius along x, radius along y)."""
     x, y = torch.meshgrid(*(torch.arange(n) for n in size), indexing="ij")
     inside = [((x - a) / c) ** 2 + ((y - b) / d) ** 2 <= 1 for a, b, c, d in (right, left)]
-    return torch.stack([~(inside[0] | inside[1]), inside[0], inside[1]]).float()
+    return torch.stack(inside).float()
 
 
-def measured(probabilities: torch.Tensor, second: torch.Tensor | None = None) -> dict[str, float]:
-    union = probabilities[1:].sum(0, keepdim=True)
-    return features(0.8 - 0.5 * union, probabilities, probabilities if second is None else second, META)
+def measured(probabilities: torch.Tensor) -> dict[str, float]:
+    return features(0.8 - 0.5 * probabilities[:2].sum(0, keepdim=True), probabilities)
 
 
 def test_features_of_two_ellipses():
     found = measured(lungs((35, 50, 15, 30), (85, 50, 15, 30)))
     assert tuple(found) == NAMES
-    assert found["agreement"] == found["second"] == found["right_second"] == found["left_second"] == 1
-    assert found["blur"] == found["confusion"] == found["islands"] == found["holes"] == found["edge"] == 0
+    assert found["agreement"] == found["right_agreement"] == found["left_agreement"] == found["full_agreement"] == 1
+    assert found["blur"] == found["spot"] == found["confusion"] == 0
+    assert found["islands"] == found["holes"] == found["edge"] == found["hidden"] == 0
     assert found["area"] == pytest.approx(2 * math.pi * 15 * 30 / 12000, rel=0.02)
     assert found["right_share"] == pytest.approx(0.5, abs=0.01)
     assert found["tilt"] == pytest.approx(0, abs=0.1)
@@ -55,44 +53,52 @@ def test_features_see_what_is_wrong():
     assert cut["edge"] > 0.5
     exchanged = measured(lungs((85, 50, 15, 30), (35, 50, 15, 30)))
     assert exchanged["sides"] < 0
-    unsure = measured(0.2 + 0.4 * lungs((35, 50, 15, 30), (85, 50, 15, 30)))
+    unsure = measured(0.1 + 0.5 * lungs((35, 50, 15, 30), (85, 50, 15, 30)))
     assert unsure["blur"] > 0
+    assert unsure["spot"] > 0.6
     assert unsure["agreement"] < 0.9
 
 
-def test_a_second_segmentation_is_compared_as_a_whole_and_by_side():
-    probabilities = lungs((35, 50, 15, 30), (85, 50, 15, 30))
-    without_left = probabilities.clone()
-    without_left[0] += without_left[2]
-    without_left[2] = 0
-    found = measured(probabilities, without_left)
-    assert (found["right_second"], found["left_second"]) == (1, 0)
-    assert found["second"] == pytest.approx(2 / 3, abs=1e-3)
-
-
-@pytest.mark.parametrize("size", [(256, 256), (256, 411), (300, 257)])
-def test_a_second_segmentation_has_the_size_of_the_image(size, tmp_path):
-    network = torch.nn.Conv2d(1, 3, 3, padding=1)
-    torch.save(network.state_dict(), tmp_path / "second.pt")
-    seen = []
-    network.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape[2:]))
-    found = SecondModel(network, tmp_path / "second.pt")(torch.rand(1, *size))
-    assert found.shape == (3, *size)
-    torch.testing.assert_close(found.sum(0), torch.ones(size))
-    assert all(n % 8 == 0 for n in seen[0])
-    assert min(seen[0]) == 192
+def test_the_visible_lungs_are_measured():
+    """The heart hides the lower half of the left lung's inner side."""
+    both = lungs((35, 50, 15, 30), (85, 50, 15, 30))
+    heart = torch.zeros(1, *both.shape[1:])
+    heart[:, 60:85, 50:] = 1
+    found, visible = measured(torch.cat([both, heart])), measured(both * (1 - heart))
+    assert found["hidden"] == pytest.approx(1 / 8, abs=0.01)
+    assert found["right_share"] == visible["right_share"] > 0.5
+    assert found["left_roughness"] == visible["left_roughness"] > found["right_roughness"]
+    np.testing.assert_array_equal(shape(torch.cat([both, heart])), shape(both * (1 - heart)))
 
 
 def test_every_flag_has_a_rule_and_a_sentence():
-    assert list(_RULES) == list(FLAGS)
-    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in FLAGS)
+    assert list(_NOTE_RULES) == list(NOTES)
+    assert list(_DOUBT_RULES) == list(DOUBTS)
+    assert not NOTES.keys() & DOUBTS.keys()
+    assert DOUBTS.keys() > NOT_FRONTAL
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in (*NOTES, *DOUBTS))
+
+
+def test_the_bound_is_not_above_the_estimate():
+    torch.manual_seed(0)
+    network = QualityNetwork().eval()
+    values, outlines = torch.randn(50, len(NAMES)), torch.rand(50, 2 * 32 * 32)
+    quality, lower = network(values, outlines)
+    assert (lower <= quality).all()
+    bounds = []
+    for network.shift[()] in (-100.0, 3.0, 4.0):
+        again, lower = network(values, outlines)
+        torch.testing.assert_close(again, quality)
+        bounds.append(lower)
+    torch.testing.assert_close(bounds[0], quality)
+    torch.testing.assert_close(torch.logit(bounds[2]), torch.logit(bounds[1]) - 1)
 
 
 def test_no_lung_has_features_too():
-    nothing = torch.zeros(3, 50, 40)
-    nothing[0] = 1
-    assert set(measured(nothing)) == set(NAMES)
-    assert not shape(nothing).any()
+    for channels in (2, 3):
+        nothing = torch.zeros(channels, 50, 40)
+        assert set(measured(nothing)) == set(NAMES)
+        assert not shape(nothing).any()
 
 
 def test_shapes_do_not_depend_on_place_and_size():
@@ -112,8 +118,16 @@ def test_corruption_lowers_the_quality(radiograph, segment):
     assert quality[0] > 0.85
 
 
+def test_a_judgement_has_a_lower_bound(radiograph, segment):
+    prediction = segment(radiograph)
+    assert 0 < prediction.quality_lower <= prediction.quality
+    assert prediction.judgement == {
+        name: getattr(prediction, name) for name in ("quality", "quality_lower", "doubts", "notes")
+    }
+
+
 @pytest.mark.parametrize("name", ["noise", "blank", "page", "stripes"])
-def test_wrong_pictures_are_flagged(segment, name):
+def test_the_results_of_wrong_pictures_are_doubted(segment, name):
     rng = np.random.default_rng(0)
     page = np.full((400, 300), 255, np.uint8)
     for row in range(30, 370, 14):
@@ -125,42 +139,45 @@ def test_wrong_pictures_are_flagged(segment, name):
         "stripes": np.tile((np.arange(256) // 16 % 2 * 255).astype(np.uint8), (256, 1)),
     }
     prediction = segment(pictures[name])
-    assert prediction.flags
-    assert all(reason for reason in prediction.flags.values())
+    assert prediction.doubts
+    assert all(reason for reason in prediction.doubts.values())
+    assert prediction.flags == prediction.doubts | prediction.notes
 
 
-def test_a_mirrored_chest_is_flagged(radiograph, segment):
-    assert "mirrored" not in segment(radiograph).flags
-    assert "mirrored" in segment(radiograph[:, ::-1]).flags
+def test_a_mirrored_chest_is_noted(radiograph, segment):
+    assert "mirrored" not in segment(radiograph).notes
+    assert "mirrored" in segment(radiograph[:, ::-1]).notes
 
 
 @pytest.mark.parametrize("label", [1, 2])
-def test_a_largely_white_lung_is_flagged(radiograph, segment, label):
+def test_a_largely_white_lung_is_noted(radiograph, segment, label):
     labels = segment(radiograph).labels
     soft = ndimage.gaussian_filter((labels == label).astype(np.float32), len(labels) / 70)
     tissue = np.percentile(radiograph[labels == 0], 70)
     white = radiograph + soft * 0.8 * (tissue - radiograph)
-    assert "one-lung" not in segment(radiograph).flags
-    assert "one-lung" in segment(white.astype(np.uint8)).flags
+    assert "opaque-lung" not in segment(radiograph).notes
+    assert "opaque-lung" in segment(white.astype(np.uint8)).notes
 
 
 def test_contrasts_are_each_lungs_own():
     probabilities = lungs((35, 50, 15, 30), (85, 50, 15, 30))
-    found = contrasts(0.8 - 0.5 * probabilities[1:2] - 0.1 * probabilities[2:], probabilities)
+    found = features(0.8 - 0.5 * probabilities[:1] - 0.1 * probabilities[1:], probabilities)
     assert found["right_contrast"] == pytest.approx(0.5, abs=1e-5)
     assert found["left_contrast"] == pytest.approx(0.1, abs=1e-5)
-    nothing = torch.zeros(3, 50, 40)
-    assert contrasts(nothing[:1], nothing) == {"right_contrast": 0, "left_contrast": 0}
 
 
 @pytest.mark.parametrize(
-    ("attributes", "flag"),
-    [({"PatientOrientation": ["R", "F"]}, "mirrored-header"), ({"ViewPosition": "RAO"}, "oblique")],
+    ("attributes", "kind", "flag"),
+    [
+        ({"PatientOrientation": ["R", "F"]}, "notes", "mirrored-header"),
+        ({"ViewPosition": "RAO"}, "doubts", "oblique"),
+        ({"ViewPosition": "LL"}, "doubts", "lateral"),
+    ],
     ids=str,
 )
-def test_what_the_file_says_is_flagged(radiograph, tmp_path, attributes, flag):
+def test_the_file_states_its_view(radiograph, tmp_path, attributes, kind, flag):
     write_dicom(tmp_path / "a.dcm", radiograph, **attributes)
-    assert flag in lungseg.load().predict(tmp_path / "a.dcm").flags
+    assert flag in getattr(lungseg.load().predict(tmp_path / "a.dcm"), kind)
 
 
 def test_half_a_chest_is_flagged(radiograph, segment):

@@ -15,11 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
+from lungseg.data.labels import NOT_STATED
 from lungseg.evaluation import EvaluationHandler
 from lungseg.io import write_png
 from lungseg.metrics.agreement import case_metrics
 from lungseg.report import learning_curves, write_evaluation
 from lungseg.report.evaluation import pictured_cases
+from lungseg.transforms.regions import VISIBLE
 from lungseg.utils.errors import LungsegError
 
 HEIGHT, WIDTH = 48, 64
@@ -82,7 +84,7 @@ def test_csv_holds_each_case_worst_first(evaluation):
     with open(folder / "cases.csv", newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert len(table) == 12
-    assert list(table[0])[:4] == ["name", "set", "file", "dice"]
+    assert list(table[0])[:4] == ["name", "set", "extent", "file"]
     assert table[0]["name"] == "<MCUCXR_0011>"
     assert table[-1]["name"] == "<MCUCXR_0000>"
     by_name = {row["name"]: row for row in rows}
@@ -181,12 +183,14 @@ def radiographs(tmp_path):
     folder = tmp_path / "data"
     items = []
     for number, name in enumerate(("MCUCXR_0001_0", "CHNCXR_0002_1", "patient")):
-        image = np.where(reference_map(), 200, 20).astype(np.uint8)
         label = reference_map()
+        if number == 2:
+            # The lungs touch.
+            label[20:24, 26:38] = 1
+            label = (label > 0).astype(np.uint8)
+        image = np.where(label, 200, 20).astype(np.uint8)
         if number == 1:
             image[:, WIDTH // 2 :] = 0
-        if number == 2:
-            label[label > 0] = 3
         write_png(folder / f"{name}.png", image)
         write_png(folder / f"{name}_mask.png", label)
         items.append({"image": str(folder / f"{name}.png"), "label": str(folder / f"{name}_mask.png"), "name": name})
@@ -196,22 +200,23 @@ def radiographs(tmp_path):
 def evaluator(items, handler, batch_size):
     from monai.data import DataLoader, Dataset
     from monai.engines import SupervisedEvaluator
-    from monai.transforms import AsDiscreted, Compose, EnsureChannelFirstd, LoadImaged
+    from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
 
-    from lungseg.data import LungLabelReader, RadiographReader
+    from lungseg.data import LoadTargetsd, RadiographReader
+    from lungseg.transforms import AsRegionsd, LungProbabilitiesd
 
     transform = Compose(
         [
             LoadImaged("image", reader=RadiographReader()),
-            LoadImaged("label", reader=LungLabelReader()),
-            EnsureChannelFirstd(["image", "label"], channel_dim="no_channel"),
+            EnsureChannelFirstd("image", channel_dim="no_channel"),
+            LoadTargetsd("label"),
         ]
     )
     return SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(items, transform), batch_size=batch_size),
         network=Threshold(),
-        postprocessing=Compose([AsDiscreted("pred", argmax=True)]),
+        postprocessing=Compose([LungProbabilitiesd("pred"), AsRegionsd("pred")]),
         val_handlers=[handler],
     )
 
@@ -251,7 +256,9 @@ def test_handler_uses_a_known_spacing(tmp_path):
     labels = torch.from_numpy(reference_map().T.copy())[None]
     meta = {"filename_or_obj": "x.dcm", "spacing": torch.tensor([0.2, 0.3], dtype=torch.float64)}
     item = {"image": MetaTensor(labels.float(), meta=meta)}
-    output = {"pred": torch.roll(labels, 1, dims=2), "label": labels}
+    silent = torch.full_like(labels, NOT_STATED)
+    regions = torch.where(labels > 0, labels | VISIBLE, 0)
+    output = {"pred": torch.roll(regions, 1, dims=2), "label": torch.cat([labels, silent, silent])}
     handler = EvaluationHandler(tmp_path)
     handler._measure(SimpleNamespace(state=SimpleNamespace(batch=[item], output=[output])))
     row = handler._cases["x"][0]

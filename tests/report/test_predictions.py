@@ -122,7 +122,7 @@ def test_the_manifest_has_each_file_of_the_table(results, csv_rows):
     assert manifest["count"]["failed"] == 1
     for line, entry in zip(csv_rows, manifest["files"], strict=True):
         assert list(line) == list(entry)
-        entry["flags"] = " ".join(entry["flags"])
+        entry |= {kind: " ".join(entry[kind]) for kind in ("doubts", "notes")}
         assert line == {key: "" if value is None else str(value) for key, value in entry.items()}
         assert entry["status"] == "failed" or entry["seconds"] > 0
 
@@ -220,11 +220,11 @@ def test_worst_quality_comes_first_and_failures_last(tmp_path):
     rows = [
         failure(0),
         row(1, quality=0.97),
-        row(2, quality=0.41, status="flagged", flags="tilted"),
+        row(2, quality=0.41, status="flagged", doubts="low-quality"),
         row(3),
-        row(4, status="flagged", flags="one-lung"),
+        row(4, status="flagged", doubts="no-lung"),
         row(5, quality=0.88),
-        row(6, status="flagged", flags="lateral inverted"),
+        row(6, status="flagged", doubts="lateral unusual-shape", notes="tilted"),
     ]
     write_reports(tmp_path, rows, RUN)
     order = [int(card["name"][5:8]) for card in Page(tmp_path / "report.html").rows]
@@ -232,7 +232,7 @@ def test_worst_quality_comes_first_and_failures_last(tmp_path):
 
 
 def test_hostile_names_are_shown_and_not_obeyed(tmp_path):
-    rows = [row(1, file=f"in/{HOSTILE}.png", name=HOSTILE, status="flagged", flags="one-lung", reason="<b>no"), row(2)]
+    rows = [row(1, file=f"in/{HOSTILE}.png", name=HOSTILE, status="flagged", doubts="no-lung", reason="<b>no"), row(2)]
     for folder in ("thumbnails", "overlays"):
         (tmp_path / folder / HOSTILE).parent.mkdir(parents=True)
     thumbnail(tmp_path, HOSTILE)
@@ -351,8 +351,8 @@ def seen(page: Path, steps: str, folder: Path) -> dict:
 @needs_browser
 def test_a_browser_shows_cards_and_filters_and_sorts_them(tmp_path):
     rows = [row(number, quality=1 - number / 1000) for number in range(100)]
-    rows += [row(100, quality=0.5, status="flagged", flags="tilted one-lung"), failure(101)]
-    rows += [row(102, quality=0.6, status="flagged", flags="one-lung", file=f"in/{HOSTILE}.png", name=HOSTILE)]
+    rows += [row(100, quality=0.5, status="flagged", doubts="lateral no-lung", notes="tilted"), failure(101)]
+    rows += [row(102, quality=0.6, status="flagged", doubts="no-lung", file=f"in/{HOSTILE}.png", name=HOSTILE)]
     for each in rows:
         if each.name:
             thumbnail(tmp_path, each.name)
@@ -361,6 +361,7 @@ def test_a_browser_shows_cards_and_filters_and_sorts_them(tmp_path):
       seen.first = cards().slice(0, 3); seen.made = cards().length; seen.told = form.shown.value;
       seen.pictures = [...list.querySelectorAll("img")].length; seen.title = document.title;
       tick("[value=flagged]"); seen.flagged = cards();
+      tick("[value=lateral]"); seen.lateral = cards();
       tick("[value=tilted]"); seen.tilted = cards();
       form.reset(); show();
       tick("[value=failed]"); seen.failed = list.textContent;
@@ -377,7 +378,7 @@ def test_a_browser_shows_cards_and_filters_and_sorts_them(tmp_path):
     assert found["told"] == "103 of 103 shown"
     assert found["title"] == "Lungs of 103 radiographs"
     assert found["flagged"] == found["first"][:2]
-    assert found["tilted"] == ["film 100.png"]
+    assert found["lateral"] == found["tilted"] == ["film 100.png"]
     assert "the file is empty" in found["failed"]
     assert "film 101.png" in found["failed"]
     assert found["search"] == [f"film {number:03d}.png" for number in range(49, 39, -1)]

@@ -14,6 +14,7 @@ from monai.transforms import Compose, Invertd, ScaleIntensityRangePercentilesd
 from scipy import ndimage
 
 from lungseg.data import phantom, write_phantoms
+from lungseg.data.labels import NOT_STATED
 from lungseg.model.paths import config_file
 from lungseg.transforms.augmentation import RandMirrord, RandSimulateDevicesd, RandSimulateOpacityd, RandWindowd
 from lungseg.transforms.intensity import CLAHEd, ScaleIntensityRangePercentilesFastd
@@ -226,10 +227,13 @@ def test_augmentation_never_swaps_the_sides(tmp_path):
     for index in range(20):
         name = names[index % 2]
         item = transform({"image": str(tmp_path / "CXR_png" / name), "label": str(tmp_path / "masks" / name)})
-        assert item["image"].shape == item["label"].shape == (1, 64, 64)
+        assert item["image"].shape == (1, 64, 64)
+        assert item["label"].shape == (3, 64, 64)
         right, left = (torch.argwhere(item["label"][0] == lung)[:, 0].float().mean() for lung in (1, 2))
         assert right < left
-        assert set(item["label"].unique().tolist()) <= {0, 1, 2}
+        assert set(item["label"][0].unique().tolist()) <= {0, 1, 2}
+        # The reference states one extent only.
+        assert set(item["label"][1:].unique().tolist()) <= {0, NOT_STATED}
 
 
 def box(image: np.ndarray) -> tuple[slice, slice]:
@@ -247,6 +251,22 @@ def test_uniform_borders_are_found_whatever_their_grey_and_the_text_in_them(leve
     framed = np.pad(image, ((12, 0), (31, 17)), constant_values=level)
     framed[40:44, 5:9] = 255 - level
     assert box(framed) == (slice(12, 102), slice(31, 101))
+
+
+@pytest.mark.parametrize("level", [0, 235])
+def test_a_frame_under_a_title_bar_is_found(level):
+    """The bar makes the frame's outermost columns differ, until it is taken off."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(20, 200, (90, 70)).astype(np.float32)
+    framed = np.pad(image, ((15, 25), (31, 17)), constant_values=level)
+    framed = np.pad(framed, ((10, 0), (0, 0)), constant_values=60)
+    assert box(framed) == (slice(25, 115), slice(31, 101))
+
+
+def test_at_least_a_quarter_of_each_side_is_kept():
+    framed = np.zeros((100, 100), np.float32)
+    framed[40:60, 30:70] = np.random.default_rng(0).integers(20, 200, (20, 40))
+    assert box(framed) == (slice(0, 100), slice(30, 70))
 
 
 @pytest.mark.parametrize("level", [10, 128, 240])

@@ -28,6 +28,12 @@ from lungseg.workflows.deploy.operators.write_overlay import WriteOverlayOperato
 from lungseg.workflows.deploy.operators.write_segmentation import WriteSegmentationOperator
 
 _SETTINGS = Path(__file__).with_name("app.yaml")
+# The values of the settings under `results`.
+_RESULTS: dict[str, tuple[object, ...]] = {
+    "doubtful": ("send", "withhold"),
+    "not_frontal": ("withhold", "send"),
+    "overlays": (True, False),
+}
 
 
 class LungsApplication(Application):  # type: ignore[misc]
@@ -41,7 +47,8 @@ class LungsApplication(Application):  # type: ignore[misc]
     Attributes:
         algorithm: name and version of the bundle, as the results state them.
         input, output: folders of the current run.
-        keep_flagged: whether flagged radiographs get results too.
+        withheld: "doubtful" if a doubted radiograph gets no results, "not_frontal" if an image that is not a frontal
+            chest radiograph gets none.
         stopped_by: the error that prevents all further writing, such as a full disk; None without one.
 
     Raises:
@@ -57,11 +64,14 @@ class LungsApplication(Application):  # type: ignore[misc]
             raise UsageError("this file does not exist", settings, "give a copy of app.yaml", code="settings-missing")
         self.config(str(settings))
         results = self.kwargs("results")
-        wrong = [name for name in ("flagged", "overlays") if not isinstance(results.get(name), bool)]
-        if wrong:
-            what = f"the setting results.{wrong[0]} is neither true nor false"
-            raise UsageError(what, settings, "set it to true or false", code="setting-invalid")
-        self.keep_flagged, self._overlays = results["flagged"], results["overlays"]
+        for name, known in _RESULTS.items():
+            value = results.get(name)
+            if not isinstance(value, type(known[0])) or value not in known:
+                choices = " or ".join(str(choice).lower() for choice in known)
+                what = f"the setting results.{name} cannot be {value!r}"
+                raise UsageError(what, settings, f"set it to {choices}", code="setting-invalid")
+        self.withheld = frozenset(name for name in ("doubtful", "not_frontal") if results[name] == "withhold")
+        self._overlays = results["overlays"]
         self.input = self.output = Path()
         self.stopped_by: LungsegError | None = None
 

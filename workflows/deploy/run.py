@@ -51,6 +51,8 @@ def run(
             logger.error("failed: %s", entry["reason"])
         elif entry["status"] == "flagged":
             logger.warning("flagged: %s: %s.", escape_control(entry["file"]), entry["reason"])
+        elif entry["status"] == "ok" and entry["reason"]:
+            logger.warning("%s: %s.", escape_control(entry["file"]), entry["reason"])
     counts = ", ".join(f"{number} {status}" for status, number in summary["counts"].items() if number)
     logger.info("%s: see %s/summary.json", counts, output)
     return 1 if summary["counts"]["failed"] else 0

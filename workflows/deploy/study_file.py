@@ -25,10 +25,11 @@ class StudyFile:
         path: the file.
         status: "selected" until it is segmented, then "ok" or "flagged"; "skipped" if it is not a frontal radiograph,
             "failed" if an error prevented its processing.
-        code: stable name of the reason why it was skipped or failed; otherwise empty.
+        code: stable name of the reason why it was skipped or failed, or has no results; otherwise empty.
         reason: why it was skipped, flagged or failed, or why a result is missing.
         study, series, instance, sop_class: its UIDs, where they are known.
         prediction: its lungs.
+        withheld: whether it is segmented, but gets no results.
         picture: (H, W, 3) uint8, the overlay.
         files: kind of result -> the file that was written.
     """
@@ -42,12 +43,23 @@ class StudyFile:
     instance: str = ""
     sop_class: str = ""
     prediction: Prediction | None = None
+    withheld: bool = False
     picture: NDArray[np.uint8] | None = None
     files: dict[str, Path] = field(default_factory=dict)
 
     def skip(self, code: str, reason: str) -> None:
         """Do not process it."""
         self.status, self.code, self.reason = "skipped", code, reason
+
+    def withhold(self, kind: str) -> None:
+        """Write no results, and say so; `kind` is the setting that decides it."""
+        self.withheld, self.code = True, kind.replace("_", "-")
+        self.reason += "; its results are withheld"
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Names of the doubts about its result, which the results state."""
+        return tuple(self.prediction.doubts) if self.prediction else ()
 
     def omit_result(self, kind: str, error: LungsegError) -> None:
         """Continue without one kind of result, and append the reason."""

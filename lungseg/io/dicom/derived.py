@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -85,6 +85,15 @@ def derived_uids(kind: str, source: Dataset, algorithm: Algorithm, *more: str) -
     made_of = [source.SOPInstanceUID, algorithm.name, algorithm.version, algorithm.weights, *more]
     series = generate_uid(entropy_srcs=[f"{kind}series", *made_of])
     return series, generate_uid(entropy_srcs=[f"{kind}instance", *made_of])
+
+
+def marked(text: str, doubts: Sequence[str]) -> str:
+    """Return a description, with the names of the doubts about the result that it describes: at most 64 characters."""
+    if not doubts:
+        return text
+    more = f"{text}, doubtful: {', '.join(doubts)}"
+    # The longest text that the value representation LO holds.
+    return more if len(more) <= 64 else f"{text}, doubtful"
 
 
 def _read_header(source: str | PathLike[str], product: str, remedy: str) -> Dataset:

@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from os import PathLike
 
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.io.dicom.derived import Algorithm, derived_uids, read_reference
+from lungseg.io.dicom.derived import Algorithm, derived_uids, marked, read_reference
 from lungseg.utils.errors import LungsegError, first_line
 
 _REMEDY = "leave out the overlay of this file"
 
 
-def encode_dicom_overlay(picture: np.ndarray, source: str | PathLike[str], algorithm: Algorithm) -> bytes:
+def encode_dicom_overlay(
+    picture: np.ndarray, source: str | PathLike[str], algorithm: Algorithm, *, doubts: Sequence[str] = ()
+) -> bytes:
     """Return the bytes of a secondary capture (RGB, uncompressed) of a radiograph with the outlines of its lungs.
 
     The object refers to the source and repeats its patient and study. The same source and weights give the same UIDs.
@@ -24,6 +27,7 @@ def encode_dicom_overlay(picture: np.ndarray, source: str | PathLike[str], algor
         picture: (H, W, 3) uint8, see :func:`lungseg.io.draw_overlay`.
         source: the DICOM file of the radiograph.
         algorithm: the algorithm that found the lungs.
+        doubts: names of the doubts about the lungs, which the description then states.
 
     Raises:
         LungsegError: the source is not a DICOM file, or lacks an attribute that must be repeated.
@@ -31,14 +35,14 @@ def encode_dicom_overlay(picture: np.ndarray, source: str | PathLike[str], algor
     reference = read_reference(source, "overlay", _REMEDY)
     file = io.BytesIO()
     try:
-        _capture(picture, reference, algorithm).save_as(file)
+        _capture(picture, reference, algorithm, doubts).save_as(file)
     except Exception as error:  # an odd header makes highdicom raise any exception
         what = f"no overlay can be made of it ({first_line(error)})"
         raise LungsegError(what, source, _REMEDY, code="header-unsupported") from error
     return file.getvalue()
 
 
-def _capture(picture: np.ndarray, source: Dataset, algorithm: Algorithm) -> Dataset:
+def _capture(picture: np.ndarray, source: Dataset, algorithm: Algorithm, doubts: Sequence[str]) -> Dataset:
     import highdicom
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -57,7 +61,7 @@ def _capture(picture: np.ndarray, source: Dataset, algorithm: Algorithm) -> Data
         manufacturer_model_name="lungseg",
         software_versions=algorithm.software,
         device_serial_number=algorithm.weights[:16],
-        series_description="Lungs, overlay",
+        series_description=marked("Lungs, overlay", doubts),
         # highdicom needs a value here; the value of the source, which it might refuse, replaces it below.
         patient_orientation=("L", "F"),
         transfer_syntax_uid=ExplicitVRLittleEndian,

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from os import PathLike
 
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.io.dicom.derived import Algorithm, derived_uids, read_reference
+from lungseg.io.dicom.derived import Algorithm, derived_uids, marked, read_reference
 from lungseg.io.dicom.header import is_flipped
 from lungseg.utils.errors import LungsegError, first_line
 
@@ -36,6 +37,7 @@ def encode_dicom_seg(
     one_per_source: bool = False,
     extent: str = "visible",
     heart: np.ndarray | None = None,
+    doubts: Sequence[str] = (),
 ) -> bytes:
     """Return the bytes of a DICOM Segmentation (binary; a frame each: right lung, left lung, heart) of a radiograph.
 
@@ -50,6 +52,7 @@ def encode_dicom_seg(
             threads may change a pixel. An archive then keeps one segmentation, however often it is made.
         extent: of the lungs, "visible" or "full": each segment and the description of the content state it.
         heart: (H, W) bool, for a segment of its own, which may overlap the lungs; None for no such segment.
+        doubts: names of the doubts about the labels, which descriptions and the segments' labels then state.
 
     Raises:
         MirroredError: the source states that it is mirrored.
@@ -61,7 +64,7 @@ def encode_dicom_seg(
         raise MirroredError(what, source, _REMEDY, code="mirrored-header")
     file = io.BytesIO()
     try:
-        _segmentation(labels, reference, algorithm, one_per_source, extent, heart).save_as(file)
+        _segmentation(labels, reference, algorithm, one_per_source, extent, heart, doubts).save_as(file)
     except Exception as error:  # an odd header makes highdicom raise any exception
         what = f"no DICOM SEG can be made of a {reference.SOPClassUID.name} ({first_line(error)})"
         raise LungsegError(what, source, _REMEDY, code="header-unsupported") from error
@@ -75,6 +78,7 @@ def _segmentation(
     one_per_source: bool,
     extent: str,
     heart: np.ndarray | None,
+    doubts: Sequence[str],
 ) -> Dataset:
     import highdicom
     from highdicom.color import CIELabColor
@@ -90,7 +94,7 @@ def _segmentation(
     segments = [
         highdicom.seg.SegmentDescription(
             segment_number=number,
-            segment_label=name,
+            segment_label=marked(name, doubts),
             segmented_property_category=codes.SCT.AnatomicalStructure,
             segmented_property_type=Code(code, "SCT", name),
             algorithm_type="AUTOMATIC",
@@ -121,8 +125,8 @@ def _segmentation(
         software_versions=algorithm.software,
         device_serial_number=algorithm.weights[:16],
         content_label="LUNGS",
-        content_description=_EXTENTS[extent],
-        series_description="Lungs",
+        content_description=marked(_EXTENTS[extent], doubts),
+        series_description=marked("Lungs", doubts),
         # Always two frames: a lung that was not found is an empty frame.
         omit_empty_frames=False,
         # highdicom does not support every character set. Our texts are ASCII, so that the set of the source is enough.

@@ -37,7 +37,9 @@ function addCard(row) {
   const line = make("p", card);
   make("span", line, { class: "badge", text: row.status });
   if (row.quality !== undefined) line.append(` quality ${row.quality.toFixed(2)}`);
+  if (row.lower !== undefined) line.append(` (nine in ten: over ${row.lower.toFixed(2)})`);
   if (row.reason) make("p", card, { class: "reason", text: row.reason });
+  if (row.notes.length) make("p", card, { class: "notes quiet", text: row.notes.join(", ") });
   const sizes = make("p", card, { class: "sizes quiet" });
   for (const size of row.sizes ?? []) make("span", sizes, { text: size });
 }
@@ -56,12 +58,14 @@ const limit = text => ({ "-inf": -Infinity, inf: Infinity })[text] ?? parseFloat
 
 function show() {
   const checked = name => [...form.querySelectorAll(`[name=${name}]:checked`)].map(box => box.value);
-  const status = checked("status"), flags = checked("flag"), words = form.search.value.trim().toLowerCase();
+  const status = checked("status"), doubts = checked("doubt"), notes = checked("note");
+  const words = form.search.value.trim().toLowerCase();
   const ranges = bars.filter(bar => bar.getAttribute("aria-pressed") === "true")
     .map(({ dataset: { key, low, high } }) => ({ key, low: limit(low), high: limit(high) }));
   found = rows.filter(row => row.text.includes(words)
     && (!status.length || status.includes(row.status))
-    && (!flags.length || flags.some(flag => row.flags.includes(flag)))
+    && (!doubts.length || doubts.some(name => row.doubts.includes(name)))
+    && (!notes.length || notes.some(name => row.notes.includes(name)))
     && ranges.every(({ key, low, high }) => row[key] >= low && row[key] < high));
   found.sort(orders[form.order.value]);
   form.shown.value = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;

@@ -11,6 +11,7 @@ from holoscan.core import Fragment
 from monai.deploy.operators.inference_operator import InferenceOperator
 
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
+from lungseg.quality.flags import NOT_FRONTAL
 from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
 from lungseg.workflows.deploy.study_file import StudyFile
 
@@ -40,8 +41,11 @@ class SegmentLungsOperator(StudyFileOperator, InferenceOperator):
         prediction = self.post_process(prepared, self.predict(prepared))
         self._segmented.add(study_file.instance)
         study_file.prediction = prediction
-        study_file.status = "flagged" if prediction.flags else "ok"
-        study_file.reason = "; ".join(prediction.flags.values())
+        study_file.status = "flagged" if prediction.doubts else "ok"
+        study_file.reason = "; ".join(prediction.doubts.values())
+        kind = "not_frontal" if NOT_FRONTAL.intersection(prediction.doubts) else "doubtful"
+        if prediction.doubts and kind in self.fragment.withheld:
+            study_file.withhold(kind)
 
     def pre_process(self, data: str | PathLike[str], *args: Any, **kwargs: Any) -> Prepared:
         """Read a file and make the network's input from it."""
@@ -52,5 +56,5 @@ class SegmentLungsOperator(StudyFileOperator, InferenceOperator):
         return self.predictor.run([data])[0]
 
     def post_process(self, data: Prepared, logits: torch.Tensor, *args: Any, **kwargs: Any) -> Prediction:
-        """Turn logits (3, w, h) into a label map of the radiograph's own size, with its quality and flags."""
+        """Turn logits (3, w, h) into a label map of the radiograph's own size, and judge it."""
         return self.predictor.finish(data, logits)

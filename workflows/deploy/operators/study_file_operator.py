@@ -37,7 +37,7 @@ class StudyFileOperator(Operator):  # type: ignore[misc]
 
     def is_needed(self, study_file: StudyFile) -> bool:
         """Return whether to process the file: by default, whether it is segmented and is to have results."""
-        return study_file.prediction is not None and (study_file.status == "ok" or self.fragment.keep_flagged)
+        return study_file.prediction is not None and not study_file.withheld
 
     def process(self, study_file: StudyFile) -> None:
         """Do the task of the operator; any exception fails the file."""

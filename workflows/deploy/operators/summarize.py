@@ -58,8 +58,7 @@ class SummarizeOperator(Operator):  # type: ignore[misc]
         prediction = study_file.prediction
         if prediction:
             entry |= {
-                "quality": prediction.quality,
-                "flags": prediction.flags,
+                **prediction.judgement,
                 "spacing_kind": prediction.radiograph.spacing_kind,
                 "measures": measurements(prediction.labels, prediction.radiograph.spacing),
                 "results": {kind: self._result(file) for kind, file in study_file.files.items()},

@@ -16,7 +16,10 @@ from lungseg.workflows.deploy.study_file import StudyFile
 
 
 class WriteOverlayOperator(StudyFileOperator):
-    """Write `STUDY/INSTANCE.overlay.dcm`, with UIDs that depend on the source and the weights."""
+    """Write `STUDY/INSTANCE.overlay.dcm`, with UIDs that depend on the source and the weights.
+
+    A doubtful overlay says so in its description and in the picture.
+    """
 
     def __init__(self, fragment: Fragment, *args: Any, algorithm: Algorithm, **kwargs: Any) -> None:
         self.algorithm = algorithm
@@ -25,8 +28,10 @@ class WriteOverlayOperator(StudyFileOperator):
     def process(self, study_file: StudyFile) -> None:
         """Draw the outlines and write the file."""
         assert study_file.prediction is not None
-        study_file.picture = draw_overlay(study_file.prediction.radiograph.pixels, study_file.prediction.labels)
-        content = encode_dicom_overlay(study_file.picture, study_file.path, self.algorithm)
+        prediction, doubts = study_file.prediction, study_file.doubts
+        text = f"DOUBTFUL: {', '.join(doubts)}" if doubts else ""
+        study_file.picture = draw_overlay(prediction.radiograph.pixels, prediction.labels, text=text)
+        content = encode_dicom_overlay(study_file.picture, study_file.path, self.algorithm, doubts=doubts)
         target = self.fragment.output / study_file.study / f"{study_file.instance}.overlay.dcm"
         with atomic_path(target) as temporary:
             temporary.write_bytes(content)

@@ -18,7 +18,8 @@ from lungseg.workflows.deploy.study_file import StudyFile
 class WriteSegmentationOperator(StudyFileOperator):
     """Write `STUDY/INSTANCE.seg.dcm` with the writer of `lungseg predict`; its UIDs depend on source and weights.
 
-    A mirrored radiograph is flagged and gets no segmentation; where the settings ask for it, it gets an overlay.
+    A radiograph that its file states to be mirrored gets no segmentation, because its sides would contradict the file.
+    A doubtful segmentation says so in its descriptions and in the labels of its segments.
     """
 
     def __init__(self, fragment: Fragment, *args: Any, algorithm: Algorithm, **kwargs: Any) -> None:
@@ -30,7 +31,9 @@ class WriteSegmentationOperator(StudyFileOperator):
         assert study_file.prediction is not None
         labels = study_file.prediction.labels
         try:
-            content = encode_dicom_seg(labels, study_file.path, self.algorithm, one_per_source=True)
+            content = encode_dicom_seg(
+                labels, study_file.path, self.algorithm, one_per_source=True, doubts=study_file.doubts
+            )
         except MirroredError as error:
             return study_file.omit_result("segmentation", error)
         except LungsegError as error:

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Orthanc keeps the outcome as metadata of the radiograph, in JSON. Numbers from 1024 on are free for applications.
 OUTCOME = "4862"
+# The items of a summary's entry that the outcome keeps.
+_KEPT = ("quality", "quality_lower", "doubts", "notes", "spacing_kind", "measures")
 # Series of these modalities hold no radiographs; they may have thousands of instances, which are not read one by one.
 _OTHERS = frozenset(("CT", "MR", "PT", "NM", "US", "MG", "XA", "SEG", "SR", "PR", "KO", "DOC", "RTSTRUCT", "RTDOSE"))
 
@@ -135,6 +137,9 @@ class StudyProcessor:
             # The reason may quote the header, which names the patient.
             message = "instance %s failed (%s); its metadata %s has the reason."
             logger.warning(message, instance, entry["code"], OUTCOME)
+        elif entry["status"] == "flagged" and entry["code"]:
+            message = "instance %s gets no results (%s); its metadata %s has the reason."
+            logger.warning(message, instance, entry["code"], OUTCOME)
         # The last step: an instance that has an outcome is not processed again.
         outcome: dict[str, Any] = {
             "weights": self.application.algorithm.weights,
@@ -142,7 +147,7 @@ class StudyProcessor:
             "code": entry["code"],
             # Without the folder, which is removed.
             "reason": entry["reason"].replace(f"{Path(entry['file'])}: ", ""),
-            **{name: entry[name] for name in ("quality", "flags", "spacing_kind", "measures") if name in entry},
+            **{name: entry[name] for name in _KEPT if name in entry},
             "results": stored,
         }
         self.orthanc.set_metadata(instance, OUTCOME, json.dumps(outcome))

@@ -83,7 +83,7 @@ async function open(id) {
 
 function describe(study) {
   find("study").textContent = current ?? "";
-  find("flags").textContent = Object.values(study?.flags ?? {}).join("; ");
+  for (const kind of ["doubts", "notes"]) find(kind).textContent = Object.values(study?.[kind] ?? {}).join("; ");
 }
 
 async function showLabels(blob) {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lungseg.quality.flags import NOTES
 from lungseg.workflows.label.store.json_files import read_json, write_json
 
 SCORES = "scores.json"
@@ -45,7 +46,9 @@ def migrate(workspace: Path) -> None:
 def _score(found: dict[str, Any]) -> dict[str, Any]:
     score = {key: value for key, value in found.items() if key != "thumbnail"}
     if "flags" in score:
-        score["flags"] = {_FLAGS.get(name, name): reason for name, reason in score["flags"].items()}
+        flags = {_FLAGS.get(name, name): reason for name, reason in score.pop("flags").items()}
+        score["doubts"] = {name: reason for name, reason in flags.items() if name not in NOTES}
+        score["notes"] = {name: reason for name, reason in flags.items() if name in NOTES}
     return score
 
 

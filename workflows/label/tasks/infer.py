@@ -59,8 +59,8 @@ class LungsInfer(InferTask):
             request: `image`, and optionally `result_extension`.
 
         Returns:
-            A temporary file with the label map, and the result's JSON: `quality`, `flags`, `label_names`, `size`,
-            `version`, `weights`, `latencies`.
+            A temporary file with the label map, and the result's JSON: `quality`, `quality_lower`, `doubts`,
+            `notes`, `label_names`, `size`, `version`, `weights`, `latencies`.
 
         Raises:
             MONAILabelException: the file is not a readable radiograph, or the format of the result is unknown.
@@ -80,8 +80,7 @@ class LungsInfer(InferTask):
         height, width = prediction.labels.shape
         return file.name, {
             "label_names": dict(LUNGS),
-            "quality": prediction.quality,
-            "flags": prediction.flags,
+            **prediction.judgement,
             "size": [width, height],
             "version": version.number,
             "weights": sha256,

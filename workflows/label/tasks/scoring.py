@@ -33,7 +33,7 @@ class Studies(Protocol):
 
 
 class Scoring:
-    """The findings of each study: `quality` and `flags` as in `lungseg predict`, or `error`.
+    """The findings of each study: `quality`, `quality_lower`, `doubts` and `notes` as in `lungseg predict`, or `error`.
 
     Args:
         file: keeps the findings.
@@ -102,7 +102,7 @@ class Scoring:
         finding: dict[str, Any]
         try:
             prediction, _, weights = self.model(file)
-            finding = {"weights": weights, "quality": prediction.quality, "flags": prediction.flags}
+            finding = {"weights": weights, **prediction.judgement}
         except Exception as error:  # a picture can make the libraries raise anything; the others are still scored
             finding = {"weights": weights, "error": _sentence(error)}
         finding["file"] = state

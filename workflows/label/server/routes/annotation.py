@@ -38,13 +38,13 @@ def page() -> FileResponse:
 
 @router.get("/lungseg/studies")
 def studies(user: AsUser) -> list[dict[str, Any]]:
-    """List the studies, the worst first: `id`, `labelled`, `quality` and `flags`, or `error`; null while unknown."""
+    """List the studies, the worst first: `id`, `labelled`, `error`, and the judgement; null while unknown."""
     app = the_app()
     labelled = set(app.datastore().get_labeled_images())
     findings, listed = app.scoring.findings(), []
     for name in app.datastore().list_images():
         finding = findings.get(name, {})
-        known = {key: finding.get(key) for key in ("quality", "flags", "error")}
+        known = {key: finding.get(key) for key in ("quality", "quality_lower", "doubts", "notes", "error")}
         listed.append({"id": name, "labelled": name in labelled, **known})
     return sorted(listed, key=_worst_first)
 
