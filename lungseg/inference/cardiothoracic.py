@@ -30,8 +30,6 @@ _SURE, _LIKELY = 0.75, 0.25
 # Widens the interval so that it holds for nine in ten radiographs of the validation list. `recipes.cardiothoracic`
 # finds it.
 _WIDENING = 2.0
-# Flags of pictures whose ratio is reliable: both widths are the same.
-_HARMLESS = frozenset(("quarter-turn", "inverted", "mirrored", "mirrored-header", "low-contrast"))
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def find_cardiothoracic_ratio(
         regions: (H, W) uint8, see :class:`lungseg.transforms.AsRegionsd`.
         probabilities: (3, h, w) of right lung, left lung and heart, on all or on some of the rows and columns.
         radiograph: its spacing, projection and position are used.
-        flags: those of the result, name -> sentence.
+        flags: doubts and notes for which the ratio is withheld, name -> sentence.
         always: do not withhold it, but say why it is not reliable.
 
     Returns:
@@ -95,7 +93,7 @@ def find_cardiothoracic_ratio(
 def _reasons(radiograph: Radiograph, flags: Mapping[str, str]) -> list[str]:
     reasons = ["AP view"] if radiograph.projection == "AP" else []
     reasons += ["supine patient"] if radiograph.supine else []
-    return [*reasons, *(name for name in flags if name not in _HARMLESS)]
+    return [*reasons, *flags]
 
 
 @dataclass(frozen=True)

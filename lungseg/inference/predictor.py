@@ -58,7 +58,7 @@ _WITH_HEART = 4
 # The interval of the cardiothoracic ratio is found on about as many rows.
 _CTR_SIDE = 512
 # The notes for which it is withheld.
-_AGAINST_CTR = ("tilted", "cropped", "one-lung")
+_AGAINST_CTR = ("tilted", "cropped", "one-lung", "opaque-lung")
 _NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", "ctr_note", *_JUDGED, "seconds")
 _MEASUREMENTS = tuple(field.name for field in fields(Row) if field.name not in _NOT_MEASURED)
 

@@ -114,12 +114,6 @@ def test_it_is_withheld_where_it_is_not_reliable_unless_it_is_asked_for(facts, f
     assert given.note == f"not reliable: {reasons}"
 
 
-def test_flags_that_do_not_change_the_widths_do_not_withhold_it():
-    found = ratio_of(Radiograph(np.zeros((400, 400), np.float32)), {"mirrored": "seems to be mirrored"})
-    assert found.value is not None
-    assert found.note == "view unknown"
-
-
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_picture_that_lies_on_its_side_has_the_same_ratio(turns):
     lungs, heart = chest(600)
