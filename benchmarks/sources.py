@@ -96,9 +96,9 @@ def measure(data: str, section: str, name: str, weights: str, output: str, date:
     return entries
 
 
-def tables(entries: list[dict]) -> dict[str, str]:
+def tables(entries: list[dict] | None) -> dict[str, str]:
     """Return name -> Markdown: the shipped weights on each source's test list, and weights that saw all others."""
-    tested = [entry for entry in entries if entry["section"] == "test"]
+    tested = [entry for entry in entries or () if entry["section"] == "test"]
     shipped = [entry for entry in tested if entry["weights"] in SHIPPED]
     left_out = [entry for entry in tested if entry["weights"] == f"without {entry['set']}"]
     return {"sources": _table(shipped, "Weights"), "left-out": _table(left_out, "Trained")}

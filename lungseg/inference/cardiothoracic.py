@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from lungseg.io.overlay import Line
 from lungseg.io.radiograph import Radiograph
-from lungseg.transforms import label_map
-from lungseg.transforms.regions import HEART
+from lungseg.transforms.regions import HEART, label_map
 
 # On upright films the line through the centres of both full lungs falls by this angle towards the left lung, which has
 # no liver below it, in degrees.
@@ -71,7 +70,7 @@ def find_cardiothoracic_ratio(
         regions: (H, W) uint8, see :class:`lungseg.transforms.AsRegionsd`.
         probabilities: (3, h, w) of right lung, left lung and heart, on all or on some of the rows and columns.
         radiograph: its spacing, projection and position are used.
-        flags: names of the flags because of which the ratio is withheld -> sentence.
+        flags: doubts and notes for which the ratio is withheld, name -> sentence.
         always: do not withhold it, but say why it is not reliable.
 
     Returns:
@@ -152,10 +151,10 @@ def _widths(lungs: NDArray[np.uint8], heart: NDArray[np.bool_]) -> Widths | None
     inside = lungs[both] > 0
     first, last = inside.argmax(axis=1), inside.shape[1] - inside[:, ::-1].argmax(axis=1)
     widest = int((last - first).argmax())
-    # Borders of pixels: a pixel is one wide.
+    # Lines are in the middle of a row, and end at the borders of pixels.
     left, right = int(columns[0]), int(columns[-1]) + 1
-    y = float(np.mean([np.flatnonzero(heart[:, x]).mean() for x in (left, right - 1)]))
-    row, start, stop = float(both[widest]), float(first[widest]), float(last[widest])
+    y = 0.5 + float(np.mean([np.flatnonzero(heart[:, x]).mean() for x in (left, right - 1)]))
+    row, start, stop = 0.5 + float(both[widest]), float(first[widest]), float(last[widest])
     ratio = (right - left) / (stop - start)
     return Widths(ratio, ((float(left), y), (float(right), y)), ((start, row), (stop, row)), 0.0)
 
@@ -168,8 +167,11 @@ def _tilt(lungs: NDArray[np.uint8], aspect: float) -> float:
     if len(ends) < 2:
         return 0.0
     down, across = ends[1] - ends[0]
-    # A picture that is mirrored or upside down is not turned here.
-    slope = math.degrees(math.atan2(down * aspect, abs(across))) * (1 if across >= 0 else -1)
+    down *= aspect
+    if abs(across) >= abs(down) and across < 0:
+        # Mirrored, or upside down: neither changes a width.
+        down, across = -down, -across
+    slope = math.degrees(math.atan2(down, across))
     tilt = slope - _USUAL_SLOPE
     return tilt if abs(tilt) >= _LEAST_TILT else 0.0
 

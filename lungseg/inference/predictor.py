@@ -37,8 +37,7 @@ from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights_into, output_channels, weights_hash
 from lungseg.report.table import Row
-from lungseg.transforms import label_map
-from lungseg.transforms.regions import HEART
+from lungseg.transforms.regions import HEART, label_map
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error, find_lungseg_error
 from lungseg.version import __version__
 
@@ -59,7 +58,7 @@ _WITH_HEART = 4
 # The interval of the cardiothoracic ratio is found on about as many rows.
 _CTR_SIDE = 512
 # The notes for which it is withheld.
-_AGAINST_CTR = ("tilted", "cropped", "one-lung")
+_AGAINST_CTR = ("tilted", "cropped", "one-lung", "opaque-lung")
 _NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", "ctr_note", *_JUDGED, "seconds")
 _MEASUREMENTS = tuple(field.name for field in fields(Row) if field.name not in _NOT_MEASURED)
 

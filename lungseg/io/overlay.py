@@ -151,7 +151,8 @@ def _rule(picture: np.ndarray, line: Line, thickness: int, colour: int, gap: int
         for far in np.arange(-stroke, stroke + 1)
     ]
     for at_x, at_y, far in (*along, *ends):
-        top, left = max(0, round(at_y - thickness / 2)), max(0, round(at_x - thickness / 2))
+        # round() would take the even one of two neighbours, and leave gaps.
+        top, left = (max(0, math.floor(at - (thickness - 1) / 2)) for at in (at_y, at_x))
         second = gap is not None and int(far // (6 * thickness)) % 2 == 1
         picture[top : top + thickness, left : left + thickness] = gap if second else colour
 

@@ -48,7 +48,7 @@ def test_widths_are_counted_in_pixels():
     columns = np.flatnonzero(heart.any(axis=0))
     assert found.heart[0][0] == columns[0]
     assert found.heart[1][0] == columns[-1] + 1
-    assert found.chest == ((40.0, 280.0), (360.0, 280.0))
+    assert found.chest == ((40.0, 280.5), (360.0, 280.5))
     assert found.ratio == (columns[-1] + 1 - columns[0]) / 320
     assert found.tilt == 0
 
@@ -112,6 +112,13 @@ def test_it_is_withheld_where_it_is_not_reliable_unless_it_is_asked_for(facts, f
     given = ratio_of(radiograph, flags, always=True)
     assert given.value is not None
     assert given.note == f"not reliable: {reasons}"
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_picture_that_lies_on_its_side_has_the_same_ratio(turns):
+    lungs, heart = chest(600)
+    found = measure_widths(np.rot90(lungs, turns), np.rot90(heart, turns))
+    assert found.ratio == pytest.approx(measure_widths(lungs, heart).ratio, abs=0.02)
 
 
 def test_the_interval_grows_with_the_blur_of_the_borders():

@@ -123,7 +123,10 @@ def test_nifti_keeps_the_spacing_and_says_where_it_holds(command, run_folder, tm
     image = nibabel.load(tmp_path / "out" / "nifti" / "a.nii.gz")
     assert image.header.get_zooms() == (0.25, 0.5)
     assert image.header.get_xyzt_units()[0] == "mm"
-    assert image.header["descrip"].item().decode() == f"1 right lung, 2 left lung; spacing: {kind}"
+    assert (
+        image.header["descrip"].item().decode()
+        == f"1 right lung, 2 left lung, 3 heart; visible extent; spacing: {kind}"
+    )
 
 
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])

@@ -36,7 +36,14 @@ class Predictor:
         labels = np.ones((2, 3), np.uint8)
         radiograph = SimpleNamespace(spacing=None, spacing_kind="unknown")
         return SimpleNamespace(
-            labels=labels, radiograph=radiograph, quality=1.0, quality_lower=0.9, doubts={}, notes={}
+            labels=labels,
+            radiograph=radiograph,
+            quality=1.0,
+            quality_lower=0.9,
+            doubts={},
+            notes={},
+            measurements={},
+            cardiothoracic_ratio=None,
         )
 
 

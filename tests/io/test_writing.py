@@ -93,14 +93,14 @@ def test_an_overlay_can_be_read_back(tmp_path):
 def test_measured_lines_are_drawn_with_strokes_at_their_ends():
     image, labels = np.zeros((300, 300)), np.zeros((300, 300), np.uint8)
     plain = draw_overlay(image, labels)
-    drawn = draw_overlay(image, labels, lines=[((50.0, 100.0), (200.0, 100.0)), ((20.0, 200.0), (280.0, 200.0))])
+    drawn = draw_overlay(image, labels, lines=[((50.0, 100.5), (200.0, 100.5)), ((20.0, 200.5), (280.0, 200.5))])
     changed = (drawn != plain).any(axis=2)
-    columns = np.flatnonzero(changed[100 - 2 : 100 + 2].any(axis=0))
+    columns = np.flatnonzero(changed[98:103].any(axis=0))
     assert abs(columns[0] - 50) <= 1
     assert abs(columns[-1] - 200) <= 1
-    assert (drawn[99, 60:190] == COLOURS[3]).all()
-    assert changed[96, 49:51].any()  # a stroke
-    assert len(np.unique(drawn[199, 30:270])) == 2  # dashes
+    assert (drawn[100, 60:190] == COLOURS[3]).all()
+    assert changed[97, 48:52].any()  # a stroke
+    assert len(np.unique(drawn[200, 30:270])) == 2  # dashes
 
 
 def test_the_outline_of_the_heart_is_that_of_all_of_it():

@@ -201,7 +201,7 @@ def test_the_configs_read_like_the_zoos():
     assert sum(text.startswith("$") for text in strings(read("train"))) <= 26
     own = [one for one in targets(read("inference")) if one["_target_"].startswith("lungseg.")]
     plain = {one["_target_"] for one in own if "@quality" not in one.get("_disabled_", "")}
-    assert len(plain) <= 8
+    assert len(plain) <= 10
     assert len(own) == len(plain) + 1
     for name in ("evaluate", "multi_gpu_train", "multi_gpu_evaluate"):
         assert len(config_file(name).read_text("utf-8").splitlines()) <= 45
@@ -222,7 +222,7 @@ def test_training_and_inference_share_their_deterministic_transforms():
     load = [one | {"keys": "image"} for one in train["load"] if "image" in one["keys"]]
     assert load == inference["load"]
     # References need no estimate of the quality.
-    finish = [*inference["probabilities"], *inference["labels"]]
+    finish = [*inference["probabilities"], *inference["regions"]]
     finish = [one for one in finish if not one["_target_"].endswith("EstimateQualityd")]
     assert [one | {"transform": ""} for one in train["validate"]["postprocessing"]["transforms"]] == [
         one | {"transform": ""} for one in finish
@@ -267,9 +267,12 @@ def test_a_2_to_1_radiograph_takes_more_than_one_window(tmp_path):
     for name, shape in {"square": (300, 300), "wide": (300, 600), "tall": (600, 300)}.items():
         Image.fromarray(rng.integers(0, 255, shape, dtype=np.uint8)).save(tmp_path / f"{name}.png")
         passes.clear()
-        assert predictor.predict(tmp_path / f"{name}.png").labels.shape == shape
+        prepared = predictor.prepare(tmp_path / f"{name}.png")
+        (logits,) = predictor.run([prepared])
         assert {window[2:] for window in passes} == {(256, 256)}
         counts[name] = sum(window[0] for window in passes)
+        # Noise does not look like a radiograph, so that alternatives are segmented, too.
+        assert predictor.finish(prepared, logits).labels.shape == shape
     assert counts["square"] == 1
     assert counts["wide"] == counts["tall"] == 2
 
