@@ -152,16 +152,16 @@ def _extent(lungs: _Array, sides: dict[str, _Array]) -> dict[str, float]:
 
 
 def _greys(grey: _Array, lungs: _Array, sides: dict[str, _Array]) -> dict[str, float]:
+    reach = max(2, min(lungs.shape) // 24)
+    rims = {side: ndimage.maximum_filter(mask, size=2 * reach + 1) & ~lungs for side, mask in sides.items()}
     return {
         "inside": float(grey[lungs].mean()),
-        "contrast": _contrast(grey, lungs, lungs),
+        "contrast": _contrast(grey, lungs, rims["right"] | rims["left"]),
         "texture": float(grey[lungs].std()),
-        **{f"{side}_contrast": _contrast(grey, mask, lungs) for side, mask in sides.items()},
+        **{f"{side}_contrast": _contrast(grey, mask, rims[side]) for side, mask in sides.items()},
     }
 
 
-def _contrast(grey: _Array, region: _Array, lungs: _Array) -> float:
+def _contrast(grey: _Array, region: _Array, rim: _Array) -> float:
     """Return the mean of a rim around `region`, outside both lungs, minus the mean of `region`; 0 if one is empty."""
-    reach = max(2, min(lungs.shape) // 24)
-    rim = ndimage.maximum_filter(region, size=2 * reach + 1) & ~lungs
     return float(grey[rim].mean() - grey[region].mean()) if rim.any() and region.any() else 0.0
