@@ -11,7 +11,6 @@ from typing import Any
 from holoscan.core import Fragment, Operator, OperatorSpec
 from pydicom import dcmread
 
-from lungseg.inference.measurements import measurements
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.utils.files import atomic_path
 from lungseg.workflows.deploy.study_file import StudyFile
@@ -60,7 +59,8 @@ class SummarizeOperator(Operator):  # type: ignore[misc]
             entry |= {
                 **prediction.judgement,
                 "spacing_kind": prediction.radiograph.spacing_kind,
-                "measures": measurements(prediction.labels, prediction.radiograph.spacing),
+                "measures": {name: value for name, value in prediction.measurements.items() if value is not None},
+                "ctr_note": ratio.note if (ratio := prediction.cardiothoracic_ratio) else "",
                 "results": {kind: self._result(file) for kind, file in study_file.files.items()},
             }
         return entry

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # Orthanc keeps the outcome as metadata of the radiograph, in JSON. Numbers from 1024 on are free for applications.
 OUTCOME = "4862"
 # The items of a summary's entry that the outcome keeps.
-_KEPT = ("quality", "quality_lower", "doubts", "notes", "spacing_kind", "measures")
+_KEPT = ("quality", "quality_lower", "doubts", "notes", "spacing_kind", "measures", "ctr_note")
 # Series of these modalities hold no radiographs; they may have thousands of instances, which are not read one by one.
 _OTHERS = frozenset(("CT", "MR", "PT", "NM", "US", "MG", "XA", "SEG", "SR", "PR", "KO", "DOC", "RTSTRUCT", "RTDOSE"))
 

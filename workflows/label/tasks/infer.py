@@ -60,7 +60,7 @@ class LungsInfer(InferTask):
 
         Returns:
             A temporary file with the label map, and the result's JSON: `quality`, `quality_lower`, `doubts`,
-            `notes`, `label_names`, `size`, `version`, `weights`, `latencies`.
+            `notes`, `label_names`, `measurements`, `size`, `version`, `weights`, `latencies`.
 
         Raises:
             MONAILabelException: the file is not a readable radiograph, or the format of the result is unknown.
@@ -81,6 +81,7 @@ class LungsInfer(InferTask):
         return file.name, {
             "label_names": dict(LUNGS),
             **prediction.judgement,
+            "measurements": {name: value for name, value in prediction.measurements.items() if value is not None},
             "size": [width, height],
             "version": version.number,
             "weights": sha256,
