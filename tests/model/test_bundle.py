@@ -309,6 +309,7 @@ def test_metadata_speaks_of_this_package():
         "background",
         "right_lung",
         "left_lung",
+        "heart",
     ]
 
 
