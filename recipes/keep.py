@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lungseg.model.paths import bundle_root, lists_file
+from lungseg.model.paths import bundle_root, lists_file, weights_file
 from lungseg.utils.files import atomic_path
 from recipes.command import run
 
@@ -30,9 +30,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Copy the weights and the lists, add the log, and for `model` the curves."""
     options = argparse.ArgumentParser(prog="python -m recipes.keep", description=__doc__)
     options.add_argument("run", type=Path, help="folder of the run")
-    options.add_argument("name", choices=["model", "open"], help="name of the weight file")
+    options.add_argument("name", choices=["model", "open"], help="name of its recipe")
     options = options.parse_args(arguments)
-    root, weights = bundle_root(), bundle_root() / "models" / f"{options.name}.pt"
+    root, weights = bundle_root(), weights_file("shipped" if options.name == "model" else options.name)
     shutil.copyfile(options.run / "model.pt", weights)
     shutil.copyfile(options.run / "splits.json", lists_file(weights))
     if options.name == "model":
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     record["settings"]["init"] = config["init"] and Path(config["init"]).parent.name
     record["history"] = json.loads((options.run / "history.json").read_text("utf-8"))
     log = root / "docs" / "training_log.json"
-    content = json.loads(log.read_text("utf-8")) | {f"{options.name}.pt": record}
+    content = json.loads(log.read_text("utf-8")) | {weights.name: record}
     with atomic_path(log) as path:
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

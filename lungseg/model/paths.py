@@ -54,6 +54,7 @@ def weights_file(choice: str | PathLike[str] | None = None) -> Path:
     if choice is None or choice == "shipped":
         return models / "model.pt"
     if choice == "open":
-        return models / "open.pt"
+        # The bundle app of MONAI Label takes the weight file with the shortest name.
+        return models / "model_open.pt"
     path = Path(choice)
     return path / "model.pt" if os.path.isdir(path) else path

@@ -79,10 +79,13 @@ def test_the_scores_of_0_3_are_kept_under_the_present_names(workspace, versions)
     assert not (workspace / "survey.json").exists()
 
 
-def test_the_weights_of_0_3_segment_as_before(studies, workspace, versions):
-    prediction, version, _ = ActiveModel(versions)(studies / "study-0.png")
+def test_the_weights_of_0_3_still_segment(studies, workspace, versions):
+    prediction, version, sha256 = ActiveModel(versions)(studies / "study-0.png")
     assert version.number == 1
-    assert prediction.quality == pytest.approx(read(workspace / "scores.json")["study-0"]["quality"], abs=0.001)
+    assert sha256 == weights_hash(workspace / "versions" / "0001" / "model.pt")
+    # They know one extent of the lungs, and no heart.
+    assert prediction.heart is None
+    assert set(np.unique(prediction.labels)) <= {0, 1, 2}
 
 
 def test_a_workspace_is_migrated_once(workspace):

@@ -60,7 +60,7 @@ def hash_of(study: object) -> int:
 def other_weights(folder: Path) -> Path:
     """Copy the bundle to `folder`, with the Montgomery weights as its own."""
     shutil.copytree(bundle_root(), folder)
-    shutil.copy(folder / "models" / "open.pt", folder / "models" / "model.pt")
+    shutil.copy(folder / "models" / "model_open.pt", folder / "models" / "model.pt")
     return folder
 
 
