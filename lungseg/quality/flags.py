@@ -34,6 +34,8 @@ DOUBTS = {
 # Doubts that say that the picture is not a frontal chest radiograph at all.
 NOT_FRONTAL = frozenset(("not-frontal", "lateral", "no-lung"))
 
+# No radiograph of the training and validation lists has a lower probability of a frontal view than .73.
+LEAST_FRONTAL = 0.6
 # A result of a lower estimated quality is doubted.
 LOW_QUALITY = 0.82
 
@@ -89,7 +91,7 @@ _NOTE_RULES: dict[str, _NoteRule] = {
 }
 _DoubtRule = Callable[[Mapping[str, float], Mapping[str, Any], float], bool]
 _DOUBT_RULES: dict[str, _DoubtRule] = {
-    "not-frontal": lambda m, meta, q: m["frontal"] < 0.5,
+    "not-frontal": lambda m, meta, q: m["frontal"] < LEAST_FRONTAL,
     "lateral": lambda m, meta, q: meta.get("view") == "lateral" or m.get("lateral", 0) > 0.5,
     "oblique": lambda m, meta, q: meta.get("view") == "oblique",
     "no-lung": lambda m, meta, q: m["area"] == 0,
