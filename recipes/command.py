@@ -13,7 +13,7 @@ from lungseg.utils.imports import silence_libraries
 
 
 def parser(name: str, description: str) -> argparse.ArgumentParser:
-    """Return a parser for the module called `name`, such as "recipes.model", with the options that all of them take.
+    """Return a parser for the module called `name`, such as "recipes.quality", with the options that all of them take.
 
     Benchmarks also take `--tables-only`.
     """

@@ -80,7 +80,7 @@ class Prediction:
         seconds: duration of each stage: "read", "prepare", "network", "finish".
         weights: the file of the network's weights.
         quality: estimate of the Dice of the lungs' union, 0 to 1; None if the bundle estimates none.
-        quality_lower: bound that the Dice of nine in ten radiographs is not lower than; None if it is not known.
+        quality_lower: lower bound of the Dice, meant to hold for nine in ten radiographs; None if it is not known.
         notes: facts about the picture, which may be true of a perfect result: short name -> sentence.
         doubts: reasons to expect a poor result: short name -> sentence.
         compute_probabilities: see `probabilities`.

@@ -31,7 +31,7 @@ class Judgement:
 
     Attributes:
         quality: the estimated Dice of the lungs' union, 0 to 1.
-        quality_lower: the Dice is not lower than this for nine in ten radiographs.
+        quality_lower: lower bound of the Dice, meant to hold for nine in ten radiographs.
         notes: facts about the picture: short name -> sentence.
         doubts: reasons to doubt the result: short name -> sentence.
         recognised: probabilities of the picture, see :class:`lungseg.quality.recognition.Recogniser`.

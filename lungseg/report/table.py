@@ -41,7 +41,7 @@ class Row:
         ctr_low, ctr_high: interval that holds nine in ten references.
         ctr_note: "view unknown", or why it is withheld or not reliable.
         quality: estimate of the Dice of the lungs' union, 0 to 1.
-        quality_lower: the Dice is not lower than this for nine in ten radiographs.
+        quality_lower: lower bound of the Dice, meant to hold for nine in ten radiographs.
         doubts: short names of the reasons to expect a poor result, separated by blanks.
         notes: short names of facts about the picture, which may be true of a perfect result, separated by blanks.
         seconds: from reading to the end of writing.
