@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Thumbnails for the network of `lungseg.quality.recognition`, changed at random, with their true classes.
 
-Frontal are all radiographs of the sources. Wrong are laterals and CT slices, images of `recipes.other_images`, drawn
-tomograms, radiographs cut up and shuffled, and parts of radiographs without lungs. Exposure, frames, bars, text and
+Frontal are all radiographs of the sources. Wrong are laterals and CT slices, images of `recipes.other_images` and
+`recipes.drawn_images`, drawn tomograms, radiographs cut up and shuffled, and parts of radiographs without lungs. Exposure, frames, bars, text and
 light backgrounds do not depend on whether a picture is inverted, so that the network has to look at the anatomy.
 """
 
@@ -23,6 +23,7 @@ from lungseg.data.targets import read_targets
 from lungseg.io import read_radiograph
 from lungseg.quality.recognition import FRONTAL, LATERAL, OTHER, SIZE
 from lungseg.transforms.spatial import foreground_mask
+from recipes.drawn_images import drawn_images
 from recipes.other_images import other_images
 
 _LARGE = 2 * SIZE
@@ -144,15 +145,15 @@ class Bank:
         return torch.where(light, torch.empty(count, 1, 1, 1).uniform_(0.5, 1), images[:, :1])
 
     def _draw_wrong(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        parts = count // 6
-        chosen = torch.multinomial(self.wrong_weights, count - 3 * parts, replacement=True)
+        parts = count // 7
+        chosen = torch.multinomial(self.wrong_weights, count - 4 * parts, replacement=True)
         views = self.wrong_views[chosen]
         # A small part of a lateral is not a lateral any more.
         least = torch.where(views == LATERAL, -0.35, -0.7)[:, None]
         zoom = torch.exp(least + torch.rand(len(chosen), 2) * (0.3 - least))
         pictures = _warped(self.wrong[chosen], zoom, angle=0.4, shift=0.2)
-        made = [self._shuffled(parts), self._without_lungs(parts), self._tomograms(parts)]
-        return torch.cat([pictures, *made]), torch.cat([views, torch.full((3 * parts,), OTHER)])
+        made = [self._shuffled(parts), self._without_lungs(parts), self._tomograms(parts), drawn_images(parts)]
+        return torch.cat([pictures, *made]), torch.cat([views, torch.full((4 * parts,), OTHER)])
 
     def _tomograms(self, count: int) -> torch.Tensor:
         """Draw CT slices: coronal ones from the lungs of radiographs, and axial ones from ellipses.

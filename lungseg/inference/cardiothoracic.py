@@ -84,7 +84,9 @@ def find_cardiothoracic_ratio(
     if reasons and not always:
         return CardiothoracicRatio(None, note=f"withheld: {', '.join(reasons)}")
     note = f"not reliable: {', '.join(reasons)}" if reasons else "" if radiograph.projection else "view unknown"
-    low, high = _interval(measured.ratio, probabilities)
+    # On a picture that lies on its side the patient's transverse axis runs down the columns.
+    on_side = 45 < abs(measured.tilt) < 135
+    low, high = _interval(measured.ratio, probabilities.swapaxes(1, 2) if on_side else probabilities)
     return CardiothoracicRatio(
         round(measured.ratio, 3), round(low, 3), round(high, 3), note, measured.heart, measured.chest
     )

@@ -121,15 +121,29 @@ def test_a_picture_that_lies_on_its_side_has_the_same_ratio(turns):
     assert found.ratio == pytest.approx(measure_widths(lungs, heart).ratio, abs=0.02)
 
 
+def blurred_across(lungs: np.ndarray, heart: np.ndarray) -> np.ndarray:
+    """Probabilities of a heart whose left and right border alone are uncertain."""
+    x = np.mgrid[:400, :400][1]
+    blurred = probabilities_of(lungs, heart)
+    blurred[2] = np.where(heart.any(axis=1)[:, None], np.clip(1.5 - np.abs(x - 220) / 80, 0, 1), 0)
+    return blurred
+
+
+def interval(regions: np.ndarray, probabilities: np.ndarray) -> float:
+    radiograph = Radiograph(np.zeros((400, 400), np.float32))
+    found = find_cardiothoracic_ratio(regions, probabilities, radiograph, {})
+    return found.high - found.low
+
+
 def test_the_interval_grows_with_the_blur_of_the_borders():
     lungs, heart = chest()
     regions, sharp = regions_of(lungs, heart), probabilities_of(lungs, heart)
-    y, x = np.mgrid[:400, :400]
-    blurred = sharp.copy()
-    blurred[2] = np.clip(1.5 - np.sqrt(((x - 220) / 80) ** 2 + ((y - 250) / 60) ** 2), 0, 1)
-    radiograph = Radiograph(np.zeros((400, 400), np.float32))
-    widths = []
-    for probabilities in (sharp, blurred):
-        found = find_cardiothoracic_ratio(regions, probabilities, radiograph, {})
-        widths.append(found.high - found.low)
-    assert widths[1] > widths[0] >= 0
+    assert interval(regions, blurred_across(lungs, heart)) > interval(regions, sharp) >= 0
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_the_interval_is_found_along_the_patients_transverse_axis(turns):
+    lungs, heart = chest()
+    regions, probabilities = regions_of(lungs, heart), blurred_across(lungs, heart)
+    turned = interval(np.rot90(regions, turns), np.rot90(probabilities, turns, (1, 2)))
+    assert turned == pytest.approx(interval(regions, probabilities), abs=0.02)

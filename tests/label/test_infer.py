@@ -45,6 +45,20 @@ def test_a_study_gets_the_mask_of_predict(label_server, predicted, study):
     assert result["version"] == 0
 
 
+def test_the_heart_and_its_ratio_come_by_choice(label_server, predicted):
+    lungs, row = predicted["real one (1)"]
+    labels = label_server.infer("real one (1)", heart=True).labels
+    np.testing.assert_array_equal(np.where(labels == 3, 0, labels), lungs)
+    assert 0.02 < (labels == 3).mean() < 0.3
+    result = label_server.infer("real one (1)", "json", heart=True).json
+    assert result["label_names"] == {"right_lung": 1, "left_lung": 2, "heart": 3}
+    assert (result["measurements"].get("ctr"), result["ctr_note"]) == (row.ctr, row.ctr_note)
+    (((left, _), (right, _)), ((first, _), (last, _))) = result["lines"]
+    assert (right - left) / (last - first) == pytest.approx(row.ctr, abs=1e-3)
+    refused = label_server.infer("real one (1)", heart=True, save_label=True)
+    assert (refused.status, "lungs only" in refused.detail) == (400, True)
+
+
 def test_nifti_comes_back_as_nifti_in_its_orientation(label_server, label_studies, predicted, tmp_path):
     answer = label_server.infer("volume")
     file = tmp_path / "labels.nii.gz"

@@ -123,6 +123,14 @@ def test_paint_undo_save_and_reload(browser, page, label_server, tmp_path):
     np.testing.assert_array_equal(saved(label_server), labels)
 
 
+def test_the_heart_and_its_ratio_are_shown_and_not_saved(browser, page, label_server):
+    result = label_server.infer(STUDY, "json").json
+    text = browser.run("return document.getElementById('ratio').textContent")
+    assert text.startswith(f"Cardiothoracic ratio {result['measurements']['ctr']:.2f} (")
+    page.save()
+    assert set(np.unique(saved(label_server))) == {0, 1, 2}
+
+
 @pytest.fixture
 def unfit_label(label_server, label_studies):
     """The study's final label, put there by another program and too small."""

@@ -66,10 +66,10 @@ export async function loadLabel(id) {
   return (await call(`/lungseg/studies/${quote(id)}/label`)).blob();
 }
 
-// Returns {blob, result}: the label map as a PNG, and the result's JSON.
+// Returns {blob, result}: the label map as a PNG, in which the heart is 3, and the result's JSON.
 export async function runModel(id) {
   const form = new FormData();
-  form.set("params", JSON.stringify({ result_extension: ".png" }));
+  form.set("params", JSON.stringify({ result_extension: ".png", heart: true }));
   const answer = await call(`/infer/${MODEL}?image=${quote(id)}`, { method: "POST", body: form });
   const parts = await answer.formData();
   return { blob: parts.get("image"), result: JSON.parse(await text(parts.get("params"))) };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The label map over the radiograph: a line inside each lung's border, and a faint fill.
+// A label map over the radiograph: a line inside the border of each lung or the heart, and a faint fill.
 
-const COLOURS = [null, [86, 180, 233], [230, 159, 0]];
+const COLOURS = [null, [86, 180, 233], [230, 159, 0], [204, 121, 167]];
 const FILL = 36;
 const LINE = 255;
 

@@ -4,10 +4,10 @@
 const MOST_STEPS = 100;
 
 export class LabelMap {
-  constructor(width, height) {
+  constructor(width, height, values = new Uint8Array(width * height)) {
     this.width = width;
     this.height = height;
-    this.values = new Uint8Array(width * height);
+    this.values = values;
     this.forget();
   }
 

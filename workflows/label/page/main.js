@@ -2,6 +2,7 @@
 // Connects the list, the stage and the server.
 
 import * as api from "./api.js";
+import { lungsOnly, ratioText } from "./findings.js";
 import { decode, encode } from "./png.js";
 import { drawList } from "./studies.js";
 import { Tools } from "./tools.js";
@@ -84,11 +85,14 @@ async function open(id) {
 function describe(study) {
   find("study").textContent = current ?? "";
   for (const kind of ["doubts", "notes"]) find(kind).textContent = Object.values(study?.[kind] ?? {}).join("; ");
+  find("ratio").textContent = ratioText(study ?? {});
 }
 
-async function showLabels(blob) {
+async function showLabels(blob, lines = []) {
   const { width, height } = viewer.labels;
-  const rect = viewer.labels.replace(await decode(blob, width, height));
+  const values = await decode(blob, width, height);
+  viewer.showFindings(values, lines);
+  const rect = viewer.labels.replace(lungsOnly(values));
   // Undoing ends at the first label map.
   if (!loaded) viewer.labels.forget();
   loaded = true;
@@ -97,7 +101,7 @@ async function showLabels(blob) {
 
 async function segment() {
   const { blob, result } = await api.runModel(current);
-  await showLabels(blob);
+  await showLabels(blob, result.lines);
   describe(result);
   return `Estimated Dice ${result.quality?.toFixed(3) ?? "unknown"}, weights version ${result.version}`;
 }

@@ -2,6 +2,7 @@
 // The stage: layers for the radiograph, the contours and the tools, by Konva.
 
 import { Contours } from "./contours.js";
+import { Findings } from "./findings.js";
 import { LabelMap } from "./labelmap.js";
 
 const Konva = window.Konva;
@@ -17,7 +18,9 @@ export class Viewer {
     this.pictureLayer = new Konva.Layer({ listening: false });
     this.contourLayer = new Konva.Layer({ listening: false });
     this.toolLayer = new Konva.Layer({ listening: false });
-    this.stage.add(this.pictureLayer, this.contourLayer, this.toolLayer);
+    this.findingLayer = new Konva.Layer({ listening: false });
+    this.stage.add(this.pictureLayer, this.findingLayer, this.contourLayer, this.toolLayer);
+    this.findings = new Findings(this.findingLayer);
     this.pictureLayer.getNativeCanvasElement().style.filter = "url(#window)";
     this.labels = null;
     new ResizeObserver(() => this.resize()).observe(element);
@@ -33,6 +36,7 @@ export class Viewer {
     this.pictureLayer.destroyChildren();
     this.contourLayer.destroyChildren();
     this.toolLayer.destroyChildren();
+    this.findings.clear();
     this.pictureLayer.add(new Konva.Image({ image: bitmap }));
     this.contourLayer.add(new Konva.Image({ image: this.contours.canvas }));
     this.fit();
@@ -65,13 +69,14 @@ export class Viewer {
   place(scale, x, y) {
     this.stage.scale({ x: scale, y: scale });
     this.stage.position({ x, y });
-    for (const layer of [this.pictureLayer, this.contourLayer]) layer.imageSmoothingEnabled(scale < 2);
+    for (const layer of [this.pictureLayer, this.findingLayer, this.contourLayer]) layer.imageSmoothingEnabled(scale < 2);
     Object.assign(this.element.dataset, { scale, x, y });
     const thickness = Math.max(1, Math.round(LINE_ON_SCREEN / scale));
     if (thickness !== this.contours.thickness || !this.drawn) {
       this.contours.thickness = thickness;
       this.drawn = true;
       this.contours.draw();
+      this.findings.draw(thickness);
     }
     this.stage.batchDraw();
   }
@@ -84,8 +89,14 @@ export class Viewer {
     this.changed();
   }
 
+  // Shows the heart (3 in `values`) and the lines of its ratio.
+  showFindings(values, lines) {
+    this.findings.show(new LabelMap(this.labels.width, this.labels.height, values), lines, this.contours.thickness);
+  }
+
   showContours(visible) {
     this.contourLayer.visible(visible);
+    this.findingLayer.visible(visible);
   }
 
   setWindow(black, white) {

@@ -16,6 +16,7 @@ from typing import Any
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from lungseg.data.labels import HEART
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.store.label_maps import ENDINGS, LUNGS, encode, natural_ending
 from lungseg.workflows.label.tasks.active_model import ActiveModel
@@ -56,11 +57,13 @@ class LungsInfer(InferTask):
         """Segment the file `request["image"]`.
 
         Args:
-            request: `image`, and optionally `result_extension`.
+            request: `image`, and optionally `result_extension`, and `heart`: whether to label the heart with 3 if the
+                weights know it.
 
         Returns:
             A temporary file with the label map, and the result's JSON: `quality`, `quality_lower`, `doubts`,
-            `notes`, `label_names`, `measurements`, `size`, `version`, `weights`, `latencies`.
+            `notes`, `label_names`, `measurements`, `ctr_note`, `lines`, `size`, `version`, `weights`, `latencies`.
+            `lines` are those of the cardiothoracic ratio, ((x, y), (x, y)) in pixels, the heart's first.
 
         Raises:
             MONAILabelException: the file is not a readable radiograph, or the format of the result is unknown.
@@ -71,17 +74,22 @@ class LungsInfer(InferTask):
         try:
             ending = natural_ending(image) if chosen == _CHOICES[0] else chosen
             prediction, version, sha256 = self.model(image)
-            content = encode(prediction.labels, prediction.radiograph, image, ending)
+            heart = bool(request.get("heart")) and prediction.knows_heart
+            labels = prediction.label_map(heart=heart)
+            content = encode(labels, prediction.radiograph, image, ending)
         except LungsegError as error:
             raise MONAILabelException(MONAILabelError.INVALID_INPUT, str(error)) from error
         with tempfile.NamedTemporaryFile(suffix=ending, delete=False, dir=self._results.name) as file:
             file.write(content)
         seconds = prediction.seconds | {"total": time.perf_counter() - began}
         height, width = prediction.labels.shape
+        ratio = prediction.cardiothoracic_ratio
         return file.name, {
-            "label_names": dict(LUNGS),
+            "label_names": LUNGS | ({"heart": HEART} if heart else {}),
             **prediction.judgement,
             "measurements": {name: value for name, value in prediction.measurements.items() if value is not None},
+            "ctr_note": ratio.note if ratio else "",
+            "lines": prediction.lines,
             "size": [width, height],
             "version": version.number,
             "weights": sha256,

@@ -26,7 +26,7 @@ from lungseg.workflows.label.server.dependencies import (
 from lungseg.workflows.label.server.uploads import saved_upload
 
 router = APIRouter(tags=["Infer"])
-_PARAMETERS = ("result_extension", "save_label", "label_tag")
+_PARAMETERS = ("result_extension", "heart", "save_label", "label_tag")
 
 
 @router.post("/infer/{model}")
@@ -50,6 +50,8 @@ def infer(
             400, "dicom_seg is not supported here; ask for image or json, or use lungseg predict --save dicom-seg."
         )
     request = {"model": model, **parameters(params, _PARAMETERS)}
+    if request.get("heart") and request.get("save_label"):
+        raise HTTPException(400, "a saved label has lungs only; leave out heart, or save_label.")
     app = the_app()
     if file is not None:
         with saved_upload(file) as path:
