@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m recipes.keep runs/model model`: put the weights of a run, its lists and its log into the bundle."""
+"""`python -m recipes.keep runs/model model`: put the weights of a run, its lists and its log into the bundle.
+
+The weights of `recipes/start.json` are only a start for others: their log alone is kept.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Copy the weights and the lists, add the log, and for `model` the curves."""
     options = argparse.ArgumentParser(prog="python -m recipes.keep", description=__doc__)
     options.add_argument("run", type=Path, help="folder of the run")
-    options.add_argument("name", choices=["model", "open"], help="name of its recipe")
+    options.add_argument("name", choices=["model", "open", "start"], help="name of its recipe")
     options = options.parse_args(arguments)
-    root, weights = bundle_root(), weights_file("shipped" if options.name == "model" else options.name)
-    shutil.copyfile(options.run / "model.pt", weights)
-    shutil.copyfile(options.run / "splits.json", lists_file(weights))
+    root = bundle_root()
+    if options.name == "start":
+        weights = options.run
+    else:
+        weights = weights_file("shipped" if options.name == "model" else options.name)
+        shutil.copyfile(options.run / "model.pt", weights)
+        shutil.copyfile(options.run / "splits.json", lists_file(weights))
     if options.name == "model":
         shutil.copyfile(options.run / "curves.png", root / "docs" / "curves.png")
     record = json.loads((options.run / "run.json").read_text("utf-8"))

@@ -16,6 +16,8 @@ from lungseg.model import weights_file
 from lungseg.model.config import read_config
 from lungseg.model.paths import config_file, lists_file
 from lungseg.training.provenance import training_cases
+from lungseg.utils.errors import UsageError
+from recipes.left_out import overrides
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -24,11 +26,27 @@ def recipe(name: str) -> dict:
     return json.loads((RECIPES / f"{name}.json").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("name", ["model", "open", "montgomery"])
+@pytest.mark.parametrize("name", ["model", "open", "start", "montgomery"])
 def test_a_recipe_is_a_delta_on_the_training_config(name):
     config = read_config([config_file("train")], recipe(name))
     assert config["data_source"]["sources"]
     assert config["epochs"] % config["val_interval"] == 0
+
+
+def test_the_start_has_the_sources_of_the_open_weights():
+    assert recipe("start")["data_source#sources"] == recipe("open")["data_source#sources"]
+
+
+@pytest.mark.parametrize("source", ["montgomery", "hearts", "adults", "children"])
+def test_a_run_without_a_source_has_all_others_of_the_start(source):
+    config = read_config([config_file("train")], overrides(source))
+    every = [one["name"] for one in recipe("start")["data_source#sources"]]
+    assert [one["name"] for one in config["data_source"]["sources"]] == [name for name in every if name != source]
+
+
+def test_a_source_that_does_not_exist_cannot_be_left_out():
+    with pytest.raises(UsageError, match="there is no source called 'wards'"):
+        overrides("wards")
 
 
 @needs_real_data
