@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m recipes.left_out SOURCE -o runs/without_SOURCE`: train without one source, from random weights.
 
-The run has the other sources of `recipes/start.json` and fewer steps. Its results on the source that it has not seen are
-those of a further hospital: for the published table, and to fit the estimate of quality. They are free of
+The run has the other sources of `recipes/start.json` and fewer steps. Its results on the source that it has not seen
+are those of a further hospital: for the published table, and to fit the estimate of quality. They are free of
 non-commercial data. No run is needed for Shenzhen, which the open weights have not seen.
 """
 

@@ -2,8 +2,9 @@
 """Thumbnails for the network of `lungseg.quality.recognition`, changed at random, with their true classes.
 
 Frontal are all radiographs of the sources. Wrong are laterals and CT slices, images of `recipes.other_images` and
-`recipes.drawn_images`, drawn tomograms, radiographs cut up and shuffled, and parts of radiographs without lungs. Exposure, frames, bars, text and
-light backgrounds do not depend on whether a picture is inverted, so that the network has to look at the anatomy.
+`recipes.drawn_images`, drawn tomograms, radiographs cut up and shuffled, and parts of radiographs without lungs.
+Exposure, frames, bars, text and light backgrounds do not depend on whether a picture is inverted, so that the network
+has to look at the anatomy.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from data_support import REAL, needs_real_data
 from deploy_support import by_name, check_carried_over, check_valid, labels_of_seg, other_weights, write_study_file
+from highdicom.seg import segread
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
@@ -203,6 +204,31 @@ def test_what_is_not_frontal_gets_results_where_the_settings_say_so(studies, tmp
     assert list(by_name(tmp_path / "out")["no_chest"]["results"]) == ["segmentation"]
 
 
+def test_heart_and_full_extent_are_written_where_the_settings_ask_for_them(tmp_path, command):
+    write_study_file(tmp_path / "in" / "pa.dcm", "a")
+    frames = {}
+    for extent, heart in (("visible", "false"), ("full", "true")):
+        (folder := tmp_path / extent).mkdir()
+        settings = settings_with(folder, extent=extent, heart=heart)
+        done = command("deploy", "run", "-i", tmp_path / "in", "-o", folder, "--settings", settings)
+        assert done.status == 0
+        results = by_name(folder)["pa"]["results"]
+        assert set(results) == {"segmentation", "overlay"}
+        seg = segread(folder / results["segmentation"]["file"])
+        frames[extent] = seg.pixel_array
+        check_valid(folder / results["segmentation"]["file"], tmp_path / "in" / "pa.dcm")
+    assert [seg.get_segment_description(number).segment_label for number in (1, 2, 3)] == [
+        "Right lung",
+        "Left lung",
+        "Heart",
+    ]
+    assert len(frames["visible"]) == 2
+    assert len(frames["full"]) == 3
+    # The lungs to their full extent hold the visible ones.
+    assert (frames["full"][:2] >= frames["visible"]).all()
+    assert frames["full"][:2].sum() > frames["visible"].sum()
+
+
 def test_a_mirrored_radiograph_gets_only_its_overlay(tmp_path, command):
     """The sides of a segmentation would contradict the file."""
     write_study_file(tmp_path / "in" / "mirrored.dcm", "a", PatientOrientation=["R", "F"])
@@ -228,7 +254,15 @@ def test_a_segmentation_that_cannot_be_made_fails_without_another_commands_remed
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("doubtful", "perhaps"), ("not_frontal", "true"), ("overlays", "1"), ("overlays", "")]
+    ("name", "value"),
+    [
+        ("doubtful", "perhaps"),
+        ("not_frontal", "true"),
+        ("overlays", "1"),
+        ("overlays", ""),
+        ("extent", "wide"),
+        ("heart", "yes please"),
+    ],
 )
 def test_a_wrong_setting_is_refused(studies, tmp_path, command, name, value):
     settings = settings_with(tmp_path, **{name: value})

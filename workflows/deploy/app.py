@@ -28,10 +28,12 @@ from lungseg.workflows.deploy.operators.write_overlay import WriteOverlayOperato
 from lungseg.workflows.deploy.operators.write_segmentation import WriteSegmentationOperator
 
 _SETTINGS = Path(__file__).with_name("app.yaml")
-# The values of the settings under `results`.
+# The values of the settings under `results`; one that is not there has the first value.
 _RESULTS: dict[str, tuple[object, ...]] = {
     "doubtful": ("send", "withhold"),
     "not_frontal": ("withhold", "send"),
+    "extent": ("visible", "full"),
+    "heart": (False, True),
     "overlays": (True, False),
 }
 
@@ -52,26 +54,28 @@ class LungsApplication(Application):  # type: ignore[misc]
         stopped_by: the error that prevents all further writing, such as a full disk; None without one.
 
     Raises:
-        UsageError: there is no such bundle, device or file of settings, or a setting has a wrong value.
+        UsageError: there is no such bundle, device or file of settings, or a setting has a wrong value, or asks for the
+            heart or the full extent of a bundle that does not know them.
     """
 
     def __init__(self, bundle: Bundle, device: str = "auto", settings: str | PathLike[str] | None = None) -> None:
         super().__init__([])
-        self.predictor = Predictor(device=device, bundle=bundle)
         self.algorithm = Algorithm(BUNDLE_NAME, bundle.version, weights_hash(bundle.weights), software=__version__)
         settings = Path(settings or _SETTINGS)
         if not settings.is_file():
             raise UsageError("this file does not exist", settings, "give a copy of app.yaml", code="settings-missing")
         self.config(str(settings))
-        results = self.kwargs("results")
+        results = {name: known[0] for name, known in _RESULTS.items()} | self.kwargs("results")
         for name, known in _RESULTS.items():
-            value = results.get(name)
+            value = results[name]
             if not isinstance(value, type(known[0])) or value not in known:
                 choices = " or ".join(str(choice).lower() for choice in known)
                 what = f"the setting results.{name} cannot be {value!r}"
                 raise UsageError(what, settings, f"set it to {choices}", code="setting-invalid")
         self.withheld = frozenset(name for name in ("doubtful", "not_frontal") if results[name] == "withhold")
         self._overlays = results["overlays"]
+        extent, heart = str(results["extent"]), bool(results["heart"])
+        self.predictor = Predictor(device=device, bundle=bundle, extent=extent, heart=heart)
         self.input = self.output = Path()
         self.stopped_by: LungsegError | None = None
 

@@ -30,8 +30,9 @@ class WriteOverlayOperator(StudyFileOperator):
         assert study_file.prediction is not None
         prediction, doubts = study_file.prediction, study_file.doubts
         text = f"DOUBTFUL: {', '.join(doubts)}" if doubts else ""
+        lungs, heart = prediction.label_map(prediction.extent), prediction.shown_heart
         study_file.picture = draw_overlay(
-            prediction.radiograph.pixels, prediction.labels, lines=prediction.lines, text=text
+            prediction.radiograph.pixels, lungs, heart=heart, lines=prediction.lines, text=text
         )
         content = encode_dicom_overlay(study_file.picture, study_file.path, self.algorithm, doubts=doubts)
         target = self.fragment.output / study_file.study / f"{study_file.instance}.overlay.dcm"

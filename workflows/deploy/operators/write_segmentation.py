@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the lungs as a DICOM Segmentation."""
+"""Write the lungs, and the heart if the settings ask for it, as a DICOM Segmentation."""
 
 from __future__ import annotations
 
@@ -29,10 +29,16 @@ class WriteSegmentationOperator(StudyFileOperator):
     def process(self, study_file: StudyFile) -> None:
         """Write the file, unless the radiograph is mirrored."""
         assert study_file.prediction is not None
-        labels = study_file.prediction.labels
+        prediction = study_file.prediction
         try:
             content = encode_dicom_seg(
-                labels, study_file.path, self.algorithm, one_per_source=True, doubts=study_file.doubts
+                prediction.label_map(prediction.extent),
+                study_file.path,
+                self.algorithm,
+                one_per_source=True,
+                extent=prediction.extent,
+                heart=prediction.shown_heart,
+                doubts=study_file.doubts,
             )
         except MirroredError as error:
             return study_file.omit_result("segmentation", error)
