@@ -63,16 +63,21 @@ class _Found(NamedTuple):
     named: bool = False
 
 
-def find_radiographs(inputs: Iterable[str | PathLike[str]], exclude: str | PathLike[str] | None = None) -> Inputs:
+def find_radiographs(
+    inputs: Iterable[str | PathLike[str]],
+    exclude: str | PathLike[str] | None = None,
+    allow_none: bool = False,
+) -> Inputs:
     """List the files of `inputs`: a file itself, whatever its name, or the pictures in a folder.
 
     Args:
         inputs: files and folders. Folders are searched recursively, in the order of their names. A file that does not
             exist is listed: reading it will report the error.
         exclude: a folder that is skipped and not reported, such as the folder for the results.
+        allow_none: whether a folder may hold no picture.
 
     Raises:
-        UsageError: no input was named, or a folder holds no picture.
+        UsageError: no input was named, or a folder holds no picture though it must.
         LungsegError: a folder cannot be listed.
     """
     found: dict[str, _Found] = {}
@@ -89,12 +94,12 @@ def find_radiographs(inputs: Iterable[str | PathLike[str]], exclude: str | PathL
         for file in _walk(path, exclude, skipped):
             group = skipped if _NOT_PICTURES.search(file.name) else companions if is_non_image(file) else inside
             group.append(file)
-        if not inside:
+        if not inside and not allow_none:
             remedy = "name a folder with PNG, JPEG, TIFF, DICOM or NIfTI files"
             raise UsageError("the folder holds no picture", path, remedy, code="no-pictures")
         for file in inside:
             found.setdefault(os.path.abspath(file), _Found(file, file.relative_to(path), os.path.abspath(path)))
-    if not found:
+    if not found and not allow_none:
         raise UsageError("no radiograph was named", remedy="name files or folders", code="no-input")
     return Inputs(_unique_stems(_with_prefixes(list(found.values()))), skipped, companions)
 

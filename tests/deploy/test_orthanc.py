@@ -14,14 +14,17 @@ import requests
 from data_support import REAL
 from deploy_support import check_carried_over, check_valid, labels_of_seg, needed, other_weights, write_study_file
 from pydicom import dcmread
-from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import CTImageStorage, EnhancedSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
 
 from benchmarks.orthanc_node import ENVIRONMENT, PASSWORD, Node, Worker, free_port, wait_until
 from lungseg.cli.demo import real_radiograph
+from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.workflows.deploy.orthanc import watch
 from lungseg.workflows.deploy.orthanc.client import Orthanc
+from lungseg.workflows.deploy.orthanc.state import State
 
 pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
+from lungseg.workflows.deploy.app import LungsApplication
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -365,3 +368,107 @@ def test_a_failed_transfer_is_repeated(tmp_path, catch_up, credentials):
         if arrival:
             arrival.kill()
             arrival.wait()
+
+
+def post(node: Node, file) -> str:
+    """Store a file by REST, which keeps its meta header, and return the identifier of the instance."""
+    answer = requests.post(f"{node.url}/instances", file.read_bytes(), auth=("lungseg", PASSWORD), timeout=30)
+    return answer.json()["ID"]
+
+
+def outcome(node: Node, instance: str) -> dict:
+    return json.loads(node.get(f"/instances/{instance}/metadata", expand="")["4862"])
+
+
+def test_an_object_that_says_two_things_about_itself_blocks_nothing(node, catch_up, tmp_path):
+    write_study_file(tmp_path / "odd.dcm", "odd")
+    odd = dcmread(tmp_path / "odd.dcm")
+    odd.file_meta.MediaStorageSOPClassUID = EnhancedSRStorage
+    odd.save_as(tmp_path / "odd.dcm")
+    write_study_file(tmp_path / "good.dcm", "good")
+    instances = [post(node, tmp_path / f"{name}.dcm") for name in ("odd", "good")]
+    wait_until(lambda: is_stable(node), "the studies do not become stable")
+    assert catch_up(node, "--since", 0).status == 0
+    assert outcome(node, instances[1])["status"] == "ok"
+    assert outcome(node, instances[0])["status"] in ("ok", "failed", "skipped")
+
+
+_ERRORS = (
+    UsageError("wrong", remedy="r"),
+    LungsegError("bad", code="c"),
+    ValueError(),
+    MemoryError(),
+    RecursionError(),
+)
+_STAGES = ((Orthanc, "series"), (Orthanc, "fetch"), (Orthanc, "store"), (LungsApplication, "process"))
+
+
+@pytest.mark.parametrize(("owner", "stage"), _STAGES, ids=lambda value: getattr(value, "__name__", value))
+def test_no_error_of_any_stage_blocks_the_other_studies(node, catch_up, tmp_path, monkeypatch, owner, stage):
+    """Each study but the last one fails with another error whenever it reaches the stage."""
+    studies = {}
+    for number in range(len(_ERRORS) + 1):
+        write_study_file(tmp_path / f"{number}.dcm", f"s{number}")
+        instance = post(node, tmp_path / f"{number}.dcm")
+        studies[node.get(f"/instances/{instance}/study")["ID"]] = instance
+    wait_until(lambda: is_stable(node), "the studies do not become stable")
+    call, under_way = getattr(owner, stage), []
+    begin = State.begin
+
+    def failing(self, *arguments, **named):
+        current = arguments[0] if stage == "series" else under_way[-1]
+        number = next(place for place, pair in enumerate(studies.items()) if current in pair)
+        if number < len(_ERRORS):
+            raise _ERRORS[number]
+        return call(self, *arguments, **named)
+
+    def noted(self, resource):
+        under_way.append(resource)
+        return begin(self, resource)
+
+    monkeypatch.setattr(State, "begin", noted)
+    monkeypatch.setattr(owner, stage, failing)
+    *bad, good = studies.values()
+    done = [catch_up(node, "--since", 0) for _ in range(4)]
+    assert outcome(node, good)["status"] == "ok"
+    assert all(one.status in (0, 1) for one in done)
+    assert len(node.results()) == 1
+    if stage != "series":  # without its series nothing is known of a study that could have an outcome
+        assert done[-1].status == 0
+        for instance in bad:
+            assert (outcome(node, instance)["status"], outcome(node, instance)["code"]) == ("failed", "given-up")
+
+
+def test_what_ended_the_worker_several_times_is_given_up(node, catch_up, tmp_path):
+    write_study_file(tmp_path / "one.dcm", "one")
+    write_study_file(tmp_path / "two.dcm", "one", 2)
+    instances = [post(node, tmp_path / f"{name}.dcm") for name in ("one", "two")]
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    (tmp_path / "state").mkdir()
+    # As a worker leaves it that was killed in mid-study, and then three times in the same radiograph.
+    tries = {node.studies()[0]: 1, instances[0]: 3}
+    (tmp_path / "state" / "tries.json").write_text(json.dumps(tries))
+    assert catch_up(node, "--since", 0).status == 0
+    assert [outcome(node, instance)["code"] for instance in instances] == ["given-up", ""]
+    assert json.loads((tmp_path / "state" / "tries.json").read_text()) == {}
+
+
+def test_what_is_deleted_meanwhile_stays_deleted(node, catch_up, tmp_path, monkeypatch):
+    write_study_file(tmp_path / "one.dcm", "one")
+    write_study_file(tmp_path / "two.dcm", "two")
+    instances = [post(node, tmp_path / f"{name}.dcm") for name in ("one", "two")]
+    wait_until(lambda: is_stable(node), "the studies do not become stable")
+    process, deleted = LungsApplication.process, []
+
+    def meanwhile(self, source, output):
+        summary = process(self, source, output)
+        if (source / f"{instances[0]}.dcm").exists():
+            url = f"{node.url}/studies/{node.get(f'/instances/{instances[0]}/study')['ID']}"
+            deleted.append(requests.delete(url, auth=("lungseg", PASSWORD), timeout=30).status_code)
+        return summary
+
+    monkeypatch.setattr(LungsApplication, "process", meanwhile)
+    assert catch_up(node, "--since", 0).status == 0
+    assert deleted == [200]
+    assert len(node.studies()) == 1
+    assert outcome(node, instances[1])["status"] == "ok"

@@ -112,6 +112,9 @@ class LungsApplication(Application):  # type: ignore[misc]
         if not self.input.is_dir():
             remedy = "give the folder that holds the studies"
             raise UsageError("this folder does not exist", source, remedy, code="folder-missing")
+        if not any(self.input.iterdir()):
+            remedy = "name a folder with DICOM files"
+            raise UsageError("the folder is empty", source, remedy, code="no-pictures")
         summary = self.output / SUMMARY
         # The summary of an earlier run must not be taken for the one of this run.
         summary.unlink(missing_ok=True)

@@ -43,7 +43,9 @@ class FindRadiographsOperator(Operator):  # type: ignore[misc]
             self._more.disable_tick()
 
     def _find(self) -> Iterator[StudyFile]:
-        found = find_radiographs([self.fragment.input], exclude=self.fragment.output)
+        # Whether a file is a radiograph is found from its data set: an object of which the file's head says something
+        # else is still one study's affair.
+        found = find_radiographs([self.fragment.input], exclude=self.fragment.output, allow_none=True)
         for path in found.skipped:
             study_file = StudyFile(path)
             study_file.skip("not-listed", "this is hidden, a link, an earlier result, or not an image by its name")

@@ -8,11 +8,12 @@ import logging
 import shutil
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lungseg.workflows.deploy.orthanc.client import Orthanc
+from lungseg.workflows.deploy.orthanc.client import GoneError, Orthanc
 from lungseg.workflows.deploy.selection import MANUFACTURER, RADIOGRAPHS
 
 if TYPE_CHECKING:
@@ -57,12 +58,11 @@ def read_study(orthanc: Orthanc, study: str, weights: str) -> StudyContent:
     """
     instances: list[str] = []
     radiographs: list[str] = []
-    for series in orthanc.series(study):
-        instances += series["Instances"]
-        tags = series["MainDicomTags"]
+    for tags, inside in orthanc.series(study):
+        instances += inside
         if tags.get("Manufacturer") == MANUFACTURER or tags.get("Modality") in _OTHERS:
             continue
-        for instance in series["Instances"]:
+        for instance in inside:
             metadata = orthanc.metadata(instance)
             if metadata.get("SopClassUid") in RADIOGRAPHS and _weights_of(metadata.get(OUTCOME)) != weights:
                 radiographs.append(instance)
@@ -106,7 +106,10 @@ class StudyProcessor:
         source.mkdir(parents=True)
         clock = [time.perf_counter()]
         for instance in radiographs:
-            (source / f"{instance}.dcm").write_bytes(self.orthanc.fetch(instance))
+            with suppress(GoneError):
+                (source / f"{instance}.dcm").write_bytes(self.orthanc.fetch(instance))
+        if not any(source.iterdir()):
+            raise GoneError("its radiographs were deleted", self.orthanc.url, code="orthanc-gone")
         clock.append(time.perf_counter())
         summary = self.application.process(source, output)
         clock.append(time.perf_counter())
@@ -117,22 +120,51 @@ class StudyProcessor:
         seconds = {stage: after - before for stage, before, after in zip(stages, clock, clock[1:], strict=False)}
         return StudyOutcome(dict(Counter(entry["status"] for entry in summary["files"])), seconds)
 
+    def give_up(self, instance: str, reason: str) -> None:
+        """Give a radiograph the outcome "failed", so that no worker with these weights tries it again.
+
+        Raises:
+            GoneError: it was deleted.
+            UnavailableError: Orthanc does not answer.
+        """
+        outcome = {
+            "weights": self.application.algorithm.weights,
+            "status": "failed",
+            "code": "given-up",
+            "reason": reason,
+            "results": [],
+        }
+        self.orthanc.set_metadata(instance, OUTCOME, json.dumps(outcome))
+        logger.warning("instance %s failed (given-up); its metadata %s has the reason.", instance, OUTCOME)
+
     def _store_results(self, study: str, entry: dict[str, Any], output: Path) -> None:
         instance = Path(entry["file"]).stem
         stored: list[str] = []
-        for result in entry.get("results", {}).values():
-            identifier, parent = self.orthanc.store(output / result["file"])
-            stored.append(identifier)
-            if parent != study:
-                for wrong in stored:
-                    self.orthanc.delete(wrong)
-                reason = "Orthanc filed the result under another study"
-                entry |= {"status": "failed", "code": "filed-elsewhere", "reason": reason}
-                stored = []
-                break
-        if stored:
-            for modality in self.send_to:
+        try:
+            # What was deleted meanwhile must not come back with its results.
+            self.orthanc.metadata(instance)
+            for result in entry.get("results", {}).values():
+                identifier, parent = self.orthanc.store(output / result["file"])
+                stored.append(identifier)
+                if parent != study:
+                    self._delete(stored)
+                    reason = "Orthanc filed the result under another study"
+                    entry |= {"status": "failed", "code": "filed-elsewhere", "reason": reason}
+                    stored = []
+                    break
+            for modality in self.send_to if stored else ():
                 self.orthanc.send(stored, modality)
+            self._store_outcome(instance, entry, stored)
+        except GoneError:
+            self._delete(stored)
+            logger.info("instance %s was deleted meanwhile; its results are not kept.", instance)
+
+    def _delete(self, instances: list[str]) -> None:
+        for instance in instances:
+            with suppress(GoneError):
+                self.orthanc.delete(instance)
+
+    def _store_outcome(self, instance: str, entry: dict[str, Any], stored: list[str]) -> None:
         if entry["status"] == "failed":
             # The reason may quote the header, which names the patient.
             message = "instance %s failed (%s); its metadata %s has the reason."

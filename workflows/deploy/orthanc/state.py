@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of the worker: a number in a folder that one worker at a time may use.
+"""The state of the worker: what is done and what failed, in a folder that one worker at a time may use.
 
 Folder and files are those of version 0.3, so that a worker continues where a worker of 0.3 ended.
 """
@@ -17,6 +17,8 @@ from platformdirs import user_state_path
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path, usable_folder, writing_failed
 
+_TRIES = "tries.json"
+
 
 def default_folder(url: str) -> Path:
     """Return the folder for the state of a worker beside the Orthanc at `url`, one per user and URL."""
@@ -29,10 +31,10 @@ def default_folder(url: str) -> Path:
 
 
 class State:
-    """The number of the last change in the feed up to which everything is done.
+    """The number of the last change in the feed up to which everything is done, and the tries that came to nothing.
 
     Args:
-        folder: is created; holds `sequence.json`, `lock` and, while a study is processed, `work`.
+        folder: is created; holds `sequence.json`, `tries.json`, `lock` and, while a study is processed, `work`.
 
     Raises:
         UsageError: another worker uses the folder, or it is not writable.
@@ -50,6 +52,33 @@ class State:
             raise UsageError(what, self.folder, remedy, code="worker-running") from error
         except OSError as error:
             raise writing_failed(error, self.folder / "lock") from error
+        self._tries = _read_tries(self.folder / _TRIES)
+
+    def tries(self, resource: str) -> int:
+        """Return how often a study or an instance was begun and not ended, by this worker and those before it."""
+        return self._tries.get(resource, 0)
+
+    def begin(self, resource: str) -> None:
+        """Note on the disk that a study or an instance is under way, for the case that it ends the process.
+
+        Raises:
+            LungsegError: the file could not be written.
+        """
+        self._tries[resource] = self.tries(resource) + 1
+        self._save_tries()
+
+    def end(self, resource: str) -> None:
+        """Forget the tries of a study or an instance.
+
+        Raises:
+            LungsegError: the file could not be written.
+        """
+        if self._tries.pop(resource, None) is not None:
+            self._save_tries()
+
+    def _save_tries(self) -> None:
+        with atomic_path(self.folder / _TRIES) as temporary:
+            temporary.write_text(json.dumps(self._tries) + "\n", encoding="utf-8")
 
     def load(self) -> int | None:
         """Return the number, or None before a number was saved.
@@ -83,3 +112,12 @@ def read_sequence(folder: Path) -> int | None:
     except (OSError, ValueError, TypeError, KeyError) as error:
         what, remedy = "the state of the worker cannot be read", "remove this file and start with --since"
         raise LungsegError(what, file, remedy, code="state-unreadable") from error
+
+
+def _read_tries(file: Path) -> dict[str, int]:
+    """Return the tries; none if the file is missing or damaged, since they only save time."""
+    try:
+        tries = json.loads(file.read_text(encoding="utf-8"))
+        return {str(resource): int(number) for resource, number in tries.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}

@@ -9,13 +9,14 @@ import signal
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error
-from lungseg.utils.files import writing_failed
+from lungseg.utils.files import disk_is_to_blame, writing_failed
 from lungseg.workflows.deploy.orthanc.backlog import Backlog
-from lungseg.workflows.deploy.orthanc.client import GoneError, Orthanc, UnavailableError
+from lungseg.workflows.deploy.orthanc.client import GoneError, LoginError, Orthanc, UnavailableError, is_safe
 from lungseg.workflows.deploy.orthanc.processor import StudyProcessor, read_study
 from lungseg.workflows.deploy.orthanc.state import State, default_folder, read_sequence
 from lungseg.workflows.deploy.run import load_application
@@ -26,6 +27,8 @@ _POLL = 1.0
 _LONGEST_PAUSE = 30.0
 _ASK_AFTER = 10.0
 _RESUBMIT_EVERY = 60.0
+# A radiograph that came to nothing so often is given up.
+_MOST_TRIES = 3
 
 
 def read_credentials(file: str | PathLike[str] | None) -> tuple[str, str] | None:
@@ -110,6 +113,8 @@ def watch(
         processor = StudyProcessor(orthanc, application, folder / "work", send_to or [])
         worker = _Worker(orthanc, processor, held, Backlog(sequence, 0 if once else _ASK_AFTER))
         algorithm = application.algorithm
+        if not is_safe(version := orthanc.version()):
+            logger.warning("Orthanc %s has holes that 1.12.11 closed (CVE-2026-5437 to 5445): update it.", version)
         logger.info(
             "following %s from change %d on (%s %s, weights %s, lungseg %s; state in %s)",
             orthanc.url,
@@ -127,6 +132,13 @@ def watch(
     finally:
         signal.signal(signal.SIGTERM, handler)
         held.close()
+
+
+def _is_its_own(error: Exception) -> bool:
+    """Return whether a failure is the fault of what was processed, and not of Orthanc, a password or the disk."""
+    if isinstance(error, UnavailableError | LoginError | OSError):
+        return False
+    return not (isinstance(error, LungsegError) and disk_is_to_blame(error))
 
 
 def _first_sequence(orthanc: Orthanc, since: int | None, saved: int | None) -> int:
@@ -190,7 +202,8 @@ class _Worker:
             try:
                 changed = self._catch_up()
                 self._resubmit()
-            except UnavailableError as error:
+            except LungsegError as error:
+                # Also a password that is refused from now on: whoever changes it may change it back.
                 changed, pause = False, min(2 * pause, _LONGEST_PAUSE)
                 logger.warning("%s Next try in %.0f s.", error, pause)
             else:
@@ -232,9 +245,14 @@ class _Worker:
         """Ask about a postponed study, or about an instance whose study Orthanc has not reported as stable."""
         try:
             study, stable = self.orthanc.study_of(resource)
+        except (UnavailableError, LoginError):
+            raise
         except GoneError:
             # Orthanc has no instance with the identifier of a study.
             study, stable = resource, True
+        except LungsegError as error:
+            logger.warning("%s: postponed for at least %.0f s: %s", resource, self.backlog.postpone(resource), error)
+            return False
         if not stable:
             self.backlog.postpone(resource)
             return False
@@ -246,7 +264,8 @@ class _Worker:
         try:
             content = read_study(self.orthanc, study, self.processor.application.algorithm.weights)
             if content.radiographs:
-                logger.info("study %s: %s", study, self.processor(study, content.radiographs))
+                self._process(study, content.radiographs)
+            self.state.end(study)
             self.postponed.discard(study)
             self.backlog.done([study, *also, *content.instances])
             return bool(content.radiographs)
@@ -256,16 +275,62 @@ class _Worker:
             self.postponed.discard(study)
             self.backlog.done([study, *also])
             return False
-        except UsageError:
-            raise
         except Exception as error:  # a study that cannot be processed now must not block the others
-            if isinstance(error, OSError):
-                error = writing_failed(error, self.processor.folder / "in")
-            reason = as_lungseg_error(error, "it could not be processed")
             self.postponed.add(study)
             delay = self.backlog.postpone(study)
-            logger.warning("study %s: postponed for at least %.0f s: %s", study, delay, reason)
+            logger.warning("study %s: postponed for at least %.0f s: %s", study, delay, self._reason(error))
             return False
+
+    def _process(self, study: str, radiographs: list[str]) -> None:
+        """Process the radiographs of a study together; after a try that came to nothing, each of them alone.
+
+        A radiograph that comes to nothing several times gets an outcome that says so. Tries are counted on the disk,
+        because one may end the process.
+
+        Raises:
+            LungsegError: the study or some radiograph must be tried again.
+        """
+        tries = self.state.tries(study)
+        if not tries:
+            self.state.begin(study)
+            logger.info("study %s: %s", study, self.processor(study, radiographs))
+            return
+        failures: list[Exception] = []
+        for instance in radiographs:
+            if self.state.tries(instance) >= _MOST_TRIES:
+                self._give_up(instance, None)
+                continue
+            self.state.begin(instance)
+            try:
+                logger.info("study %s, instance %s: %s", study, instance, self.processor(study, [instance]))
+            except GoneError as error:
+                logger.debug("%s", error)
+            except KeyboardInterrupt:
+                self.state.end(instance)
+                raise
+            except Exception as error:
+                if not _is_its_own(error):
+                    # Whatever is wrong, it is not this radiograph.
+                    self.state.end(instance)
+                    raise
+                if self.state.tries(instance) < _MOST_TRIES:
+                    failures.append(error)
+                    continue
+                self._give_up(instance, error)
+            self.state.end(instance)
+        if failures:
+            raise failures[0]
+
+    def _give_up(self, instance: str, error: Exception | None) -> None:
+        why = self._reason(error).what if error else "the worker was ended"
+        with suppress(GoneError):
+            self.processor.give_up(instance, f"{why}, in each of {_MOST_TRIES} tries")
+        self.state.end(instance)
+
+    def _reason(self, error: Exception) -> LungsegError:
+        if isinstance(error, OSError):
+            return writing_failed(error, self.processor.folder / "in")
+        return as_lungseg_error(error, "it could not be processed")
 
     def _save(self) -> None:
         sequence = self.backlog.sequence
