@@ -15,7 +15,7 @@ from pathlib import Path
 from lungseg.utils.errors import UsageError
 from recipes.command import add_trial, parser, run
 
-_EPOCHS = 14
+_EPOCHS = 12
 
 
 def main(arguments: list[str] | None = None) -> None:
