@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m benchmarks.sources`: evaluate weights on the lists of every source that they may have learned from.
 
-Weights have a name: "model" and "open" are shipped, "without X" saw every source but X. The sources are those of
-`recipes/model.json`. Each evaluation of a test list adds lines to test_log.md.
+Weights have a name: "model" and "open" are shipped; "without X" saw other sources than X, and are measured on X alone.
+The sources are those of `recipes/model.json`. Each evaluation of a test list adds lines to test_log.md.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from recipes.command import parser, run
 
 SHIPPED = {"model": "shipped", "open": "open"}
 RECIPE = Path(__file__).parents[1] / "recipes" / "model.json"
+_WITHOUT = "without "
 _KEPT = ("dice", "dice_right", "dice_left", "dice_heart")
 
 
@@ -73,6 +74,8 @@ def measure(data: str, section: str, name: str, weights: str, output: str, date:
 
     folder = Path(output) / f"{name.replace(' ', '-')}-{section}"
     sources = json.loads(RECIPE.read_text("utf-8"))["data_source#sources"]
+    if name.startswith(_WITHOUT):
+        sources = [source for source in sources if source["name"] == name.removeprefix(_WITHOUT)]
     print(f"{name}, {section} lists: {folder / 'index.html'}", flush=True)
     summary = evaluate(folder, section, weights, {"dataset_dir": data, "data_source#sources": sources})
     with open(folder / "cases.csv", newline="", encoding="utf-8") as file:
@@ -100,7 +103,7 @@ def tables(entries: list[dict] | None) -> dict[str, str]:
     """Return name -> Markdown: the shipped weights on each source's test list, and weights that saw all others."""
     tested = [entry for entry in entries or () if entry["section"] == "test"]
     shipped = [entry for entry in tested if entry["weights"] in SHIPPED]
-    left_out = [entry for entry in tested if entry["weights"] == f"without {entry['set']}"]
+    left_out = [entry for entry in tested if entry["weights"] == _WITHOUT + entry["set"]]
     return {"sources": _table(shipped, "Weights"), "left-out": _table(left_out, "Trained")}
 
 

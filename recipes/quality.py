@@ -29,7 +29,7 @@ from recipes.quality_report import report
 from recipes.quality_rows import UNDAMAGED, WRONG, Rows, concatenate, corrupted, left_out, load, wrong
 from recipes.segmented import Segmenter
 
-_COPIES = 2
+_COPIES = 1
 _CONFIGS = {False: "model.json", True: "open.json"}
 
 
