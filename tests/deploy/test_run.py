@@ -166,25 +166,40 @@ def doubted(monkeypatch):
 
 
 def test_a_doubtful_result_is_written_and_says_so(doubted, tmp_path, command):
-    write_study_file(tmp_path / "in" / "pa.dcm", "a")
+    write_study_file(tmp_path / "in" / "pa.dcm", "a", pixels=phantom(3, (520, 440))[0])
     assert command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out").status == 0
     entry = by_name(tmp_path / "out")["pa"]
     assert (entry["status"], entry["code"]) == ("flagged", "")
     assert entry["reason"] == flags.DOUBTS["low-quality"]
     seg, overlay = (dcmread(tmp_path / "out" / entry["results"][kind]["file"]) for kind in ("segmentation", "overlay"))
-    assert seg.SeriesDescription == "Lungs, doubtful: low-quality"
+    assert seg.SeriesDescription == "Lungs, research use only, doubtful: low-quality"
     assert seg.ContentDescription.endswith(", doubtful: low-quality")
     assert [one.SegmentLabel for one in seg.SegmentSequence] == [
         "Right lung, doubtful: low-quality",
         "Left lung, doubtful: low-quality",
     ]
-    assert overlay.SeriesDescription == "Lungs, overlay, doubtful: low-quality"
+    assert overlay.SeriesDescription == "Lungs, overlay, research use only, doubtful: low-quality"
     # The text: white on black along the upper edge.
-    line = overlay.pixel_array[:8]
+    line = overlay.pixel_array[:20]
     assert line[:, -1].max() == 0
     assert line.max() > 200
     for result in entry["results"].values():
         check_valid(tmp_path / "out" / result["file"], tmp_path / "in" / "pa.dcm")
+
+
+def test_every_result_says_that_it_is_for_research(tmp_path, command):
+    write_study_file(tmp_path / "in" / "pa.dcm", "a")
+    assert command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out").status == 0
+    results = by_name(tmp_path / "out")["pa"]["results"]
+    seg, overlay = (dcmread(tmp_path / "out" / results[kind]["file"]) for kind in ("segmentation", "overlay"))
+    for result in (seg, overlay):
+        assert result.SeriesDescription.endswith(", research use only")
+        assert result.ImageComments.startswith("For research use only; not a medical device. Made by lungseg ")
+    assert seg.ContentDescription == "Visible lung fields, research use only"
+    # The words are burnt in: white on black along the upper edge.
+    line = overlay.pixel_array[:8]
+    assert line[:, -1].max() == 0
+    assert line.max() > 200
 
 
 def test_doubtful_results_are_withheld_where_the_settings_say_so(doubted, tmp_path, command):

@@ -87,6 +87,17 @@ def derived_uids(kind: str, source: Dataset, algorithm: Algorithm, *more: str) -
     return series, generate_uid(entropy_srcs=[f"{kind}instance", *made_of])
 
 
+def described(text: str, doubts: Sequence[str]) -> str:
+    """Return the description of a series or a content, which says that it is for research, and names the doubts."""
+    return marked(f"{text}, research use only", doubts)
+
+
+def comment(algorithm: Algorithm) -> str:
+    """Return the comment of an image that an algorithm made."""
+    made_by = f"lungseg {algorithm.software}, {algorithm.name} {algorithm.version}, weights {algorithm.weights[:12]}"
+    return f"For research use only; not a medical device. Made by {made_by}."
+
+
 def marked(text: str, doubts: Sequence[str]) -> str:
     """Return a description, with the names of the doubts about the result that it describes: at most 64 characters."""
     if not doubts:

@@ -10,7 +10,7 @@ from os import PathLike
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.io.dicom.derived import Algorithm, derived_uids, marked, read_reference
+from lungseg.io.dicom.derived import Algorithm, comment, derived_uids, described, read_reference
 from lungseg.utils.errors import LungsegError, first_line
 
 _REMEDY = "leave out the overlay of this file"
@@ -61,7 +61,7 @@ def _capture(picture: np.ndarray, source: Dataset, algorithm: Algorithm, doubts:
         manufacturer_model_name="lungseg",
         software_versions=algorithm.software,
         device_serial_number=algorithm.weights[:16],
-        series_description=marked("Lungs, overlay", doubts),
+        series_description=described("Lungs, overlay", doubts),
         # highdicom needs a value here; the value of the source, which it might refuse, replaces it below.
         patient_orientation=("L", "F"),
         transfer_syntax_uid=ExplicitVRLittleEndian,
@@ -74,6 +74,7 @@ def _capture(picture: np.ndarray, source: Dataset, algorithm: Algorithm, doubts:
     # Type 2C: empty for a chest, which is not a paired body part.
     capture.Laterality = source.get("Laterality") or ""
     capture.ConversionType = "WSD"
+    capture.ImageComments = comment(algorithm)
     if source.get("BurnedInAnnotation"):
         capture.BurnedInAnnotation = source.BurnedInAnnotation
     capture.DerivationDescription = f"Lungs by {algorithm.name} {algorithm.version}+{algorithm.weights[:12]}"

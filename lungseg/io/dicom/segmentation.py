@@ -11,7 +11,7 @@ from os import PathLike
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.io.dicom.derived import Algorithm, derived_uids, marked, read_reference
+from lungseg.io.dicom.derived import Algorithm, comment, derived_uids, described, marked, read_reference
 from lungseg.io.dicom.header import is_flipped
 from lungseg.utils.errors import LungsegError, first_line
 
@@ -22,7 +22,7 @@ _SEGMENTS = {
     2: ("Left lung", "44029006", (70.6, 16.5, 74.7)),
     3: ("Heart", "80891009", (61.5, 40.3, -14.0)),
 }
-_EXTENTS = {"visible": "Visible lung fields", "full": "Lungs to their full extent, also behind the heart"}
+_EXTENTS = {"visible": "Visible lung fields", "full": "Lungs, also behind the heart"}
 
 
 class MirroredError(LungsegError):
@@ -125,8 +125,8 @@ def _segmentation(
         software_versions=algorithm.software,
         device_serial_number=algorithm.weights[:16],
         content_label="LUNGS",
-        content_description=marked(_EXTENTS[extent], doubts),
-        series_description=marked("Lungs", doubts),
+        content_description=described(_EXTENTS[extent], doubts),
+        series_description=described("Lungs", doubts),
         # Always two frames: a lung that was not found is an empty frame.
         omit_empty_frames=False,
         # highdicom does not support every character set. Our texts are ASCII, so that the set of the source is enough.
@@ -134,5 +134,6 @@ def _segmentation(
     )
     if "SpecificCharacterSet" in source:
         segmentation.SpecificCharacterSet = source.SpecificCharacterSet
+    segmentation.ImageComments = comment(algorithm)
     segmentation.PatientOrientation = source.get("PatientOrientation") or ""
     return segmentation

@@ -18,7 +18,7 @@ from lungseg.workflows.deploy.study_file import StudyFile
 class WriteOverlayOperator(StudyFileOperator):
     """Write `STUDY/INSTANCE.overlay.dcm`, with UIDs that depend on the source and the weights.
 
-    A doubtful overlay says so in its description and in the picture.
+    Description and picture say that it is for research and, if so, that it is doubtful.
     """
 
     def __init__(self, fragment: Fragment, *args: Any, algorithm: Algorithm, **kwargs: Any) -> None:
@@ -29,7 +29,8 @@ class WriteOverlayOperator(StudyFileOperator):
         """Draw the outlines and write the file."""
         assert study_file.prediction is not None
         prediction, doubts = study_file.prediction, study_file.doubts
-        text = f"DOUBTFUL: {', '.join(doubts)}" if doubts else ""
+        text = f"RESEARCH, lungseg {self.algorithm.software}"
+        text += f"; DOUBTFUL: {', '.join(doubts)}" if doubts else ""
         lungs, heart = prediction.label_map(prediction.extent), prediction.shown_heart
         study_file.picture = draw_overlay(
             prediction.radiograph.pixels, lungs, heart=heart, lines=prediction.lines, text=text
