@@ -13,6 +13,9 @@ from images_support import write_dicom
 from scipy import ndimage
 
 import lungseg
+from lungseg.model.paths import bundle_root
+from lungseg.model.weights import load_weights
+from lungseg.quality import EstimateQualityd
 from lungseg.quality.features import NAMES, features, shape
 from lungseg.quality.flags import _DOUBT_RULES, _NOTE_RULES, DOUBTS, NOT_FRONTAL, NOTES
 from lungseg.quality.network import QualityNetwork
@@ -182,3 +185,13 @@ def test_the_file_states_its_view(radiograph, tmp_path, attributes, kind, flag):
 
 def test_half_a_chest_is_flagged(radiograph, segment):
     assert segment(radiograph[:, : radiograph.shape[1] // 2]).flags
+
+
+@pytest.mark.parametrize(("weights", "suffix"), [("shipped", ""), ("open", "_open")])
+def test_results_are_judged_by_what_saw_the_data_of_the_weights(weights, suffix):
+    predictor = lungseg.Predictor(weights, device="cpu")
+    (judge,) = [one for one in predictor.groups["probabilities"].transforms if isinstance(one, EstimateQualityd)]
+    models = bundle_root() / "models"
+    for network, name in ((judge.estimator.network, "quality"), (judge.estimator.recognise.network, "recognition")):
+        stored = load_weights(models / f"{name}{suffix}.pt")
+        assert all(torch.equal(value, stored[key]) for key, value in network.state_dict().items())
