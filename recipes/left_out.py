@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("source", help="name of the source that is left out, such as hearts")
     options.add_argument("-o", "--output", required=True, help="folder of the run")
     options = options.parse_args(arguments)
-    from lungseg.training import train
+    from lungseg.training.train import train
 
     train(options.output, overrides(options.source, options.trial) | {"dataset_dir": options.data})
 
