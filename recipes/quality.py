@@ -55,7 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.rows and options.rows.is_file():
         rows = load(options.rows)
     else:
-        _make_place(bundle_root() / "models" / "quality.pt")
+        for name in ("quality.pt", "quality_open.pt"):
+            _make_place(bundle_root() / "models" / name)
         rows = _results(options)
         if options.rows:
             rows.save(options.rows)
@@ -128,7 +129,7 @@ def _other_views(data: Path) -> Iterator[tuple[str, str, np.ndarray]]:
 
 
 def _make_place(file: Path) -> None:
-    """Replace weights that no longer fit the features by random ones, because the bundle is loaded as a whole."""
+    """Replace weights that are missing or no longer fit the features by random ones: a bundle is loaded as a whole."""
     try:
         load_weights_into(QualityNetwork(), file)
     except LungsegError:

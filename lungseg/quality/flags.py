@@ -34,10 +34,10 @@ DOUBTS = {
 # Doubts that say that the picture is not a frontal chest radiograph at all.
 NOT_FRONTAL = frozenset(("not-frontal", "lateral", "no-lung"))
 
-# No radiograph of the training and validation lists has a lower probability of a frontal view than .73.
+# No radiograph of the validation lists has a lower probability of a frontal view than .70.
 LEAST_FRONTAL = 0.6
 # A result of a lower estimated quality is doubted.
-LOW_QUALITY = 0.82
+LOW_QUALITY = 0.80
 
 
 def find_notes(measured: Mapping[str, float], meta: Mapping[str, Any]) -> dict[str, str]:
@@ -72,9 +72,12 @@ def _is_white(measured: Mapping[str, float]) -> bool:
 
 
 def _is_mirrored(measured: Mapping[str, float]) -> bool:
-    """Return whether a logit is high: that of the whole picture, less half of that of the lungs' outline."""
+    """Return whether a logit is high: that of the whole picture, less half of that of the lungs' outline.
+
+    On the validation lists this is true of none of 213 radiographs, and of 87 % of their mirror images.
+    """
     probability = min(max(measured["mirrored"], 1e-4), 1 - 1e-4)
-    return math.log(probability / (1 - probability)) - measured["laterality_logit"] / 2 > 2
+    return math.log(probability / (1 - probability)) - measured["laterality_logit"] / 2 > 1
 
 
 _NoteRule = Callable[[Mapping[str, float], Mapping[str, Any]], bool]
