@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -101,9 +102,9 @@ def test_an_instance_brings_its_study_along(clock):
 
 
 def test_a_modality_that_is_gone_stops_nothing(backlog, monkeypatch, caplog):
-    answer = SimpleNamespace(ok=False, status_code=404)
+    answer = SimpleNamespace(status_code=404)
     orthanc = Orthanc("http://127.0.0.1:1")
-    monkeypatch.setattr(orthanc._session, "request", lambda *_, **__: answer)
+    monkeypatch.setattr(orthanc._session, "request", lambda *_, **__: nullcontext(answer))
     with pytest.raises(LungsegError) as refusal:
         orthanc.send(["a"], "gone")
     assert refusal.value.code == "modality-unknown"
@@ -130,10 +131,10 @@ class Feed:
             raise GoneError("a study is not an instance")
         return "s", True
 
-    def series(self, study: str) -> list[dict]:
+    def series(self, study: str) -> list[tuple[dict[str, str], list[str]]]:
         if self.failing == "look":
             raise LungsegError("it cannot be read now")
-        return [{"Instances": [resource for _, resource in self.kinds[:20]], "MainDicomTags": {"Modality": "CR"}}]
+        return [({"Modality": "CR"}, [resource for _, resource in self.kinds[:20]])]
 
     def metadata(self, instance: str) -> dict[str, str]:
         return {"SopClassUid": ComputedRadiographyImageStorage}
@@ -152,8 +153,20 @@ class Processor:
         raise self.error
 
 
+class Memory:
+    """A state that keeps nothing on the disk and counts no tries."""
+
+    def save(self, sequence: int) -> None:
+        pass
+
+    def tries(self, resource: str) -> int:
+        return 0
+
+    begin = end = save
+
+
 def worker_of(orthanc: Feed, backlog: Backlog, error: LungsegError | None = None) -> _Worker:
-    return _Worker(orthanc, Processor(error), SimpleNamespace(save=lambda sequence: None), backlog)
+    return _Worker(orthanc, Processor(error), Memory(), backlog)
 
 
 @pytest.mark.parametrize("failing", ["look", "work"])

@@ -85,7 +85,7 @@ def test_a_radiograph_with_an_outcome_of_version_0_3_is_not_processed_again():
     outcomes = {"done": json.dumps(outcome), "other weights": json.dumps(outcome | {"weights": "def"}), "foreign": "1"}
     instances = [*outcomes, "new"]
     orthanc = SimpleNamespace(
-        series=lambda study: [{"Instances": instances, "MainDicomTags": {"Modality": "CR"}}],
+        series=lambda study: [({"Modality": "CR"}, instances)],
         metadata=lambda instance: (
             {"SopClassUid": ComputedRadiographyImageStorage}
             | ({OUTCOME: outcomes[instance]} if instance in outcomes else {})
