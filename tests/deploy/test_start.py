@@ -6,10 +6,12 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from io import BytesIO
 from types import SimpleNamespace
 
 import pytest
 import requests
+from urllib3 import HTTPResponse
 
 from lungseg.utils.errors import UsageError
 from lungseg.workflows.deploy.orthanc import watch
@@ -32,7 +34,7 @@ def answers(monkeypatch):
             sent.append(request)
             answer = requests.Response()
             answer.status_code, text = left.pop(0)
-            answer._content, answer.encoding = text.encode(), "utf-8"
+            answer.raw = HTTPResponse(BytesIO(text.encode()), status=answer.status_code, preload_content=False)
             return answer
 
         monkeypatch.setattr(requests.Session, "send", send)
