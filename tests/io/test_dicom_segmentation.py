@@ -286,7 +286,7 @@ def test_the_heart_is_a_segment_that_may_overlap_the_lungs(tmp_path):
     seg = highdicom.seg.segread(tmp_path / "seg.dcm")
     segments = [seg.get_segment_description(number) for number in seg.segment_numbers]
     assert [segment.segmented_property_type.value for segment in segments] == ["3341006", "44029006", "80891009"]
-    assert "full extent" in segments[0].SegmentDescription
+    assert "behind the heart" in segments[0].SegmentDescription
     assert "SegmentDescription" not in segments[2]
     np.testing.assert_array_equal(dcmread(tmp_path / "seg.dcm").pixel_array, [LABELS == 1, LABELS == 2, heart])
     assert not problems(tmp_path / "seg.dcm")
