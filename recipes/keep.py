@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = options.parse_args(arguments)
     root = bundle_root()
     if options.name == "start":
-        weights = options.run
+        weights = Path(options.name)
     else:
         weights = weights_file("shipped" if options.name == "model" else options.name)
         shutil.copyfile(options.run / "model.pt", weights)

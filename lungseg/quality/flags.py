@@ -36,8 +36,8 @@ NOT_FRONTAL = frozenset(("not-frontal", "lateral", "no-lung"))
 
 # No radiograph of the validation lists has a lower probability of a frontal view than .70.
 LEAST_FRONTAL = 0.6
-# Where the result is worth little, too, a lower certainty is enough: 0.3 % of the good results on the validation lists,
-# corrupted ones among them, have such a low quality, and 86 % of the wrong images that the estimate was fitted to.
+# Where the result is worth little, too, a lower certainty is enough: 0.3 % of the good results that the estimate was
+# fitted to, corrupted ones among them, have such a low quality, and 86 % of the wrong images.
 _SURELY_FRONTAL, _WORTH_LITTLE = 0.95, 0.7
 # A result of a lower estimated quality is doubted.
 LOW_QUALITY = 0.80
