@@ -15,7 +15,8 @@ import torch
 
 from lungseg.inference.outputs import Outputs, refusal
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
-from lungseg.inference.records import Entry, ResultRecords, content_hash
+from lungseg.inference.records import Entry, ResultRecords
+from lungseg.io.content import changed_while_read, content_hash
 from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import disk_is_to_blame
@@ -45,7 +46,7 @@ class _Task:
 
     Attributes:
         path, stem: the file, and the name of its results.
-        content: SHA-256 of the file; None if it cannot be read.
+        content: SHA-256 of the file; None until it is read, if it has no earlier results.
         entry: the recorded facts on its results.
         current: those results were made from this content, with the same settings.
         missing: the kinds that have to be written.
@@ -104,9 +105,9 @@ class Pipeline:
 
     def _look_up(self, task: _Task) -> None:
         """Find which kinds of output are missing; there is an outcome if none is."""
-        # Before it is read: if the file changes in between, the next run notices.
-        task.content = content_hash(task.path)
         task.entry = entry = self.records.find(task.stem)
+        if entry != Entry():
+            task.content = content_hash(task.path)
         task.current = self.records.is_current(task.stem, task.content)
         task.missing = self.outputs.kinds
         if self.overwrite or not task.current or entry.row is None:
@@ -123,6 +124,7 @@ class Pipeline:
         for task in tasks:
             try:
                 prepared = self.predictor.prepare(task.path)
+                task.content = _same_content(task, prepared)
             except Exception as error:  # a picture can make a library raise anything; the others are still segmented
                 self._fail(task, error)
             else:
@@ -163,7 +165,7 @@ class Pipeline:
     def _write(self, task: _Task, prediction: Prediction) -> tuple[frozenset[str], dict[str, str]]:
         """Write the missing kinds; return all kinds whose files hold now, and kind -> why it was refused."""
         kept = task.entry.kinds.difference(task.missing) if task.current else frozenset()
-        contents, errors = self.outputs.encode(prediction, task.path, task.missing)
+        contents, errors = self.outputs.encode(prediction, task.missing)
         if errors and not contents and not kept.intersection(self.outputs.kinds):
             raise next(iter(errors.values()))
         self.outputs.make_room(task.stem, contents)
@@ -210,6 +212,16 @@ class Pipeline:
         with suppress(LungsegError):
             self.records.add_failure(task.stem, row)
         task.outcome = Outcome(row, fatal=known if fatal else None)
+
+
+def _same_content(task: _Task, prepared: Prepared) -> str | None:
+    """Return the hash of the bytes that were read, which must be those that earlier results were compared with."""
+    source = prepared.radiograph.source
+    if source is None:
+        return task.content
+    if task.content not in (None, source.sha256):
+        raise changed_while_read(task.path)
+    return source.sha256
 
 
 def _row(task: _Task, prediction: Prediction) -> Row:

@@ -17,8 +17,9 @@ import torch
 from lungseg.inference.outputs import DEFAULT_KINDS, KINDS, Outputs
 from lungseg.inference.pipeline import Outcome
 from lungseg.inference.predictor import Predictor
-from lungseg.inference.records import content_hash, read_entries, start_record
+from lungseg.inference.records import read_entries, start_record
 from lungseg.inference.workers import Job, log_again, segment, worker_processes
+from lungseg.io.content import content_hash
 from lungseg.io.discovery import Inputs, find_radiographs
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import weights_hash

@@ -23,6 +23,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from numpy.typing import NDArray
 
+from lungseg.data.image_reader import from_monai
 from lungseg.inference.cardiothoracic import CardiothoracicRatio, find_cardiothoracic_ratio
 from lungseg.inference.choices import CTR_CHOICES, EXTENTS
 from lungseg.inference.devices import choose_device
@@ -416,15 +417,7 @@ class Predictor:
         clock.append(time.perf_counter())
         image = self.groups["prepare"](data)["image"]
         clock.append(time.perf_counter())
-        row, column = (float(mm) for mm in stored.meta["spacing"])
-        radiograph = Radiograph(
-            # Rows must be contiguous for drawing; PyTorch transposes in blocks, which is faster.
-            pixels=stored.as_tensor()[0].T.contiguous().numpy(),
-            spacing=None if np.isnan((row, column)).any() else (row, column),
-            spacing_kind=stored.meta["spacing_kind"],
-            view=stored.meta["view"] or None,
-            flipped=stored.meta["flipped"],
-        )
+        radiograph = from_monai(stored.as_tensor()[0], stored.meta)
         return Prepared(image, radiograph, dict(zip(("read", "prepare"), np.diff(clock).tolist(), strict=True)))
 
     def _load(self, source: Source) -> dict[str, MetaTensor]:

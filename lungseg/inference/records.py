@@ -175,18 +175,6 @@ def read_entries(folder: Path) -> dict[str, Entry]:
     return entries
 
 
-def content_hash(path: Path) -> str | None:
-    """Return the SHA-256 of a file's content, in hex; None where there is no regular file that can be read."""
-    try:
-        # Opening a pipe would wait for its writer for ever.
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError):
-        return None
-
-
 def _read_lines(file: Path) -> Iterator[dict[str, Any]]:
     """Yield the lines of one file that are whole, with their rows as `Row`."""
     with file.open("rb") as lines:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lungseg.inference.records import Entry, ResultRecords, content_hash, read_entries, start_record
+from lungseg.inference.records import Entry, ResultRecords, read_entries, start_record
+from lungseg.io.content import content_hash
 from lungseg.report.table import Row
 
 ROW = Row(file="a.png", status="ok", name="a", lungs_px=3, lungs_mm2=1.0, quality=0.9)

@@ -49,7 +49,7 @@ def _png(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path) -> byte
 
 
 def _nifti(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path) -> bytes:
-    return encode_nifti(labels, image, radiograph.spacing, radiograph.spacing_kind)
+    return encode_nifti(labels, radiograph)
 
 
 def _nrrd(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path) -> bytes:
