@@ -24,6 +24,8 @@ from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.io.radiograph import Radiograph, SourceFile
 from lungseg.utils.errors import LungsegError, as_lungseg_error, first_line
 
+# The code of an error that the other process describes.
+OUT_OF_MEMORY = "out-of-memory"
 # Types of pixels: integers and floating-point numbers.
 PIXEL_TYPES = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
 # Those that a radiograph is sent in; others become float32.
@@ -68,7 +70,7 @@ def _answer(task: str, path: str) -> _Answer:
             warnings.simplefilter("ignore")
             return _TASKS[task](read_content(path))
     except MemoryError:
-        return {"error": {"code": "memory"}}, b"", None
+        return {"error": {"what": "", "remedy": "", "code": OUT_OF_MEMORY}}, b"", None
     except Exception as error:
         known = as_lungseg_error(error, "the file cannot be read", path)
         return {"error": {"what": known.what[:_LONGEST], "remedy": known.remedy, "code": known.code}}, b"", None

@@ -25,7 +25,7 @@ from typing import IO, Any
 import numpy as np
 
 from lungseg.io.limits import check_size
-from lungseg.io.reader_child import PIXEL_TYPES
+from lungseg.io.reader_child import OUT_OF_MEMORY, PIXEL_TYPES
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.memory import machine_memory
 from lungseg.utils.parallel import core_count
@@ -106,18 +106,20 @@ class _Child:
             self._process.stdin.flush()
             assert self._process.stdout is not None
             answer = _read_answer(self._process.stdout, path)
-        except (OSError, EOFError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except BaseException as error:
             timer.cancel()
-            self.stop()
-            raise self._explain(path) from error
-        except BaseException:
             # Otherwise the answer for this file would be read as the answer for the next one.
             self.stop()
-            raise
-        finally:
-            timer.cancel()
-        if answer.facts.get("error"):
-            raise self._error(answer.facts["error"], path)
+            if isinstance(error, LungsegError) or not isinstance(error, Exception):
+                raise
+            raise self._explain(path) from error
+        timer.cancel()
+        if isinstance(answer, LungsegError):
+            raise answer
+        if answer is None:
+            # The process does not give back the memory that it has in pieces.
+            self.stop()
+            raise self._too_much_memory(path)
         return answer
 
     def stop(self) -> None:
@@ -137,13 +139,6 @@ class _Child:
         self._timed_out = True
         self._process.kill()
 
-    def _error(self, error: dict[str, Any], path: Path) -> LungsegError:
-        if error["code"] == "memory":
-            # What it has in pieces, it does not give back.
-            self.stop()
-            return self._too_much_memory(path)
-        return LungsegError(error["what"], path, error["remedy"], code=error["code"])
-
     def _too_much_memory(self, path: Path) -> LungsegError:
         what = f"reading it takes more than {self.memory / 1e9:.1f} GB of memory"
         remedy = "export it again, smaller, or use a machine with more memory"
@@ -159,17 +154,22 @@ class _Child:
         return LungsegError(what, path, remedy, code="damaged")
 
 
-def _read_answer(stdout: IO[bytes], path: Path) -> Answer:
+def _read_answer(stdout: IO[bytes], path: Path) -> Answer | LungsegError | None:
     """Read an answer, and check it: damaged data may have made the process another program.
 
+    Returns:
+        The answer, the error of the file, or None if the memory was not enough.
+
     Raises:
-        EOFError, ValueError, TypeError, KeyError: it is not an answer.
-        LungsegError: it has a size that no radiograph has.
+        Exception: it is not an answer.
     """
     line = stdout.readline(_LINE_BYTES)
     if not line.endswith(b"\n"):
         raise EOFError
     facts = json.loads(line)
+    if error := facts.get("error"):
+        what, remedy, code = (str(error[name]) for name in ("what", "remedy", "code"))
+        return None if code == OUT_OF_MEMORY else LungsegError(what, path, remedy, code=code)
     length = int(facts.pop("header"))
     if not 0 <= length <= _HEADER_BYTES:
         raise ValueError(length)
@@ -253,8 +253,12 @@ def _current_pool() -> _Pool:
         return _pool
 
 
-def _stop() -> None:
-    for child in _pool.idle if _pool else ():
+def stop_readers() -> None:
+    """End the processes that wait for a file."""
+    global _pool
+    with _pool_lock:
+        pool, _pool = _pool, None
+    for child in pool.idle if pool else ():
         child.stop()
 
 
@@ -266,6 +270,6 @@ def _forget() -> None:
     _pool, _pool_lock = None, threading.Lock()
 
 
-atexit.register(_stop)
+atexit.register(stop_readers)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

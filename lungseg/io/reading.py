@@ -26,12 +26,12 @@ def read_radiograph(path: str | PathLike[str]) -> Radiograph:
     assert pixels is not None
     return Radiograph(
         np.ascontiguousarray(pixels, dtype=np.float32),
-        plausible_spacing(facts["spacing"]) if facts["spacing"] else None,
-        _one_of(SpacingKind, facts["spacing_kind"]),
-        _one_of(View, facts["view"]),
-        bool(facts["flipped"]),
-        _one_of(Projection, facts["projection"]),
-        bool(facts["supine"]),
+        plausible_spacing(facts.get("spacing") or ()),
+        _one_of(SpacingKind, facts.get("spacing_kind")) or "unknown",
+        _one_of(View, facts.get("view")),
+        facts.get("flipped") is True,
+        _one_of(Projection, facts.get("projection")),
+        facts.get("supine") is True,
         _source(answer, path),
     )
 
@@ -58,7 +58,8 @@ def read_mask_values(path: str | PathLike[str]) -> np.ndarray:
 
 def _source(answer: Answer, path: str | PathLike[str]) -> SourceFile:
     facts = answer.facts
-    return SourceFile(Path(path), str(facts["sha256"]), _one_of(Format, facts["format"]), answer.header)
+    kind = _one_of(Format, facts.get("format")) or "raster"
+    return SourceFile(Path(path), str(facts.get("sha256")), kind, answer.header)
 
 
 def _one_of(choices: Any, value: Any) -> Any:

@@ -498,7 +498,7 @@ def _lossless(folder: Path) -> Path:
 def test_a_decoder_that_crashes_or_hangs_is_told_and_replaced(tmp_path, monkeypatch):
     path = _lossless(tmp_path)
     monkeypatch.setattr(reader_process, "_SERVE", "import os; os.abort()")
-    reader_process._forget()
+    reader_process.stop_readers()
     with fails("damaged"):
         read_radiograph(path)
     monkeypatch.setattr(reader_process, "_SERVE", "import time; time.sleep(60)")
