@@ -29,6 +29,7 @@ from lungseg.inference.choices import CTR_CHOICES, EXTENTS
 from lungseg.inference.devices import choose_device
 from lungseg.inference.inputs import Source, check_is_file, check_is_several, load, name_of, radiograph_of
 from lungseg.inference.measurements import full_measurements, measurements
+from lungseg.inference.memory import check_memory
 from lungseg.inference.orientation import Orientation, best
 from lungseg.io.overlay import Line
 from lungseg.io.radiograph import Radiograph
@@ -418,6 +419,7 @@ class Predictor:
         image = self.groups["prepare"](data)["image"]
         clock.append(time.perf_counter())
         radiograph = from_monai(stored.as_tensor()[0], stored.meta)
+        check_memory(radiograph.pixels.size, name_of(source))
         return Prepared(image, radiograph, dict(zip(("read", "prepare"), np.diff(clock).tolist(), strict=True)))
 
     def _load(self, source: Source) -> dict[str, MetaTensor]:

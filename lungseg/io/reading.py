@@ -58,7 +58,7 @@ def read_mask_values(path: str | PathLike[str]) -> np.ndarray:
 
 def _source(answer: Answer, path: str | PathLike[str]) -> SourceFile:
     facts = answer.facts
-    kind = _one_of(Format, facts.get("format")) or "raster"
+    kind: Format = _one_of(Format, facts.get("format")) or "raster"
     return SourceFile(Path(path), str(facts.get("sha256")), kind, answer.header)
 
 

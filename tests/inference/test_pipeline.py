@@ -29,7 +29,7 @@ class Predictor:
 
     def prepare(self, path: Path) -> SimpleNamespace:
         source = SimpleNamespace(path=path, sha256=content_hash(path))
-        return SimpleNamespace(seconds={}, radiograph=SimpleNamespace(source=source))
+        return SimpleNamespace(seconds={}, radiograph=SimpleNamespace(source=source, pixels=np.zeros((2, 3))))
 
     def run(self, batch: list) -> list:
         return [None] * len(batch)

@@ -44,7 +44,7 @@ def run(folder, run_folder, tmp_path_factory):
 
 def _expect_sentence(sentence: str, path: Path) -> None:
     """Expect a sentence that names the file, has a remedy and cannot command a terminal."""
-    named = re.sub(r"[\x00-\x1f]", lambda found: repr(found[0])[1:-1], f"{path}: ")
+    named = re.sub(r"[\x00-\x1f\ud800-\udfff]", lambda found: ascii(found[0])[1:-1], f"{path}: ")
     assert sentence.startswith(named)
     assert re.search(r"; [^;]{5,}\.$", sentence), "no remedy"
     assert not re.search(r"[\x00-\x1f\x7f]", sentence)
