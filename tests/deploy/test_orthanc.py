@@ -122,6 +122,7 @@ def test_segmentation_and_overlay_are_in_the_right_study(loop, tmp_path):
             check_valid(tmp_path / "result.dcm", sources[source_uid])
 
 
+@pytest.mark.safety("wrong-result")
 def test_the_masks_are_those_of_predict(loop, tmp_path, command):
     node, _, sources, folder = loop
     assert command("predict", folder / "studies", "-o", tmp_path, "--save", "dicom-seg").status < 2
@@ -172,6 +173,7 @@ def test_outcomes_are_kept_with_the_radiographs(loop):
     assert statuses.count("skipped") == 1
 
 
+@pytest.mark.safety("patients-in-log")
 def test_the_log_names_no_patients(loop):
     _, worker, sources, _ = loop
     for path in sources.values():
@@ -190,6 +192,7 @@ def test_orthanc_sends_them_on(loop):
     wait_until(arrived, "some results were not sent on")
 
 
+@pytest.mark.safety("one-worker")
 def test_a_second_worker_refuses_to_start(loop):
     node, worker, _, _ = loop
     second = Worker(node, worker.log_file.parent)
@@ -197,6 +200,7 @@ def test_a_second_worker_refuses_to_start(loop):
     assert f"lungseg: {worker.log_file.parent / 'state'}: " in worker.log
 
 
+@pytest.mark.safety("stranger-sends")
 def test_strangers_are_refused(loop, tmp_path):
     node, _, _, _ = loop
     write_study_file(tmp_path / "stranger.dcm", "stranger")
@@ -235,6 +239,7 @@ def test_new_weights_make_a_new_series_beside_the_old(node, catch_up, tmp_path):
     assert len({result.SeriesInstanceUID for result in made}) == len(made) == 4
 
 
+@pytest.mark.safety("killed-anywhere")
 def test_killed_at_any_point_it_catches_up(node, catch_up, tmp_path, monkeypatch):
     """Stopped before each of its calls to Orthanc in turn, and started again, it makes one copy of each result."""
     catch_up(node)  # starts at the latest change
@@ -264,6 +269,7 @@ def test_killed_at_any_point_it_catches_up(node, catch_up, tmp_path, monkeypatch
     assert {len(made) for made in results.values()} == {2}
 
 
+@pytest.mark.safety("killed-anywhere")
 def test_a_study_that_was_arriving_when_orthanc_was_killed_is_not_lost(tmp_path, catch_up, credentials):
     """Orthanc never reports such a study as stable."""
     node = Node(tmp_path / "orthanc", StableAge=600)
@@ -284,6 +290,7 @@ def test_a_study_that_was_arriving_when_orthanc_was_killed_is_not_lost(tmp_path,
         node.stop()
 
 
+@pytest.mark.safety("study-alone")
 def test_malformed_objects_fail_once_and_block_nothing(node, catch_up, tmp_path):
     write_study_file(tmp_path / "bad.dcm", "bad", BitsAllocated=8, PixelData=b"\0" * 10)
     write_study_file(tmp_path / "good.dcm", "good")
@@ -297,6 +304,7 @@ def test_malformed_objects_fail_once_and_block_nothing(node, catch_up, tmp_path)
     assert "failed" not in catch_up(node, "--since", 0).out
 
 
+@pytest.mark.safety("deleted-stays-deleted")
 def test_a_deleted_study_is_ignored(node, catch_up, tmp_path):
     catch_up(node)
     write_study_file(tmp_path / "one.dcm", "one")
@@ -380,6 +388,7 @@ def outcome(node: Node, instance: str) -> dict:
     return json.loads(node.get(f"/instances/{instance}/metadata", expand="")["4862"])
 
 
+@pytest.mark.safety("study-alone")
 def test_an_object_that_says_two_things_about_itself_blocks_nothing(node, catch_up, tmp_path):
     write_study_file(tmp_path / "odd.dcm", "odd")
     odd = dcmread(tmp_path / "odd.dcm")
@@ -404,6 +413,7 @@ _STAGES = ((Orthanc, "series"), (Orthanc, "fetch"), (Orthanc, "store"), (LungsAp
 
 
 @pytest.mark.parametrize(("owner", "stage"), _STAGES, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.safety("study-alone")
 def test_no_error_of_any_stage_blocks_the_other_studies(node, catch_up, tmp_path, monkeypatch, owner, stage):
     """Each study but the last one fails with another error whenever it reaches the stage."""
     studies = {}
@@ -439,6 +449,7 @@ def test_no_error_of_any_stage_blocks_the_other_studies(node, catch_up, tmp_path
             assert (outcome(node, instance)["status"], outcome(node, instance)["code"]) == ("failed", "given-up")
 
 
+@pytest.mark.safety("given-up")
 def test_what_ended_the_worker_several_times_is_given_up(node, catch_up, tmp_path):
     write_study_file(tmp_path / "one.dcm", "one")
     write_study_file(tmp_path / "two.dcm", "one", 2)
@@ -453,6 +464,7 @@ def test_what_ended_the_worker_several_times_is_given_up(node, catch_up, tmp_pat
     assert json.loads((tmp_path / "state" / "tries.json").read_text()) == {}
 
 
+@pytest.mark.safety("deleted-stays-deleted")
 def test_what_is_deleted_meanwhile_stays_deleted(node, catch_up, tmp_path, monkeypatch):
     write_study_file(tmp_path / "one.dcm", "one")
     write_study_file(tmp_path / "two.dcm", "two")

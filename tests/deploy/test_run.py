@@ -127,6 +127,7 @@ def test_the_overlay_shows_the_outline_in_colour(processed, studies):
     assert (pixels.max(axis=2) != pixels.min(axis=2)).any()
 
 
+@pytest.mark.safety("doubtful-result")
 def test_an_image_that_is_not_a_chest_gets_no_results_and_a_reason(processed):
     output, done = processed
     entry = by_name(output)["no_chest"]
@@ -165,6 +166,7 @@ def doubted(monkeypatch):
     monkeypatch.setitem(flags._DOUBT_RULES, "low-quality", lambda *seen: True)
 
 
+@pytest.mark.safety("doubtful-result")
 def test_a_doubtful_result_is_written_and_says_so(doubted, tmp_path, command):
     write_study_file(tmp_path / "in" / "pa.dcm", "a", pixels=phantom(3, (520, 440))[0])
     assert command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out").status == 0
@@ -187,6 +189,7 @@ def test_a_doubtful_result_is_written_and_says_so(doubted, tmp_path, command):
         check_valid(tmp_path / "out" / result["file"], tmp_path / "in" / "pa.dcm")
 
 
+@pytest.mark.safety("research-use")
 def test_every_result_says_that_it_is_for_research(tmp_path, command):
     write_study_file(tmp_path / "in" / "pa.dcm", "a")
     assert command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out").status == 0
@@ -286,6 +289,7 @@ def test_a_wrong_setting_is_refused(studies, tmp_path, command, name, value):
     assert f"results.{name}" in done.sentence
 
 
+@pytest.mark.safety("study-alone")
 def test_damaged_files_fail_and_the_others_are_processed(studies, tmp_path, command):
     source = tmp_path / "in"
     write_study_file(source / "good.dcm", "a")
@@ -415,6 +419,7 @@ def test_its_own_results_are_skipped(processed, tmp_path, command):
 
 
 @pytest.mark.parametrize("writer", ["write_segmentation.encode_dicom_seg", "write_overlay.encode_dicom_overlay"])
+@pytest.mark.safety("wrong-result")
 def test_a_wrong_result_is_found_and_removed(studies, tmp_path, command, monkeypatch, writer):
     """The writer makes the result of another radiograph, which no input can bring about."""
     from importlib import import_module

@@ -119,6 +119,7 @@ def test_the_command_takes_processes_for_many_files(begin, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("finished", [0, 20])
+@pytest.mark.safety("stopped-run")
 def test_ctrl_c_leaves_complete_files_and_says_one_thing(begin, tmp_path, finished):
     process = begin()
     wait_for(lambda: len(psutil.Process(process.pid).children(recursive=True)) >= 3)
@@ -142,6 +143,7 @@ def recorded(folder: Path) -> list[dict]:
 
 
 @pytest.mark.slow
+@pytest.mark.safety("killed-run")
 def test_a_killed_command_leaves_no_process_and_the_next_one_goes_on(begin, many, run_folder, tmp_path):
     out = tmp_path / "out"
     process = begin()
@@ -173,6 +175,7 @@ def test_a_killed_command_leaves_no_process_and_the_next_one_goes_on(begin, many
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
+@pytest.mark.safety("killed-run")
 def test_a_worker_that_is_killed_is_reported_and_loses_nothing(dataset, run_folder, tmp_path):
     def kill_a_worker(index: int, total: int, row) -> None:
         if index == 3:

@@ -174,6 +174,7 @@ def test_a_second_run_that_skips_everything_leaves_the_same_page(results, run_fo
     assert Page(results / "report.html").rows == before
 
 
+@pytest.mark.safety("stopped-run")
 def test_a_run_that_is_interrupted_reports_what_it_did(dataset, run_folder, tmp_path):
     def done(index, total, row):
         if index == 3:
@@ -231,6 +232,7 @@ def test_worst_quality_comes_first_and_failures_last(tmp_path):
     assert order == [6, 4, 2, 5, 1, 3, 0]
 
 
+@pytest.mark.safety("name-as-command")
 def test_hostile_names_are_shown_and_not_obeyed(tmp_path):
     rows = [row(1, file=f"in/{HOSTILE}.png", name=HOSTILE, status="flagged", doubts="no-lung", reason="<b>no"), row(2)]
     for folder in ("thumbnails", "overlays"):
