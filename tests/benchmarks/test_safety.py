@@ -40,7 +40,7 @@ def test_markers_are_found_wherever_they_stand(tmp_path):
 
 def test_a_marker_without_a_risk_is_refused(tmp_path):
     (tmp_path / "test_a.py").write_text("pytestmark = pytest.mark.safety()")
-    with pytest.raises(LungsegError, match="test_a.py:1"):
+    with pytest.raises(LungsegError, match=r"test_a\.py:1"):
         safety.find_tests(tmp_path)
 
 
