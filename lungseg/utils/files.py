@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +17,7 @@ from pathlib import Path
 
 from lungseg.utils.errors import LungsegError, UsageError
 
+logger = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 # The temporary files of `atomic_path`; a writer that still ran after so many seconds is dead.
@@ -87,6 +90,33 @@ def usable_folder(path: str | PathLike[str]) -> Path:
     finally:
         with suppress(OSError):
             trial.unlink(missing_ok=True)
+    return path
+
+
+def private_folder(path: str | PathLike[str]) -> Path:
+    """Create a folder for state that holds patients' data, or close an existing one to other users, and return it.
+
+    Its mode is 0700, so the files in it need no mode of their own. It must be the program's own folder.
+
+    Raises:
+        UsageError: it is a folder for everybody, such as `/tmp` (folder-shared), or it cannot be written to.
+        LungsegError: the disk is full.
+    """
+    path = Path(path)
+    if os.path.isdir(path) and path.stat().st_mode & stat.S_ISVTX:
+        remedy = "name a folder inside it"
+        raise UsageError(
+            "this folder is for all users, and would hold patients' data", path, remedy, code="folder-shared"
+        )
+    with suppress(OSError):  # `usable_folder` finds the reason
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+    usable_folder(path)
+    if path.stat().st_mode & 0o077:
+        try:
+            path.chmod(0o700)
+        except OSError as error:  # it belongs to another user
+            logger.warning("%s: other users may be able to read this folder (%s)", path, error.strerror)
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import signal
 import subprocess
 
@@ -484,3 +485,29 @@ def test_what_is_deleted_meanwhile_stays_deleted(node, catch_up, tmp_path, monke
     assert deleted == [200]
     assert len(node.studies()) == 1
     assert outcome(node, instances[1])["status"] == "ok"
+
+
+@pytest.mark.safety("private-state")
+def test_no_other_user_can_read_a_radiograph_meanwhile(node, catch_up, tmp_path, monkeypatch):
+    write_study_file(tmp_path / "one.dcm", "one")
+    instance = post(node, tmp_path / "one.dcm")
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    process, modes = LungsApplication.process, {}
+
+    def meanwhile(self, source, output):
+        summary = process(self, source, output)
+        modes.update({path: path.stat().st_mode & 0o777 for path in (state, *state.rglob("*"))})
+        return summary
+
+    monkeypatch.setattr(LungsApplication, "process", meanwhile)
+    before = os.umask(0o022)
+    try:
+        assert catch_up(node, "--since", 0).status == 0
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert state / "work" / "in" / f"{instance}.dcm" in modes
+    assert len([path for path in modes if path.suffix == ".dcm"]) == 3
+    assert set(modes.values()) == {0o700, 0o600}

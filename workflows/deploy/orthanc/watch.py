@@ -8,8 +8,8 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 
@@ -60,6 +60,17 @@ def read_credentials(file: str | PathLike[str] | None) -> tuple[str, str] | None
     return name, secret
 
 
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Keep other users from the files that are made meanwhile: radiographs, results and the state."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@_private_files()
 def watch(
     url: str,
     bundle: str | PathLike[str] | None = None,
@@ -81,7 +92,7 @@ def watch(
         url: of Orthanc's REST interface.
         bundle, device, settings: see :func:`lungseg.workflows.deploy.run.load_application`.
         credentials_file: see :func:`read_credentials`.
-        state: folder of the worker's state; the default depends on the URL.
+        state: folder of the worker's state, which only this user may enter; the default depends on the URL.
         since: number of the change in the feed to start after. The default is the change at which the last worker
             ended; for the first worker, the latest change. 0 takes all studies that are there.
         send_to: modalities, by their names in Orthanc, to which Orthanc sends the results.
