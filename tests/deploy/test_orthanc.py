@@ -165,11 +165,7 @@ def test_its_own_results_never_trigger_work(loop):
 
 def test_outcomes_are_kept_with_the_radiographs(loop):
     node, _, _, _ = loop
-    statuses = []
-    for instance in node.get("/instances"):
-        metadata = node.get(f"/instances/{instance}/metadata", expand="")
-        if "4862" in metadata:
-            statuses.append(json.loads(metadata["4862"])["status"])
+    statuses = [outcome["status"] for outcome in node.outcomes().values() if outcome]
     assert statuses.count("flagged") == 1
     assert statuses.count("skipped") == 1
 
@@ -379,14 +375,8 @@ def test_a_failed_transfer_is_repeated(tmp_path, catch_up, credentials):
             arrival.wait()
 
 
-def post(node: Node, file) -> str:
-    """Store a file by REST, which keeps its meta header, and return the identifier of the instance."""
-    answer = requests.post(f"{node.url}/instances", file.read_bytes(), auth=("lungseg", PASSWORD), timeout=30)
-    return answer.json()["ID"]
-
-
 def outcome(node: Node, instance: str) -> dict:
-    return json.loads(node.get(f"/instances/{instance}/metadata", expand="")["4862"])
+    return node.outcomes()[instance]
 
 
 @pytest.mark.safety("study-alone")
@@ -396,7 +386,7 @@ def test_an_object_that_says_two_things_about_itself_blocks_nothing(node, catch_
     odd.file_meta.MediaStorageSOPClassUID = EnhancedSRStorage
     odd.save_as(tmp_path / "odd.dcm")
     write_study_file(tmp_path / "good.dcm", "good")
-    instances = [post(node, tmp_path / f"{name}.dcm") for name in ("odd", "good")]
+    instances = [node.store(tmp_path / f"{name}.dcm") for name in ("odd", "good")]
     wait_until(lambda: is_stable(node), "the studies do not become stable")
     assert catch_up(node, "--since", 0).status == 0
     assert outcome(node, instances[1])["status"] == "ok"
@@ -420,7 +410,7 @@ def test_no_error_of_any_stage_blocks_the_other_studies(node, catch_up, tmp_path
     studies = {}
     for number in range(len(_ERRORS) + 1):
         write_study_file(tmp_path / f"{number}.dcm", f"s{number}")
-        instance = post(node, tmp_path / f"{number}.dcm")
+        instance = node.store(tmp_path / f"{number}.dcm")
         studies[node.get(f"/instances/{instance}/study")["ID"]] = instance
     wait_until(lambda: is_stable(node), "the studies do not become stable")
     call, under_way = getattr(owner, stage), []
@@ -454,7 +444,7 @@ def test_no_error_of_any_stage_blocks_the_other_studies(node, catch_up, tmp_path
 def test_what_ended_the_worker_several_times_is_given_up(node, catch_up, tmp_path):
     write_study_file(tmp_path / "one.dcm", "one")
     write_study_file(tmp_path / "two.dcm", "one", 2)
-    instances = [post(node, tmp_path / f"{name}.dcm") for name in ("one", "two")]
+    instances = [node.store(tmp_path / f"{name}.dcm") for name in ("one", "two")]
     wait_until(lambda: is_stable(node), "the study does not become stable")
     (tmp_path / "state").mkdir()
     # As a worker leaves it that was killed in mid-study, and then three times in the same radiograph.
@@ -469,7 +459,7 @@ def test_what_ended_the_worker_several_times_is_given_up(node, catch_up, tmp_pat
 def test_what_is_deleted_meanwhile_stays_deleted(node, catch_up, tmp_path, monkeypatch):
     write_study_file(tmp_path / "one.dcm", "one")
     write_study_file(tmp_path / "two.dcm", "two")
-    instances = [post(node, tmp_path / f"{name}.dcm") for name in ("one", "two")]
+    instances = [node.store(tmp_path / f"{name}.dcm") for name in ("one", "two")]
     wait_until(lambda: is_stable(node), "the studies do not become stable")
     process, deleted = LungsApplication.process, []
 
@@ -490,7 +480,7 @@ def test_what_is_deleted_meanwhile_stays_deleted(node, catch_up, tmp_path, monke
 @pytest.mark.safety("private-state")
 def test_no_other_user_can_read_a_radiograph_meanwhile(node, catch_up, tmp_path, monkeypatch):
     write_study_file(tmp_path / "one.dcm", "one")
-    instance = post(node, tmp_path / "one.dcm")
+    instance = node.store(tmp_path / "one.dcm")
     wait_until(lambda: is_stable(node), "the study does not become stable")
     state = tmp_path / "state"
     state.mkdir(mode=0o755)

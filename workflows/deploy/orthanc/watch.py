@@ -29,6 +29,8 @@ _ASK_AFTER = 10.0
 _RESUBMIT_EVERY = 60.0
 # A radiograph that came to nothing so often is given up.
 _MOST_TRIES = 3
+# What a study may lead the libraries to, also the wish to exit. Ctrl-C is not among them.
+_FAILURES = (Exception, SystemExit)
 
 
 def read_credentials(file: str | PathLike[str] | None) -> tuple[str, str] | None:
@@ -145,10 +147,13 @@ def watch(
         held.close()
 
 
-def _is_its_own(error: Exception) -> bool:
+def _is_its_own(error: BaseException) -> bool:
     """Return whether a failure is the fault of what was processed, and not of Orthanc, a password or the disk."""
-    if isinstance(error, UnavailableError | LoginError | OSError):
+    if isinstance(error, UnavailableError | LoginError):
         return False
+    if isinstance(error, OSError):
+        # Libraries raise it without a number for the content of a file.
+        return error.errno is None
     return not (isinstance(error, LungsegError) and disk_is_to_blame(error))
 
 
@@ -286,7 +291,7 @@ class _Worker:
             self.postponed.discard(study)
             self.backlog.done([study, *also])
             return False
-        except Exception as error:  # a study that cannot be processed now must not block the others
+        except _FAILURES as error:  # a study that cannot be processed now must not block the others
             self.postponed.add(study)
             delay = self.backlog.postpone(study)
             logger.warning("study %s: postponed for at least %.0f s: %s", study, delay, self._reason(error))
@@ -306,7 +311,7 @@ class _Worker:
             self.state.begin(study)
             logger.info("study %s: %s", study, self.processor(study, radiographs))
             return
-        failures: list[Exception] = []
+        failures: list[BaseException] = []
         for instance in radiographs:
             if self.state.tries(instance) >= _MOST_TRIES:
                 self._give_up(instance, None)
@@ -319,7 +324,7 @@ class _Worker:
             except KeyboardInterrupt:
                 self.state.end(instance)
                 raise
-            except Exception as error:
+            except _FAILURES as error:
                 if not _is_its_own(error):
                     # Whatever is wrong, it is not this radiograph.
                     self.state.end(instance)
@@ -332,14 +337,14 @@ class _Worker:
         if failures:
             raise failures[0]
 
-    def _give_up(self, instance: str, error: Exception | None) -> None:
+    def _give_up(self, instance: str, error: BaseException | None) -> None:
         why = self._reason(error).what if error else "the worker was ended"
         with suppress(GoneError):
             self.processor.give_up(instance, f"{why}, in each of {_MOST_TRIES} tries")
         self.state.end(instance)
 
-    def _reason(self, error: Exception) -> LungsegError:
-        if isinstance(error, OSError):
+    def _reason(self, error: BaseException) -> LungsegError:
+        if isinstance(error, OSError) and error.errno is not None:
             return writing_failed(error, self.processor.folder / "in")
         return as_lungseg_error(error, "it could not be processed")
 
