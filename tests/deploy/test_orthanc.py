@@ -19,6 +19,7 @@ from pydicom.uid import CTImageStorage, EnhancedSRStorage, SecondaryCaptureImage
 
 from benchmarks.orthanc_node import ENVIRONMENT, PASSWORD, Node, Worker, free_port, wait_until
 from lungseg.cli.demo import real_radiograph
+from lungseg.data import phantom
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.workflows.deploy.orthanc import watch
 from lungseg.workflows.deploy.orthanc.client import Orthanc
@@ -26,6 +27,9 @@ from lungseg.workflows.deploy.orthanc.state import State
 
 pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
 from lungseg.workflows.deploy.app import LungsApplication
+from lungseg.workflows.deploy.operators import find, verify, write_overlay, write_segmentation
+from lungseg.workflows.deploy.operators.segment import SegmentLungsOperator
+from lungseg.workflows.deploy.operators.summarize import SummarizeOperator
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -397,15 +401,52 @@ _ERRORS = (
     UsageError("wrong", remedy="r"),
     LungsegError("bad", code="c"),
     ValueError(),
+    OSError("not of the disk"),
     MemoryError(),
     RecursionError(),
+    SystemExit(3),
 )
-_STAGES = ((Orthanc, "series"), (Orthanc, "fetch"), (Orthanc, "store"), (LungsApplication, "process"))
+# Where the error is thrown; and whether the stage has a study's radiographs together, so that they are tried again.
+_STAGES = {
+    "look": (Orthanc, "series", True),
+    "fetch": (Orthanc, "fetch", True),
+    "find": (find, "find_radiographs", True),
+    "segment": (SegmentLungsOperator, "predict", False),
+    "write the segmentation": (write_segmentation, "encode_dicom_seg", False),
+    "write the overlay": (write_overlay, "draw_overlay", False),
+    "verify": (verify, "read_reference", False),
+    "summarize": (SummarizeOperator, "_write", True),
+    "store": (Orthanc, "store", True),
+}
 
 
-@pytest.mark.parametrize(("owner", "stage"), _STAGES, ids=lambda value: getattr(value, "__name__", value))
+@pytest.fixture
+def break_stage(monkeypatch):
+    """Let a stage raise the error that `choose` returns for the study or instance that is under way."""
+
+    def set_up(stage: str, choose) -> None:
+        owner, name, _ = _STAGES[stage]
+        call, begin, under_way = getattr(owner, name), State.begin, []
+
+        def noted(self, resource):
+            under_way.append(resource)
+            return begin(self, resource)
+
+        def failing(*arguments, **named):
+            error = choose(arguments[1] if stage == "look" else under_way[-1])
+            if error is not None:
+                raise error
+            return call(*arguments, **named)
+
+        monkeypatch.setattr(State, "begin", noted)
+        monkeypatch.setattr(owner, name, failing)
+
+    return set_up
+
+
 @pytest.mark.safety("study-alone")
-def test_no_error_of_any_stage_blocks_the_other_studies(node, catch_up, tmp_path, monkeypatch, owner, stage):
+@pytest.mark.parametrize("stage", _STAGES)
+def test_no_error_of_any_stage_blocks_the_other_studies(node, catch_up, tmp_path, break_stage, stage):
     """Each study but the last one fails with another error whenever it reaches the stage."""
     studies = {}
     for number in range(len(_ERRORS) + 1):
@@ -413,31 +454,61 @@ def test_no_error_of_any_stage_blocks_the_other_studies(node, catch_up, tmp_path
         instance = node.store(tmp_path / f"{number}.dcm")
         studies[node.get(f"/instances/{instance}/study")["ID"]] = instance
     wait_until(lambda: is_stable(node), "the studies do not become stable")
-    call, under_way = getattr(owner, stage), []
-    begin = State.begin
 
-    def failing(self, *arguments, **named):
-        current = arguments[0] if stage == "series" else under_way[-1]
-        number = next(place for place, pair in enumerate(studies.items()) if current in pair)
-        if number < len(_ERRORS):
-            raise _ERRORS[number]
-        return call(self, *arguments, **named)
+    def choose(resource):
+        number = next(place for place, pair in enumerate(studies.items()) if resource in pair)
+        return _ERRORS[number] if number < len(_ERRORS) else None
 
-    def noted(self, resource):
-        under_way.append(resource)
-        return begin(self, resource)
-
-    monkeypatch.setattr(State, "begin", noted)
-    monkeypatch.setattr(owner, stage, failing)
+    break_stage(stage, choose)
     *bad, good = studies.values()
     done = [catch_up(node, "--since", 0) for _ in range(4)]
     assert outcome(node, good)["status"] == "ok"
     assert all(one.status in (0, 1) for one in done)
     assert len(node.results()) == 1
-    if stage != "series":  # without its series nothing is known of a study that could have an outcome
+    if stage != "look":  # without its series nothing is known of a study that could have an outcome
         assert done[-1].status == 0
+        given_up = _STAGES[stage][2]
         for instance in bad:
-            assert (outcome(node, instance)["status"], outcome(node, instance)["code"]) == ("failed", "given-up")
+            assert outcome(node, instance)["status"] == "failed"
+            assert (outcome(node, instance)["code"] == "given-up") == given_up
+
+
+@pytest.mark.safety("killed-anywhere")
+@pytest.mark.parametrize("stage", _STAGES)
+def test_a_stop_in_any_stage_is_not_held_against_a_study(node, catch_up, tmp_path, break_stage, stage):
+    write_study_file(tmp_path / "one.dcm", "one")
+    instance = node.store(tmp_path / "one.dcm")
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    stops = [KeyboardInterrupt()] * 4
+    break_stage(stage, lambda resource: stops.pop() if stops else None)
+    assert [catch_up(node, "--since", 0).status for _ in range(5)] == [130] * 4 + [0]
+    assert outcome(node, instance)["status"] == "ok"
+    assert {len(made) for made in node.results().values()} == {2}
+
+
+@pytest.mark.safety("killed-anywhere")
+def test_sigterm_ends_a_worker_in_the_middle_of_a_study(node, tmp_path):
+    count = 12
+    for number in range(count):
+        write_study_file(tmp_path / "in" / f"{number}.dcm", "one", pixels=phantom(number, (400, 350))[0])
+    for file in (tmp_path / "in").iterdir():
+        node.store(file)
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    worker = Worker(node, tmp_path, "--since", 0)
+    try:
+        wait_until(lambda: list(worker.state.glob("work/out/*/*.dcm")), "it does not begin")
+        assert worker.stop() == 130
+    finally:
+        worker.kill()
+    assert "postponed" not in worker.log
+    assert "Traceback" not in worker.log
+    assert not node.results()
+    assert not (worker.state / "work").exists()
+    worker = Worker(node, tmp_path)
+    wait_until(lambda: all(node.outcomes().values()), "the next worker does not continue")
+    worker.stop()
+    assert {len(made) for made in node.results().values()} == {2}
+    assert len(node.results()) == count
 
 
 @pytest.mark.safety("given-up")

@@ -9,6 +9,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
+import urllib3
 
 from lungseg.workflows.deploy.orthanc import client
 from lungseg.workflows.deploy.orthanc.client import LoginError, NotOrthancError, Orthanc, UnavailableError, is_safe
@@ -102,6 +104,34 @@ def test_odd_answers_are_waited_for(pretend, answer):
     server = pretend(headers={"Content-Length": str(len(answer))}, parts=[answer])
     with pytest.raises(UnavailableError):
         list(Orthanc(server.url).changes(0))
+
+
+@pytest.mark.safety("odd-answer")
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.ContentDecodingError,
+        requests.exceptions.InvalidHeader,
+        urllib3.exceptions.ProtocolError,
+        urllib3.exceptions.DecodeError,
+        ConnectionResetError,
+    ],
+)
+@pytest.mark.parametrize("when", ["before the answer", "in the answer"])
+def test_an_error_of_the_network_is_waited_for(pretend, monkeypatch, error, when):
+    server = pretend(parts=[b"{}"])
+
+    def fail(*arguments, **named):
+        raise error("it broke")
+
+    broken = (requests.Session, "request") if when == "before the answer" else (urllib3.HTTPResponse, "read1")
+    monkeypatch.setattr(*broken, fail)
+    monkeypatch.setattr(urllib3.HTTPResponse, "stream", fail)
+    with pytest.raises(UnavailableError):
+        Orthanc(server.url).metadata(INSTANCE)
 
 
 @pytest.mark.safety("odd-answer")
