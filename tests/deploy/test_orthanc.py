@@ -497,7 +497,7 @@ def test_sigterm_ends_a_worker_in_the_middle_of_a_study(node, tmp_path):
     worker = Worker(node, tmp_path, "--since", 0)
     try:
         wait_until(lambda: list(worker.state.glob("work/out/*/*.dcm")), "it does not begin")
-        assert worker.stop() == 130
+        assert worker.stop() in (130, 143)
     finally:
         worker.kill()
     assert "postponed" not in worker.log

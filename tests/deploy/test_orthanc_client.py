@@ -129,7 +129,6 @@ def test_an_error_of_the_network_is_waited_for(pretend, monkeypatch, error, when
 
     broken = (requests.Session, "request") if when == "before the answer" else (urllib3.HTTPResponse, "read1")
     monkeypatch.setattr(*broken, fail)
-    monkeypatch.setattr(urllib3.HTTPResponse, "stream", fail)
     with pytest.raises(UnavailableError):
         Orthanc(server.url).metadata(INSTANCE)
 

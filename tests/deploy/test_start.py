@@ -149,6 +149,24 @@ def test_it_waits_while_another_server_answers_in_orthancs_place(answers, monkey
     assert len(sent) == 4
 
 
+@pytest.mark.safety("password-refused")
+def test_it_waits_while_the_password_is_refused(answers, monkeypatch, caplog):
+    sent = answers((401, ""), (403, ""), (200, NO_CHANGES))
+    pauses = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch.time, "sleep", sleep)
+    worker = watch._Worker(Orthanc(URL), SimpleNamespace(send_to=[]), None, Backlog(0, 10))
+    with caplog.at_level(logging.INFO, "lungseg"), pytest.raises(KeyboardInterrupt):
+        worker.follow()
+    assert pauses == [2, 4, 1]
+    assert len(sent) == 3
+
+
 @pytest.mark.parametrize(
     ("call", "arguments"),
     [("study_of", ["i"]), ("series", ["s"]), ("metadata", ["i"]), ("modalities", []), ("resubmit_failed", [["pacs"]])],
