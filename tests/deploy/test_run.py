@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from highdicom.seg import segread
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
+from benchmarks.orthanc_node import wait_until
 from lungseg.cli.demo import real_radiograph
 from lungseg.data import phantom
 from lungseg.model.paths import bundle_root
@@ -447,6 +449,30 @@ def test_a_full_disk_stops_the_run(studies, tmp_path):
     assert done.returncode == 1
     assert not (tmp_path / "out" / "summary.json").exists()
     assert not list((tmp_path / "out").rglob("*.overlay.dcm"))
+
+
+@pytest.mark.safety("stopped-run")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_after_the_file_under_way(tmp_path, number):
+    count = 40
+    for case in range(count):
+        write_study_file(tmp_path / "in" / f"{case}.dcm", "a", pixels=phantom(case, (400, 350))[0])
+    command = [sys.executable, "-m", "lungseg", "deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            wait_until(lambda: list((tmp_path / "out").glob("*/*.overlay.dcm")), "it does not begin")
+            process.send_signal(number)
+            printed, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode in (128 + number, -number)
+    assert "Traceback" not in printed
+    assert "not shut down" not in printed
+    assert len(list((tmp_path / "out").rglob("*.overlay.dcm"))) < count
+    for result in (tmp_path / "out").rglob("*.dcm"):
+        assert dcmread(result).SourceImageSequence
+    if number == signal.SIGINT:
+        assert not list((tmp_path / "out").rglob(".*"))
 
 
 @pytest.mark.parametrize("name", ["RG1_UNCR.dcm", "RG1_J2KR.dcm"])

@@ -29,7 +29,7 @@ _ASK_AFTER = 10.0
 _RESUBMIT_EVERY = 60.0
 # A radiograph that came to nothing so often is given up.
 _MOST_TRIES = 3
-# What a study may lead the libraries to, also the wish to exit. Ctrl-C is not among them.
+# Errors of a study, also a library's wish to exit; Ctrl-C is not among them.
 _FAILURES = (Exception, SystemExit)
 
 
