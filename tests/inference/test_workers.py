@@ -175,7 +175,6 @@ def test_a_killed_command_leaves_no_process_and_the_next_one_goes_on(begin, many
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
-@pytest.mark.safety("killed-run")
 def test_a_worker_that_is_killed_is_reported_and_loses_nothing(dataset, run_folder, tmp_path):
     def kill_a_worker(index: int, total: int, row) -> None:
         if index == 3:

@@ -232,7 +232,7 @@ def test_worst_quality_comes_first_and_failures_last(tmp_path):
     assert order == [6, 4, 2, 5, 1, 3, 0]
 
 
-@pytest.mark.safety("name-as-command")
+@pytest.mark.safety("hidden-characters")
 def test_hostile_names_are_shown_and_not_obeyed(tmp_path):
     rows = [row(1, file=f"in/{HOSTILE}.png", name=HOSTILE, status="flagged", doubts="no-lung", reason="<b>no"), row(2)]
     for folder in ("thumbnails", "overlays"):

@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from lungseg.utils.text import escape_control, shorten_list
 
 
-@pytest.mark.safety("name-as-command")
 def test_control_characters_are_escaped():
     assert escape_control("a\nb\x1b[2J\x9bc é") == r"a\nb\x1b[2J\x9bc é"
 
