@@ -12,7 +12,7 @@ import time
 import pytest
 
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.utils.files import atomic_path, remove_abandoned, usable_folder, writing_failed
+from lungseg.utils.files import atomic_path, private_folder, remove_abandoned, usable_folder, writing_failed
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
@@ -90,3 +90,29 @@ def test_abandoned_files_are_removed_and_others_kept(tmp_path):
         os.utime(tmp_path / name, (time.time() - 9999,) * 2)
     remove_abandoned(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
+
+
+@pytest.mark.safety("private-state")
+def test_a_private_folder_is_closed_to_other_users(tmp_path):
+    new, old = tmp_path / "above" / "new", tmp_path / "old"
+    old.mkdir(mode=0o755)
+    for folder in (new, old):
+        assert private_folder(folder) == folder
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.safety("private-state")
+def test_a_folder_for_everybody_does_not_become_private(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o1777)
+    with pytest.raises(UsageError) as refused:
+        private_folder(tmp_path / "shared")
+    assert refused.value.code == "folder-shared"
+    assert (tmp_path / "shared").stat().st_mode & 0o7777 == 0o1777
+
+
+def test_a_file_is_not_a_private_folder(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError) as refused:
+        private_folder(tmp_path / "file")
+    assert refused.value.code == "is-file"
