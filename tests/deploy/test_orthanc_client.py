@@ -142,7 +142,7 @@ def test_a_feed_without_progress_is_not_asked_for_ever(pretend):
 
 
 @pytest.mark.parametrize("name", ["../../TMP/x", "/etc/passwd", "", 7, ["a"], INSTANCE.upper(), f"{INSTANCE}\n"])
-@pytest.mark.safety("foreign-name-as-path")
+@pytest.mark.safety("foreign-names")
 def test_a_name_that_is_no_identifier_is_never_used(pretend, name):
     series = [{"MainDicomTags": {}, "Instances": [name]}]
     with pytest.raises(NotOrthancError):

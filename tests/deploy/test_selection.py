@@ -59,7 +59,7 @@ def test_the_header_decides(tmp_path, attributes, code):
     ],
     ids=str,
 )
-@pytest.mark.safety("foreign-name-as-path")
+@pytest.mark.safety("foreign-names")
 def test_a_uid_that_cannot_name_a_file_fails(tmp_path, attributes):
     write_study_file(tmp_path / "a.dcm", "a", pixels=GREY, **attributes)
     study_file = read_study_file(tmp_path / "a.dcm")
