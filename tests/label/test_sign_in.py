@@ -61,7 +61,6 @@ def test_the_roles_decide(server):
     assert (saving.status, "monailabel-annotator" in saving.detail) == (403, True)
 
 
-@pytest.mark.safety("foreign-page")
 def test_the_proxys_page_is_the_servers_own(server):
     path, own = f"/infer/{MODEL}?image=photo&output=json", f"https://{PROXY}"
     ann = as_user(server, "ann")

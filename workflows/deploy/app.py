@@ -154,4 +154,6 @@ def _take_signals_back() -> None:
     """Let Python handle the signals again that Holoscan handles while it runs."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.getsignal(number))
+            # None: another program handles it, of which this one is a part.
+            if (handler := signal.getsignal(number)) is not None:
+                signal.signal(number, handler)
