@@ -12,14 +12,7 @@ import time
 import pytest
 
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.utils.files import (
-    atomic_path,
-    disk_is_to_blame,
-    private_folder,
-    remove_abandoned,
-    usable_folder,
-    writing_failed,
-)
+from lungseg.utils.files import atomic_path, private_folder, remove_abandoned, usable_folder, writing_failed
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
@@ -87,22 +80,6 @@ def test_every_failure_has_a_code(tmp_path, number, code, kind):
     error = writing_failed(OSError(number, os.strerror(number)), tmp_path / "a.png")
     assert (error.code, type(error)) == (code, kind)
     assert "a.png" in str(error) or str(tmp_path) in str(error)
-
-
-@pytest.mark.parametrize(
-    ("cause", "blamed"),
-    [
-        (OSError(errno.ENOSPC, "No space left"), True),
-        (OSError(errno.ENAMETOOLONG, "File name too long"), False),
-        (OSError("cannot identify image file"), False),
-        (ValueError("no"), False),
-        (None, False),
-    ],
-)
-def test_the_disk_is_not_blamed_for_the_content_of_a_file(cause, blamed):
-    error = LungsegError("it is wrong", code="wrong")
-    error.__cause__ = cause
-    assert disk_is_to_blame(error) == blamed
 
 
 def test_abandoned_files_are_removed_and_others_kept(tmp_path):
