@@ -19,6 +19,7 @@ import requests
 from pydicom import Dataset, dcmread
 
 from lungseg.utils.errors import UsageError
+from lungseg.workflows.deploy.orthanc.processor import OUTCOME
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSWORD = "a password that opens nothing else"
@@ -108,8 +109,23 @@ class Node:
             timeout=120,
         )
 
+    def store(self, file: Path) -> str | None:
+        """Store a file by REST, which keeps its meta header; return Orthanc's identifier, None if it is refused."""
+        answer = self._session.post(f"{self.url}/instances", file.read_bytes(), timeout=60)
+        return answer.json()["ID"] if answer.ok else None
+
     def studies(self) -> list[str]:
         return self.get("/studies")
+
+    def outcomes(self) -> dict[str, dict | None]:
+        """The outcome of each object that is not a result of lungseg, None without one, by Orthanc's identifiers."""
+        found: dict[str, dict | None] = {}
+        for series in self.get("/series", expand=""):
+            if series["MainDicomTags"].get("Manufacturer") != "lungseg":
+                for instance in series["Instances"]:
+                    outcome = self.get(f"/instances/{instance}/metadata", expand="").get(OUTCOME)
+                    found[instance] = json.loads(outcome) if outcome else None
+        return found
 
     def results(self) -> dict[str, list[Dataset]]:
         """The results of lungseg, by the SOP instance UIDs of their sources."""
@@ -131,10 +147,10 @@ class Node:
 class Worker:
     """`lungseg deploy watch` in a process of its own."""
 
-    def __init__(self, node: Node, folder: Path, *arguments: object) -> None:
+    def __init__(self, node: Node, folder: Path, *arguments: object, state: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.log_file = folder / "worker.log"
-        command = ["deploy", "watch", "--orthanc", node.url, "--state", folder / "state", *arguments]
+        self.log_file, self.state = folder / "worker.log", state or folder / "state"
+        command = ["deploy", "watch", "--orthanc", node.url, "--state", self.state, *arguments]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lungseg", *map(str, command)],
             stdout=self.log_file.open("a"),

@@ -167,4 +167,5 @@ def writing_failed(error: OSError, path: Path) -> LungsegError:
 
 def disk_is_to_blame(error: LungsegError) -> bool:
     """Return whether a file could not be written for a reason that other files share, not because of its own name."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno not in _NAME
+    # Libraries raise OSError, without a number, for the content of a file too.
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno not in (None, *_NAME)

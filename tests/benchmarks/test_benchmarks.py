@@ -320,11 +320,13 @@ def test_the_loop_is_measured_and_nothing_is_lost():
     stages = deploy.stages_of(log.replace("; it took (5 s)", "."))
     assert stages == {"fetch": 0.75, "run": 3.0, "store": 1.25}
     speed = {"studies": 2, "side": 512, "sending": 1.0, "seconds": 6.0, "stages": stages}
-    disturbed = [{"name": "flood", "studies": 2, "lost": 0, "doubled": 0, "wrong": 0}]
+    ends = {"dagger": "failed (damaged)", "arsenic": None}
+    disturbed = [{"name": "flood", "studies": 2, "lost": 0, "doubled": 0, "wrong": 0, "poison": ends}]
     shown = deploy.tables({"machine": "a machine", "speed": speed, "disturbances": disturbed})
     assert "| Studies per minute | 20 |" in shown["deploy"]
     assert "| Share spent fetching and storing | 40% |" in shown["deploy"]
-    assert "| flood | 2 | 0 | 0 | 0 |" in shown["deploy-disturbed"]
+    assert "| flood | 2 | 0 | 0 | 0 | 2 | 1 |" in shown["deploy-disturbed"]
+    assert shown["deploy-poison"].splitlines()[2:] == ["| dagger | failed (damaged) |", "| arsenic | none |"]
 
 
 @needs_browser

@@ -53,6 +53,7 @@ FULL_AFTER = (
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+@pytest.mark.safety("half-written")
 def test_a_disk_that_fills_up_during_segmentation(process, run_folder, picture, tmp_path):
     large = np.asarray(Image.open(picture).resize((800, 600)))
     noise = np.random.default_rng(0).integers(0, 60, large.shape).astype(np.uint8)
@@ -89,6 +90,7 @@ def test_a_disk_that_fills_up_during_training(process, dataset, tmp_path):
     assert not leftovers(tmp_path)
 
 
+@pytest.mark.safety("half-written")
 def test_a_checkpoint_replaces_the_old_one_whole_or_not_at_all(tmp_path, monkeypatch):
     save_checkpoint({"a": torch.ones(2)}, tmp_path / "last.pt")
     before = (tmp_path / "last.pt").read_bytes()

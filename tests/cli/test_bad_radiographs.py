@@ -45,6 +45,7 @@ def test_a_name_that_is_not_text_is_still_reported(command, run_folder, picture,
     assert "caf\\udce9.png" in (tmp_path / "out" / "report.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.safety("bad-file-alone")
 def test_an_unforeseen_error_stops_one_file_only(command, run_folder, dataset, tmp_path, monkeypatch):
     write, bad = Outputs.write, "phantom_0002"
 
@@ -70,6 +71,7 @@ def test_an_unforeseen_error_names_its_cause():
 
 
 @pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.safety("stopped-run")
 def test_a_stopped_segmentation_keeps_what_was_finished(command, run_folder, dataset, tmp_path, monkeypatch, workers):
     write = Path.write_bytes
     stop = threading.Event()

@@ -80,6 +80,7 @@ def test_a_config_of_another_program_beside_weights_is_ignored(command, picture,
         {"_target_": "create_file_basename", "postfix": "", "input_file_name": "x", "folder_path": "{}"},
     ],
 )
+@pytest.mark.safety("config-code")
 def test_a_config_from_a_stranger_runs_no_code(command, run_folder, picture, tmp_path, network):
     shutil.copy(run_folder / "model.pt", tmp_path)
     stated = json.dumps({"network_def": network, "image_size": 64, "clahe": False, "threshold": 0.45})

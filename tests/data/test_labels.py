@@ -228,6 +228,7 @@ def test_label_maps_as_nifti(tmp_path):
         read_label(tmp_path / "b.nii.gz")
 
 
+@pytest.mark.safety("claimed-size")
 def test_a_mask_that_claims_to_be_huge_is_not_decoded(tmp_path):
     Image.new("1", (10_000, 8_100)).save(tmp_path / "huge.png")
     with fails(UNREADABLE, MaskError) as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import signal
 import subprocess
 
@@ -18,6 +19,7 @@ from pydicom.uid import CTImageStorage, EnhancedSRStorage, SecondaryCaptureImage
 
 from benchmarks.orthanc_node import ENVIRONMENT, PASSWORD, Node, Worker, free_port, wait_until
 from lungseg.cli.demo import real_radiograph
+from lungseg.data import phantom
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.workflows.deploy.orthanc import watch
 from lungseg.workflows.deploy.orthanc.client import Orthanc
@@ -25,6 +27,9 @@ from lungseg.workflows.deploy.orthanc.state import State
 
 pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
 from lungseg.workflows.deploy.app import LungsApplication
+from lungseg.workflows.deploy.operators import find, verify, write_overlay, write_segmentation
+from lungseg.workflows.deploy.operators.segment import SegmentLungsOperator
+from lungseg.workflows.deploy.operators.summarize import SummarizeOperator
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -122,6 +127,7 @@ def test_segmentation_and_overlay_are_in_the_right_study(loop, tmp_path):
             check_valid(tmp_path / "result.dcm", sources[source_uid])
 
 
+@pytest.mark.safety("wrong-result")
 def test_the_masks_are_those_of_predict(loop, tmp_path, command):
     node, _, sources, folder = loop
     assert command("predict", folder / "studies", "-o", tmp_path, "--save", "dicom-seg").status < 2
@@ -163,15 +169,12 @@ def test_its_own_results_never_trigger_work(loop):
 
 def test_outcomes_are_kept_with_the_radiographs(loop):
     node, _, _, _ = loop
-    statuses = []
-    for instance in node.get("/instances"):
-        metadata = node.get(f"/instances/{instance}/metadata", expand="")
-        if "4862" in metadata:
-            statuses.append(json.loads(metadata["4862"])["status"])
+    statuses = [outcome["status"] for outcome in node.outcomes().values() if outcome]
     assert statuses.count("flagged") == 1
     assert statuses.count("skipped") == 1
 
 
+@pytest.mark.safety("patients-in-log")
 def test_the_log_names_no_patients(loop):
     _, worker, sources, _ = loop
     for path in sources.values():
@@ -190,6 +193,7 @@ def test_orthanc_sends_them_on(loop):
     wait_until(arrived, "some results were not sent on")
 
 
+@pytest.mark.safety("one-worker")
 def test_a_second_worker_refuses_to_start(loop):
     node, worker, _, _ = loop
     second = Worker(node, worker.log_file.parent)
@@ -197,6 +201,7 @@ def test_a_second_worker_refuses_to_start(loop):
     assert f"lungseg: {worker.log_file.parent / 'state'}: " in worker.log
 
 
+@pytest.mark.safety("stranger-sends")
 def test_strangers_are_refused(loop, tmp_path):
     node, _, _, _ = loop
     write_study_file(tmp_path / "stranger.dcm", "stranger")
@@ -235,6 +240,7 @@ def test_new_weights_make_a_new_series_beside_the_old(node, catch_up, tmp_path):
     assert len({result.SeriesInstanceUID for result in made}) == len(made) == 4
 
 
+@pytest.mark.safety("killed-anywhere")
 def test_killed_at_any_point_it_catches_up(node, catch_up, tmp_path, monkeypatch):
     """Stopped before each of its calls to Orthanc in turn, and started again, it makes one copy of each result."""
     catch_up(node)  # starts at the latest change
@@ -264,6 +270,7 @@ def test_killed_at_any_point_it_catches_up(node, catch_up, tmp_path, monkeypatch
     assert {len(made) for made in results.values()} == {2}
 
 
+@pytest.mark.safety("killed-anywhere")
 def test_a_study_that_was_arriving_when_orthanc_was_killed_is_not_lost(tmp_path, catch_up, credentials):
     """Orthanc never reports such a study as stable."""
     node = Node(tmp_path / "orthanc", StableAge=600)
@@ -284,6 +291,7 @@ def test_a_study_that_was_arriving_when_orthanc_was_killed_is_not_lost(tmp_path,
         node.stop()
 
 
+@pytest.mark.safety("study-alone")
 def test_malformed_objects_fail_once_and_block_nothing(node, catch_up, tmp_path):
     write_study_file(tmp_path / "bad.dcm", "bad", BitsAllocated=8, PixelData=b"\0" * 10)
     write_study_file(tmp_path / "good.dcm", "good")
@@ -297,6 +305,7 @@ def test_malformed_objects_fail_once_and_block_nothing(node, catch_up, tmp_path)
     assert "failed" not in catch_up(node, "--since", 0).out
 
 
+@pytest.mark.safety("deleted-stays-deleted")
 def test_a_deleted_study_is_ignored(node, catch_up, tmp_path):
     catch_up(node)
     write_study_file(tmp_path / "one.dcm", "one")
@@ -370,23 +379,18 @@ def test_a_failed_transfer_is_repeated(tmp_path, catch_up, credentials):
             arrival.wait()
 
 
-def post(node: Node, file) -> str:
-    """Store a file by REST, which keeps its meta header, and return the identifier of the instance."""
-    answer = requests.post(f"{node.url}/instances", file.read_bytes(), auth=("lungseg", PASSWORD), timeout=30)
-    return answer.json()["ID"]
-
-
 def outcome(node: Node, instance: str) -> dict:
-    return json.loads(node.get(f"/instances/{instance}/metadata", expand="")["4862"])
+    return node.outcomes()[instance]
 
 
+@pytest.mark.safety("study-alone")
 def test_an_object_that_says_two_things_about_itself_blocks_nothing(node, catch_up, tmp_path):
     write_study_file(tmp_path / "odd.dcm", "odd")
     odd = dcmread(tmp_path / "odd.dcm")
     odd.file_meta.MediaStorageSOPClassUID = EnhancedSRStorage
     odd.save_as(tmp_path / "odd.dcm")
     write_study_file(tmp_path / "good.dcm", "good")
-    instances = [post(node, tmp_path / f"{name}.dcm") for name in ("odd", "good")]
+    instances = [node.store(tmp_path / f"{name}.dcm") for name in ("odd", "good")]
     wait_until(lambda: is_stable(node), "the studies do not become stable")
     assert catch_up(node, "--since", 0).status == 0
     assert outcome(node, instances[1])["status"] == "ok"
@@ -397,52 +401,121 @@ _ERRORS = (
     UsageError("wrong", remedy="r"),
     LungsegError("bad", code="c"),
     ValueError(),
+    OSError("not of the disk"),
     MemoryError(),
     RecursionError(),
+    SystemExit(3),
 )
-_STAGES = ((Orthanc, "series"), (Orthanc, "fetch"), (Orthanc, "store"), (LungsApplication, "process"))
+# Where the error is thrown; and whether the stage has a study's radiographs together, so that they are tried again.
+_STAGES = {
+    "look": (Orthanc, "series", True),
+    "fetch": (Orthanc, "fetch", True),
+    "find": (find, "find_radiographs", True),
+    "segment": (SegmentLungsOperator, "predict", False),
+    "write the segmentation": (write_segmentation, "encode_dicom_seg", False),
+    "write the overlay": (write_overlay, "draw_overlay", False),
+    "verify": (verify, "read_reference", False),
+    "summarize": (SummarizeOperator, "_write", True),
+    "store": (Orthanc, "store", True),
+}
 
 
-@pytest.mark.parametrize(("owner", "stage"), _STAGES, ids=lambda value: getattr(value, "__name__", value))
-def test_no_error_of_any_stage_blocks_the_other_studies(node, catch_up, tmp_path, monkeypatch, owner, stage):
+@pytest.fixture
+def break_stage(monkeypatch):
+    """Let a stage raise the error that `choose` returns for the study or instance that is under way."""
+
+    def set_up(stage: str, choose) -> None:
+        owner, name, _ = _STAGES[stage]
+        call, begin, under_way = getattr(owner, name), State.begin, []
+
+        def noted(self, resource):
+            under_way.append(resource)
+            return begin(self, resource)
+
+        def failing(*arguments, **named):
+            error = choose(arguments[1] if stage == "look" else under_way[-1])
+            if error is not None:
+                raise error
+            return call(*arguments, **named)
+
+        monkeypatch.setattr(State, "begin", noted)
+        monkeypatch.setattr(owner, name, failing)
+
+    return set_up
+
+
+@pytest.mark.safety("study-alone")
+@pytest.mark.parametrize("stage", _STAGES)
+def test_no_error_of_any_stage_blocks_the_other_studies(node, catch_up, tmp_path, break_stage, stage):
     """Each study but the last one fails with another error whenever it reaches the stage."""
     studies = {}
     for number in range(len(_ERRORS) + 1):
         write_study_file(tmp_path / f"{number}.dcm", f"s{number}")
-        instance = post(node, tmp_path / f"{number}.dcm")
+        instance = node.store(tmp_path / f"{number}.dcm")
         studies[node.get(f"/instances/{instance}/study")["ID"]] = instance
     wait_until(lambda: is_stable(node), "the studies do not become stable")
-    call, under_way = getattr(owner, stage), []
-    begin = State.begin
 
-    def failing(self, *arguments, **named):
-        current = arguments[0] if stage == "series" else under_way[-1]
-        number = next(place for place, pair in enumerate(studies.items()) if current in pair)
-        if number < len(_ERRORS):
-            raise _ERRORS[number]
-        return call(self, *arguments, **named)
+    def choose(resource):
+        number = next(place for place, pair in enumerate(studies.items()) if resource in pair)
+        return _ERRORS[number] if number < len(_ERRORS) else None
 
-    def noted(self, resource):
-        under_way.append(resource)
-        return begin(self, resource)
-
-    monkeypatch.setattr(State, "begin", noted)
-    monkeypatch.setattr(owner, stage, failing)
+    break_stage(stage, choose)
     *bad, good = studies.values()
     done = [catch_up(node, "--since", 0) for _ in range(4)]
     assert outcome(node, good)["status"] == "ok"
     assert all(one.status in (0, 1) for one in done)
     assert len(node.results()) == 1
-    if stage != "series":  # without its series nothing is known of a study that could have an outcome
+    if stage != "look":  # without its series nothing is known of a study that could have an outcome
         assert done[-1].status == 0
+        given_up = _STAGES[stage][2]
         for instance in bad:
-            assert (outcome(node, instance)["status"], outcome(node, instance)["code"]) == ("failed", "given-up")
+            assert outcome(node, instance)["status"] == "failed"
+            assert (outcome(node, instance)["code"] == "given-up") == given_up
 
 
+@pytest.mark.safety("killed-anywhere")
+@pytest.mark.parametrize("stage", _STAGES)
+def test_a_stop_in_any_stage_is_not_held_against_a_study(node, catch_up, tmp_path, break_stage, stage):
+    write_study_file(tmp_path / "one.dcm", "one")
+    instance = node.store(tmp_path / "one.dcm")
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    stops = [KeyboardInterrupt()] * 4
+    break_stage(stage, lambda resource: stops.pop() if stops else None)
+    assert [catch_up(node, "--since", 0).status for _ in range(5)] == [130] * 4 + [0]
+    assert outcome(node, instance)["status"] == "ok"
+    assert {len(made) for made in node.results().values()} == {2}
+
+
+@pytest.mark.safety("killed-anywhere")
+def test_sigterm_ends_a_worker_in_the_middle_of_a_study(node, tmp_path):
+    count = 12
+    for number in range(count):
+        write_study_file(tmp_path / "in" / f"{number}.dcm", "one", pixels=phantom(number, (400, 350))[0])
+    for file in (tmp_path / "in").iterdir():
+        node.store(file)
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    worker = Worker(node, tmp_path, "--since", 0)
+    try:
+        wait_until(lambda: list(worker.state.glob("work/out/*/*.dcm")), "it does not begin")
+        assert worker.stop() in (130, 143)
+    finally:
+        worker.kill()
+    assert "postponed" not in worker.log
+    assert "Traceback" not in worker.log
+    assert not node.results()
+    assert not (worker.state / "work").exists()
+    worker = Worker(node, tmp_path)
+    wait_until(lambda: all(node.outcomes().values()), "the next worker does not continue")
+    worker.stop()
+    assert {len(made) for made in node.results().values()} == {2}
+    assert len(node.results()) == count
+
+
+@pytest.mark.safety("given-up")
 def test_what_ended_the_worker_several_times_is_given_up(node, catch_up, tmp_path):
     write_study_file(tmp_path / "one.dcm", "one")
     write_study_file(tmp_path / "two.dcm", "one", 2)
-    instances = [post(node, tmp_path / f"{name}.dcm") for name in ("one", "two")]
+    instances = [node.store(tmp_path / f"{name}.dcm") for name in ("one", "two")]
     wait_until(lambda: is_stable(node), "the study does not become stable")
     (tmp_path / "state").mkdir()
     # As a worker leaves it that was killed in mid-study, and then three times in the same radiograph.
@@ -453,10 +526,11 @@ def test_what_ended_the_worker_several_times_is_given_up(node, catch_up, tmp_pat
     assert json.loads((tmp_path / "state" / "tries.json").read_text()) == {}
 
 
+@pytest.mark.safety("deleted-stays-deleted")
 def test_what_is_deleted_meanwhile_stays_deleted(node, catch_up, tmp_path, monkeypatch):
     write_study_file(tmp_path / "one.dcm", "one")
     write_study_file(tmp_path / "two.dcm", "two")
-    instances = [post(node, tmp_path / f"{name}.dcm") for name in ("one", "two")]
+    instances = [node.store(tmp_path / f"{name}.dcm") for name in ("one", "two")]
     wait_until(lambda: is_stable(node), "the studies do not become stable")
     process, deleted = LungsApplication.process, []
 
@@ -472,3 +546,29 @@ def test_what_is_deleted_meanwhile_stays_deleted(node, catch_up, tmp_path, monke
     assert deleted == [200]
     assert len(node.studies()) == 1
     assert outcome(node, instances[1])["status"] == "ok"
+
+
+@pytest.mark.safety("private-state")
+def test_no_other_user_can_read_a_radiograph_meanwhile(node, catch_up, tmp_path, monkeypatch):
+    write_study_file(tmp_path / "one.dcm", "one")
+    instance = node.store(tmp_path / "one.dcm")
+    wait_until(lambda: is_stable(node), "the study does not become stable")
+    state = tmp_path / "state"
+    state.mkdir(mode=0o755)
+    process, modes = LungsApplication.process, {}
+
+    def meanwhile(self, source, output):
+        summary = process(self, source, output)
+        modes.update({path: path.stat().st_mode & 0o777 for path in (state, *state.rglob("*"))})
+        return summary
+
+    monkeypatch.setattr(LungsApplication, "process", meanwhile)
+    before = os.umask(0o022)
+    try:
+        assert catch_up(node, "--since", 0).status == 0
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert state / "work" / "in" / f"{instance}.dcm" in modes
+    assert len([path for path in modes if path.suffix == ".dcm"]) == 3
+    assert set(modes.values()) == {0o700, 0o600}

@@ -9,6 +9,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
+import urllib3
 
 from lungseg.workflows.deploy.orthanc import client
 from lungseg.workflows.deploy.orthanc.client import LoginError, NotOrthancError, Orthanc, UnavailableError, is_safe
@@ -68,6 +70,7 @@ def pretend():
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.safety("redirect")
 def test_a_patient_is_not_carried_to_another_address(pretend, tmp_path, status):
     elsewhere = pretend(parts=[b"{}"])
     server = pretend(status, {"Location": f"{elsewhere.url}/instances"})
@@ -96,12 +99,41 @@ def test_a_patient_is_not_carried_to_another_address(pretend, tmp_path, status):
     ],
     ids=range(10),
 )
+@pytest.mark.safety("odd-answer")
 def test_odd_answers_are_waited_for(pretend, answer):
     server = pretend(headers={"Content-Length": str(len(answer))}, parts=[answer])
     with pytest.raises(UnavailableError):
         list(Orthanc(server.url).changes(0))
 
 
+@pytest.mark.safety("odd-answer")
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.ContentDecodingError,
+        requests.exceptions.InvalidHeader,
+        urllib3.exceptions.ProtocolError,
+        urllib3.exceptions.DecodeError,
+        ConnectionResetError,
+    ],
+)
+@pytest.mark.parametrize("when", ["before the answer", "in the answer"])
+def test_an_error_of_the_network_is_waited_for(pretend, monkeypatch, error, when):
+    server = pretend(parts=[b"{}"])
+
+    def fail(*arguments, **named):
+        raise error("it broke")
+
+    broken = (requests.Session, "request") if when == "before the answer" else (urllib3.HTTPResponse, "read1")
+    monkeypatch.setattr(*broken, fail)
+    with pytest.raises(UnavailableError):
+        Orthanc(server.url).metadata(INSTANCE)
+
+
+@pytest.mark.safety("odd-answer")
 def test_a_feed_without_progress_is_not_asked_for_ever(pretend):
     server = pretend(parts=[b'{"Last": 3, "Changes": [], "Done": false}'])
     with pytest.raises(NotOrthancError):
@@ -110,6 +142,7 @@ def test_a_feed_without_progress_is_not_asked_for_ever(pretend):
 
 
 @pytest.mark.parametrize("name", ["../../TMP/x", "/etc/passwd", "", 7, ["a"], INSTANCE.upper(), f"{INSTANCE}\n"])
+@pytest.mark.safety("foreign-names")
 def test_a_name_that_is_no_identifier_is_never_used(pretend, name):
     series = [{"MainDicomTags": {}, "Instances": [name]}]
     with pytest.raises(NotOrthancError):
@@ -119,6 +152,7 @@ def test_a_name_that_is_no_identifier_is_never_used(pretend, name):
     assert not list(Orthanc(pretend(parts=[json.dumps(feed).encode()]).url).changes(0))
 
 
+@pytest.mark.safety("odd-answer")
 def test_an_endless_answer_ends(pretend, monkeypatch):
     monkeypatch.setattr(client, "_MAX_ANSWER", 2**20)
     server = pretend(parts=(b" " * 2**16 for _ in iter(int, 1)))
@@ -126,6 +160,7 @@ def test_an_endless_answer_ends(pretend, monkeypatch):
         Orthanc(server.url)._call("GET", "/changes", limit=2**20)
 
 
+@pytest.mark.safety("odd-answer")
 def test_an_answer_that_trickles_ends(pretend, monkeypatch):
     monkeypatch.setattr(client, "_ANSWER_SECONDS", 0.2)
 
@@ -140,6 +175,7 @@ def test_an_answer_that_trickles_ends(pretend, monkeypatch):
 
 
 @pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.safety("password-refused")
 def test_a_refused_password_is_its_own_error(pretend, status):
     with pytest.raises(LoginError):
         Orthanc(pretend(status).url).metadata(INSTANCE)
@@ -149,5 +185,6 @@ def test_a_refused_password_is_its_own_error(pretend, status):
     ("version", "safe"),
     [("1.12.10", False), ("1.12.11", True), ("1.9.7", False), ("1.13", True), ("2.0.0", True), ("mainline", True)],
 )
+@pytest.mark.safety("old-orthanc")
 def test_versions_with_published_holes_are_known(version, safe):
     assert is_safe(version) == safe

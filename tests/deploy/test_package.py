@@ -28,6 +28,7 @@ def test_the_packager_takes_the_configuration():
     assert configuration._application_object["version"] == __version__
 
 
+@pytest.mark.safety("package-floors")
 def test_the_container_gets_no_older_packages_than_the_installation():
     setup = configparser.ConfigParser(interpolation=None)
     setup.read(ROOT / "setup.cfg", encoding="utf-8")

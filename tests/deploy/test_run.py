@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from highdicom.seg import segread
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
+from benchmarks.orthanc_node import wait_until
 from lungseg.cli.demo import real_radiograph
 from lungseg.data import phantom
 from lungseg.model.paths import bundle_root
@@ -127,6 +129,7 @@ def test_the_overlay_shows_the_outline_in_colour(processed, studies):
     assert (pixels.max(axis=2) != pixels.min(axis=2)).any()
 
 
+@pytest.mark.safety("doubtful-result")
 def test_an_image_that_is_not_a_chest_gets_no_results_and_a_reason(processed):
     output, done = processed
     entry = by_name(output)["no_chest"]
@@ -165,6 +168,7 @@ def doubted(monkeypatch):
     monkeypatch.setitem(flags._DOUBT_RULES, "low-quality", lambda *seen: True)
 
 
+@pytest.mark.safety("doubtful-result")
 def test_a_doubtful_result_is_written_and_says_so(doubted, tmp_path, command):
     write_study_file(tmp_path / "in" / "pa.dcm", "a", pixels=phantom(3, (520, 440))[0])
     assert command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out").status == 0
@@ -187,6 +191,7 @@ def test_a_doubtful_result_is_written_and_says_so(doubted, tmp_path, command):
         check_valid(tmp_path / "out" / result["file"], tmp_path / "in" / "pa.dcm")
 
 
+@pytest.mark.safety("research-use")
 def test_every_result_says_that_it_is_for_research(tmp_path, command):
     write_study_file(tmp_path / "in" / "pa.dcm", "a")
     assert command("deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out").status == 0
@@ -286,6 +291,7 @@ def test_a_wrong_setting_is_refused(studies, tmp_path, command, name, value):
     assert f"results.{name}" in done.sentence
 
 
+@pytest.mark.safety("study-alone")
 def test_damaged_files_fail_and_the_others_are_processed(studies, tmp_path, command):
     source = tmp_path / "in"
     write_study_file(source / "good.dcm", "a")
@@ -415,6 +421,7 @@ def test_its_own_results_are_skipped(processed, tmp_path, command):
 
 
 @pytest.mark.parametrize("writer", ["write_segmentation.encode_dicom_seg", "write_overlay.encode_dicom_overlay"])
+@pytest.mark.safety("wrong-result")
 def test_a_wrong_result_is_found_and_removed(studies, tmp_path, command, monkeypatch, writer):
     """The writer makes the result of another radiograph, which no input can bring about."""
     from importlib import import_module
@@ -442,6 +449,30 @@ def test_a_full_disk_stops_the_run(studies, tmp_path):
     assert done.returncode == 1
     assert not (tmp_path / "out" / "summary.json").exists()
     assert not list((tmp_path / "out").rglob("*.overlay.dcm"))
+
+
+@pytest.mark.safety("stopped-run")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_after_the_file_under_way(tmp_path, number):
+    count = 40
+    for case in range(count):
+        write_study_file(tmp_path / "in" / f"{case}.dcm", "a", pixels=phantom(case, (400, 350))[0])
+    command = [sys.executable, "-m", "lungseg", "deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            wait_until(lambda: list((tmp_path / "out").glob("*/*.overlay.dcm")), "it does not begin")
+            process.send_signal(number)
+            printed, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode in (128 + number, -number)
+    assert "Traceback" not in printed
+    assert "not shut down" not in printed
+    assert len(list((tmp_path / "out").rglob("*.overlay.dcm"))) < count
+    for result in (tmp_path / "out").rglob("*.dcm"):
+        assert dcmread(result).SourceImageSequence
+    if number == signal.SIGINT:
+        assert not list((tmp_path / "out").rglob(".*"))
 
 
 @pytest.mark.parametrize("name", ["RG1_UNCR.dcm", "RG1_J2KR.dcm"])

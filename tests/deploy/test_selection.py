@@ -59,6 +59,7 @@ def test_the_header_decides(tmp_path, attributes, code):
     ],
     ids=str,
 )
+@pytest.mark.safety("foreign-names")
 def test_a_uid_that_cannot_name_a_file_fails(tmp_path, attributes):
     write_study_file(tmp_path / "a.dcm", "a", pixels=GREY, **attributes)
     study_file = read_study_file(tmp_path / "a.dcm")
@@ -67,6 +68,7 @@ def test_a_uid_that_cannot_name_a_file_fails(tmp_path, attributes):
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("gone")], ids=["pipe", "dangling link"])
+@pytest.mark.safety("not-a-file")
 def test_a_path_that_is_not_a_file_fails_at_once(tmp_path, make):
     make(tmp_path / "a.dcm")
     study_file = read_study_file(tmp_path / "a.dcm")

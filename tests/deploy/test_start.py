@@ -79,6 +79,7 @@ def test_the_command_names_the_url_that_it_refuses(command, tmp_path):
         ("ftp://me:secret@127.0.0.1", "url-invalid", "127.0.0.1"),
     ],
 )
+@pytest.mark.safety("password-shown")
 def test_a_password_in_a_url_is_refused_and_not_repeated(refusal, url, code, where):
     error = refusal(url)
     assert (error.code, error.where) == (code, where)
@@ -117,6 +118,7 @@ def test_a_password_may_have_any_letters(refusal, answers, monkeypatch, password
         (b"secret", 0o600, "credentials-missing"),
     ],
 )
+@pytest.mark.safety("password-shown")
 def test_a_file_of_credentials_that_cannot_be_used_is_refused(refusal, tmp_path, content, mode, code):
     file = tmp_path / "credentials"
     if content is not None:
@@ -127,6 +129,7 @@ def test_a_file_of_credentials_that_cannot_be_used_is_refused(refusal, tmp_path,
     assert "secret" not in str(error)
 
 
+@pytest.mark.safety("odd-answer")
 def test_it_waits_while_another_server_answers_in_orthancs_place(answers, monkeypatch, caplog):
     sent = answers((200, PAGE), (404, PAGE), (200, "{}"), (200, NO_CHANGES))
     pauses = []
@@ -146,10 +149,29 @@ def test_it_waits_while_another_server_answers_in_orthancs_place(answers, monkey
     assert len(sent) == 4
 
 
+@pytest.mark.safety("password-refused")
+def test_it_waits_while_the_password_is_refused(answers, monkeypatch, caplog):
+    sent = answers((401, ""), (403, ""), (200, NO_CHANGES))
+    pauses = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch.time, "sleep", sleep)
+    worker = watch._Worker(Orthanc(URL), SimpleNamespace(send_to=[]), None, Backlog(0, 10))
+    with caplog.at_level(logging.INFO, "lungseg"), pytest.raises(KeyboardInterrupt):
+        worker.follow()
+    assert pauses == [2, 4, 1]
+    assert len(sent) == 3
+
+
 @pytest.mark.parametrize(
     ("call", "arguments"),
     [("study_of", ["i"]), ("series", ["s"]), ("metadata", ["i"]), ("modalities", []), ("resubmit_failed", [["pacs"]])],
 )
+@pytest.mark.safety("odd-answer")
 def test_each_answer_is_checked(answers, call, arguments):
     answers((200, PAGE))
     with pytest.raises(NotOrthancError):

@@ -96,6 +96,7 @@ def test_a_radiograph_with_an_outcome_of_version_0_3_is_not_processed_again():
     assert content.radiographs == ["other weights", "foreign", "new"]
 
 
+@pytest.mark.safety("one-worker")
 def test_one_worker_at_a_time_uses_a_folder(tmp_path):
     first = State(tmp_path)
     with pytest.raises(UsageError) as refusal:

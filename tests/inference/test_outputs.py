@@ -327,6 +327,7 @@ class OutputKind:
         outputs.remove(Path("sub/a"), [self.kind])
         assert not file.exists()
 
+    @pytest.mark.safety("half-written")
     def test_a_failure_while_writing_leaves_nothing(self, outputs, prediction, source, monkeypatch):
         write = Path.write_bytes
 

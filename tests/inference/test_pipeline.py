@@ -100,6 +100,7 @@ CASES = {
 
 @pytest.mark.skipif(FORK is None, reason="this system cannot fork")
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.safety("killed-run")
 def test_a_kill_at_any_moment_loses_nothing_and_leaves_nothing_false(tmp_path, case):
     before, content, kinds_before, kinds, overwrite = CASES[case]
     # Kinds of the same content that are not written again hold throughout.

@@ -233,6 +233,7 @@ def two(dataset, tmp_path) -> list[Path]:
     return [tmp_path / folder / "x.png" for folder in "AB"]
 
 
+@pytest.mark.safety("replaced-result")
 def test_results_do_not_take_the_place_of_another_files(command, run_folder, two, tmp_path, monkeypatch):
     call = ("-o", tmp_path / "ab", "--weights", run_folder)
     monkeypatch.chdir(tmp_path / "A")
@@ -255,6 +256,7 @@ def test_results_do_not_take_the_place_of_another_files(command, run_folder, two
     assert command("predict", two[0], *call).status == 0
 
 
+@pytest.mark.safety("replaced-result")
 def test_a_file_that_fails_loses_the_results_it_had(command, run_folder, source, tmp_path):
     out = tmp_path / "out"
     call = ("predict", source, "-o", out, "--weights", run_folder, "--save", "nifti")

@@ -118,6 +118,7 @@ def test_the_command_takes_processes_for_many_files(begin, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("finished", [0, 20])
+@pytest.mark.safety("stopped-run")
 def test_ctrl_c_leaves_complete_files_and_says_one_thing(begin, tmp_path, finished):
     process = begin()
     wait_for(lambda: len(psutil.Process(process.pid).children(recursive=True)) >= 3)
@@ -141,6 +142,7 @@ def recorded(folder: Path) -> list[dict]:
 
 
 @pytest.mark.slow
+@pytest.mark.safety("killed-run")
 def test_a_killed_command_leaves_no_process_and_the_next_one_goes_on(begin, many, run_folder, tmp_path):
     out = tmp_path / "out"
     process = begin()

@@ -50,6 +50,7 @@ def large(tmp_path_factory) -> tuple[bytes, bytes, float]:
 
 
 @pytest.mark.parametrize("tail", [b"", b"\0", bytes(1000), b"rubbish"], ids=["nothing", "NUL", "zeros", "rubbish"])
+@pytest.mark.safety("claimed-size")
 def test_the_check_ends_with_the_compressed_data(large, tmp_path, tail):
     meta, deflated, total = large
     (tmp_path / "a.dcm").write_bytes(meta + deflated + tail)

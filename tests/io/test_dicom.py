@@ -458,6 +458,7 @@ def test_zeros_after_the_end_of_compressed_data_are_no_damage(tmp_path):
 
 
 @pytest.mark.parametrize("filling", [0, 1000])
+@pytest.mark.safety("cut-short")
 def test_an_end_after_half_the_data_is_damage(tmp_path, filling):
     path = _jpeg_file(tmp_path / "a.dcm", lambda data: data[: len(data) // 2] + bytes(filling) + b"\xff\xd9")
     with fails("damaged"):
@@ -475,6 +476,7 @@ def _spoil(path: Path, damage: int) -> None:
 
 
 @pytest.mark.parametrize("syntax", [name for name in COMPRESSED if name != "RLELossless"])
+@pytest.mark.safety("decoder-crash")
 def test_damaged_compressed_pixels_end_no_process(tmp_path, syntax):
     """GDCM aborts on some of these; whatever it does, the next file is read."""
     write_dicom(tmp_path / "good.dcm", GREY)
@@ -495,6 +497,7 @@ def _lossless(folder: Path) -> Path:
     return folder / "a.dcm"
 
 
+@pytest.mark.safety("decoder-crash")
 def test_a_decoder_that_crashes_or_hangs_is_told_and_replaced(tmp_path, monkeypatch):
     path = _lossless(tmp_path)
     monkeypatch.setattr(reader_process, "_SERVE", "import os; os.abort()")

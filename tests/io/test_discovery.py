@@ -81,6 +81,7 @@ def test_named_files_are_always_taken(tmp_path):
     assert _stems(names) == ["notes.txt", ".hidden", "missing"]
 
 
+@pytest.mark.safety("replaced-result")
 def test_names_that_clash_are_told_apart(tmp_path):
     _touch(tmp_path, "one/a.png", "one/a.dcm", "one/A.PNG", "one/a_dcm.png", "one/b.png", "two/b.png", "two/a")
     inputs = [tmp_path / "one", tmp_path / "two"]
@@ -125,6 +126,7 @@ def test_a_file_named_twice_is_taken_once(tmp_path):
     assert _stems([tmp_path, tmp_path / "a.png", tmp_path / "." / "a.png"]) == ["a"]
 
 
+@pytest.mark.safety("not-a-file")
 def test_links_do_not_lead_round_in_a_circle(tmp_path):
     _touch(tmp_path, "a.png")
     (tmp_path / "loop").symlink_to(tmp_path)

@@ -51,6 +51,7 @@ def _expect_sentence(sentence: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BAD, ids=ascii)
+@pytest.mark.safety("bad-file-alone")
 def test_a_bad_file_fails_alone(run, folder, name):
     rows, out = run
     assert rows[name].status == "failed"
@@ -59,6 +60,7 @@ def test_a_bad_file_fails_alone(run, folder, name):
 
 
 @pytest.mark.parametrize("name", BAD, ids=ascii)
+@pytest.mark.safety("bad-file-alone")
 def test_a_bad_file_does_not_slip_through_the_default_readers_of_monai(folder, name):
     with pytest.raises(LungsegError) as caught:
         LoadImage(reader=RadiographReader())(folder / name)
@@ -67,6 +69,7 @@ def test_a_bad_file_does_not_slip_through_the_default_readers_of_monai(folder, n
 
 
 @pytest.mark.parametrize("name", [*GOOD, "good.dcm"], ids=ascii)
+@pytest.mark.safety("bad-file-alone")
 def test_the_good_neighbours_of_bad_files_are_done(run, name):
     rows, out = run
     assert rows[name].status in ("ok", "flagged")
@@ -85,6 +88,7 @@ def test_nothing_else_is_left(run):
     assert not list(out.rglob(".*"))
 
 
+@pytest.mark.safety("bad-file-alone")
 def test_a_file_that_vanishes_meanwhile_fails_alone(run, folder):
     row = run[0][VANISHING]
     assert row.status == "failed"

@@ -120,6 +120,7 @@ def _peak_megabytes() -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.safety("mutated-file")
 def test_mutated_files_are_read_or_refused(valid, tmp_path, kind):
     before = _peak_megabytes()
 
@@ -147,6 +148,7 @@ def test_mutated_files_are_read_or_refused(valid, tmp_path, kind):
     ),
     st.binary(max_size=400),
 )
+@pytest.mark.safety("mutated-file")
 def test_noise_after_any_signature_is_refused(tmp_path_factory, signature, noise):
     path = tmp_path_factory.getbasetemp() / "noise"
     path.write_bytes(signature + noise)

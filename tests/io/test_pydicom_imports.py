@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from images_support import GREY, write_dicom
 
 import lungseg
@@ -30,6 +31,7 @@ assert "pydicom.fileset" not in sys.modules
 """
 
 
+@pytest.mark.safety("dicomdir")
 def test_reading_a_folder_with_a_directory_loads_no_file_set(tmp_path):
     write_dicom(tmp_path / "radiograph.dcm", GREY)
     write_dicom(tmp_path / "directory.dcm", GREY, SOPClassUID="1.2.840.10008.1.3.10", PixelData=None)
@@ -38,6 +40,7 @@ def test_reading_a_folder_with_a_directory_loads_no_file_set(tmp_path):
     assert done.stdout == "no-picture\n"
 
 
+@pytest.mark.safety("dicomdir")
 def test_no_source_file_names_it():
     sources = list(Path(lungseg.__file__).parent.rglob("*.py"))
     assert len(sources) > 50

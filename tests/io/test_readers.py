@@ -89,6 +89,7 @@ class ReaderTests:
             (tmp_path / name).write_bytes(content)
             assert read_radiograph(tmp_path / name).pixels.shape == self.picture.shape
 
+    @pytest.mark.safety("cut-short")
     def test_a_truncated_file_is_refused(self, path, content):
         path.write_bytes(content)
         expected = read_radiograph(path).pixels
@@ -118,6 +119,7 @@ class ReaderTests:
         path.chmod(0)
         self.refused(path, "not-permitted")
 
+    @pytest.mark.safety("claimed-size")
     def test_a_picture_that_claims_to_be_too_large(self, path, content):
         path.write_bytes(self.claim(content, *TOO_LARGE))
         self.refused(path, "too-large")
@@ -126,6 +128,7 @@ class ReaderTests:
         path.write_bytes(self.claim(content, *TOO_SMALL))
         self.refused(path, "too-small")
 
+    @pytest.mark.safety("claimed-size")
     def test_a_file_that_is_too_large(self, path, content):
         path.write_bytes(content)
         os.truncate(path, 2_000_000_000)

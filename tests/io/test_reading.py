@@ -157,6 +157,7 @@ def test_a_letterbox_of_middle_grey_is_no_damage(tmp_path):
     np.testing.assert_allclose(read_radiograph(tmp_path / "a.jpg").pixels, framed, atol=24)
 
 
+@pytest.mark.safety("cut-short")
 def test_fill_values_are_refused(tmp_path):
     from tifffile import imwrite
 
@@ -168,6 +169,7 @@ def test_fill_values_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("filling", [0, 1000])
+@pytest.mark.safety("cut-short")
 def test_a_jpeg_whose_end_comes_too_soon_is_refused(tmp_path, filling):
     Image.fromarray(np.kron(GREY, np.ones((8, 8), np.uint8))).save(tmp_path / "a.jpg", quality=98)
     data = (tmp_path / "a.jpg").read_bytes()

@@ -95,6 +95,7 @@ def test_segment_correct_save_and_find_again(server, segment):
     assert server.post("/activelearning/lowest-quality").json["id"] != name
 
 
+@pytest.mark.safety("study-as-path")
 def test_only_listed_radiographs_are_fetched(server):
     for name in ("1.2.3.9.2", "9.9.9", "../1.2.3.9.0"):
         assert server.infer(name).status == 404

@@ -62,6 +62,7 @@ def test_the_core_works_with_numpy_1_and_pydicom_2():
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+@pytest.mark.safety("dicomdir")
 def test_nothing_uses_the_file_sets_of_pydicom():
     """The environment cannot have pydicom 3.0.2, which repairs paths that leave a file set (DICOMDIR)."""
     site = next(require_environment().parents[1].glob("lib/python*/site-packages"))
@@ -72,6 +73,7 @@ def test_nothing_uses_the_file_sets_of_pydicom():
     assert not {str(file) for file in files if _imports_file_sets(file)}
 
 
+@pytest.mark.safety("dicomdir")
 def test_a_dicomdir_is_refused_as_a_radiograph(tmp_path):
     python = require_environment()
     site = next(python.parents[1].glob("lib/python*/site-packages"))

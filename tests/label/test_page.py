@@ -237,6 +237,7 @@ def test_the_list_is_sorted_and_next_leads_to_the_worst(browser, page, label_ser
     assert studies()[-1]["id"] == STUDY
 
 
+@pytest.mark.safety("foreign-page")
 def test_nothing_comes_from_another_server(browser, page, label_server):
     loaded = browser.run("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert any(name.endswith("konva.min.js") for name in loaded)

@@ -42,6 +42,7 @@ def as_user(server, user: str) -> dict[str, str]:
     return {"authorization": f"Bearer {sign_in(server, user, f'{user}%27s+secret').json['access_token']}"}
 
 
+@pytest.mark.safety("role")
 def test_the_roles_decide(server):
     ann, chief = as_user(server, "ann"), as_user(server, "chief")
     studies = server.ask("GET", "/lungseg/studies", **ann)
@@ -74,6 +75,7 @@ def test_the_proxys_page_is_the_servers_own(server):
         assert server.ask("GET", "/lungseg/studies", Host=host, **ann).status == 403
 
 
+@pytest.mark.safety("no-token")
 def test_only_tokens_of_the_realm_are_accepted(server):
     wrong = sign_in(server, "ann", "guessed")
     assert (wrong.status, wrong.detail) == (401, "the user or the password is wrong; try again.")

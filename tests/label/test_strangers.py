@@ -19,6 +19,7 @@ OUTSIDE = ("/etc/passwd", "../secret", "..", "a/../../secret", "%2e%2e/secret", 
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.safety("study-as-path")
 def test_a_path_is_no_study(label_server, label_studies, name):
     secret = label_studies.parent / "secret.png"
     secret.write_bytes(png(phantom(1, (96, 96))[0]))
@@ -40,6 +41,7 @@ def test_a_path_is_no_study(label_server, label_studies, name):
 
 
 @pytest.mark.parametrize("tag", ["../final", "/tmp/x", "", ".x", "a/b"])
+@pytest.mark.safety("study-as-path")
 def test_a_path_is_no_tag(label_server, label_studies, tag):
     labels = label_server.infer("photo").labels
     status = label_server.save("photo", labels, tag).status
@@ -63,6 +65,7 @@ def test_a_path_is_no_tag(label_server, label_studies, tag):
     ],
     ids=["nothing", "gif", "damaged", "size", "values", "colours"],
 )
+@pytest.mark.safety("foreign-upload")
 def test_only_label_maps_of_the_study_are_saved(label_server, content, code):
     answer = label_server.save("photo", content)
     assert answer.status == 400
@@ -72,6 +75,7 @@ def test_only_label_maps_of_the_study_are_saved(label_server, content, code):
     assert not {one["id"]: one["labelled"] for one in label_server.get("/lungseg/studies").json}["photo"]
 
 
+@pytest.mark.safety("foreign-upload")
 def test_only_radiographs_are_added(label_server, label_studies):
     for name, content in (("x.png", b"text"), ("x.exe", b"MZ"), ("x.png", b"")):
         answer = label_server.form("PUT", "/datastore/image", files={"file": (name, content)}, image="added")
@@ -83,6 +87,7 @@ def test_only_radiographs_are_added(label_server, label_studies):
     assert not list(label_studies.glob("added*"))
 
 
+@pytest.mark.safety("large-upload")
 def test_an_oversized_upload_is_refused_early(label_server):
     size = 2 * MAX_PIXELS + 2**21
     with socket.create_connection(("127.0.0.1", label_server.port), 30) as connection:
@@ -103,6 +108,7 @@ def test_an_oversized_upload_is_refused_early(label_server):
         assert b" 413 " in connection.recv(100)
 
 
+@pytest.mark.safety("unknown-call")
 def test_unknown_names_are_refused(label_server):
     for method, path in (
         ("POST", "/infer/other?image=photo"),
@@ -129,6 +135,7 @@ def test_unknown_names_are_refused(label_server):
         assert label_server.post(f"/train/{MODEL}", wrong).status == 400
 
 
+@pytest.mark.safety("foreign-page")
 def test_pages_of_other_servers_are_refused(label_server):
     path = f"/infer/{MODEL}?image=photo&output=json"
     assert label_server.ask("POST", path, b"", Origin="http://elsewhere.example").status == 403
@@ -137,6 +144,7 @@ def test_pages_of_other_servers_are_refused(label_server):
     assert own.status == 200
 
 
+@pytest.mark.safety("label-lost")
 def test_one_label_saved_by_many_at_once_is_complete_and_none_is_lost(label_server, label_studies):
     shape = label_server.infer("phantom-2").labels.shape
     drawn = []
@@ -168,6 +176,7 @@ def test_many_labels_saved_at_once_are_all_listed(label_server):
     assert all("each" in listed[name]["labels"] for name in names)
 
 
+@pytest.mark.safety("local-only")
 def test_it_listens_on_this_machine_only(label_server):
     found = {address.split()[1] for address in _listening() if address.split()[1].endswith(f":{label_server.port:04X}")}
     assert found == {f"0100007F:{label_server.port:04X}"}
@@ -178,6 +187,7 @@ def _listening() -> list[str]:
         return [line for line in table.readlines()[1:] if line.split()[3] == "0A"]
 
 
+@pytest.mark.safety("no-token")
 def test_with_authentication_every_call_needs_a_token(label_studies, tmp_path):
     require_environment()
     realm = f"http://127.0.0.1:{free_port()}/realms/monailabel"

@@ -59,6 +59,7 @@ def test_the_studies_that_are_found_are_listed(server, studies):
 
 
 @pytest.mark.parametrize("study", ["a", LONG])
+@pytest.mark.safety("label-lost")
 def test_no_kept_label_takes_the_place_of_another(server, study):
     folder = server.work / "replaced" / "turns"
     kept = {}

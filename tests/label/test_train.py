@@ -159,6 +159,7 @@ def test_a_call_activates_another_version(server, new_version):
     assert len(set(weights.values())) == 2
 
 
+@pytest.mark.safety("killed-training")
 def test_a_killed_training_loses_nothing_and_is_resumed(labelled, run_folder):
     server, before = labelled, versions(labelled)
     files = [run_folder / "model.pt", *server.work.glob("versions/*/model.pt")]
@@ -209,6 +210,7 @@ def test_worse_weights_are_kept_and_not_activated(labelled):
     assert versions(labelled)["active"] == 0
 
 
+@pytest.mark.safety("killed-training")
 def test_a_killed_server_starts_again_with_all_it_had(server, new_version):
     before, listed = versions(server), labels_of(server)
     server.kill(signal.SIGKILL)

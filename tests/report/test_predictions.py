@@ -176,6 +176,7 @@ def test_a_second_run_that_skips_everything_leaves_the_same_page(results, run_fo
     assert Page(results / "report.html").rows == before
 
 
+@pytest.mark.safety("stopped-run")
 def test_a_run_that_is_interrupted_reports_what_it_did(dataset, run_folder, tmp_path):
     def done(index, total, row):
         if index == 3:

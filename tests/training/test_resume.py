@@ -90,6 +90,7 @@ def uninterrupted(data, tmp_path_factory) -> Path:
     return output
 
 
+@pytest.mark.safety("killed-train")
 def test_a_killed_run_ends_with_the_same_weights(data, uninterrupted, tmp_path):
     output = tmp_path / "run"
     process = stop_within_epoch(data, output, 2, signal.SIGKILL)

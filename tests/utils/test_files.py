@@ -15,6 +15,7 @@ from lungseg.utils.files import atomic_path, only_user, private_folder, remove_a
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
+@pytest.mark.safety("half-written")
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
     def write():
         with atomic_path(tmp_path / "a.json") as path:
@@ -28,6 +29,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, error):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+@pytest.mark.safety("half-written")
 def test_a_full_disk_leaves_nothing(tmp_path):
     # A limit on the size of files fails like a full disk, in the middle of writing.
     code = (

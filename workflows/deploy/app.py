@@ -6,6 +6,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
+import threading
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -49,9 +51,10 @@ class LungsApplication(Application):  # type: ignore[misc]
     Attributes:
         algorithm: name and version of the bundle, as the results state them.
         input, output: folders of the current run.
+        begun: is set once the current run has begun.
         withheld: "doubtful" if a doubted radiograph gets no results, "not_frontal" if an image that is not a frontal
             chest radiograph gets none.
-        stopped_by: the error that prevents all further writing, such as a full disk; None without one.
+        stopped_by: the error that ends the run, such as a full disk or Ctrl-C; None without one.
 
     Raises:
         UsageError: there is no such bundle, device or file of settings, or a setting has a wrong value, or asks for the
@@ -77,7 +80,8 @@ class LungsApplication(Application):  # type: ignore[misc]
         extent, heart = str(results["extent"]), bool(results["heart"])
         self.predictor = Predictor(device=device, bundle=bundle, extent=extent, heart=heart)
         self.input = self.output = Path()
-        self.stopped_by: LungsegError | None = None
+        self.begun = threading.Event()
+        self.stopped_by: BaseException | None = None
 
     def compose(self) -> None:
         """Connect the operators; MONAI Deploy calls it at the start of each run."""
@@ -104,6 +108,7 @@ class LungsApplication(Application):  # type: ignore[misc]
         Raises:
             UsageError: `source` does not exist or is empty, or `output` is the same folder or not writable.
             LungsegError: the disk is full, or the run ended early.
+            KeyboardInterrupt: it was stopped; the file under way was finished before.
         """
         if os.path.realpath(source) == os.path.realpath(output):
             what, remedy = "the results would lie among the inputs", "choose another folder for the results"
@@ -118,7 +123,7 @@ class LungsApplication(Application):  # type: ignore[misc]
         summary = self.output / SUMMARY
         # The summary of an earlier run must not be taken for the one of this run.
         summary.unlink(missing_ok=True)
-        self.run()
+        self._run_to_the_end()
         if self.stopped_by:
             raise self.stopped_by
         if not summary.is_file():
@@ -126,3 +131,29 @@ class LungsApplication(Application):  # type: ignore[misc]
             raise LungsegError(what, source, remedy, code="application-stopped")
         content: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))
         return content
+
+    def _run_to_the_end(self) -> None:
+        """Run in another thread; a signal ends the run after the file under way.
+
+        Holoscan would take the signals: it ends the process after three seconds, or hands them to Python when nobody
+        waits for them any more.
+        """
+        self.begun.clear()
+        running = self.run_async()
+        running.add_done_callback(lambda _: self.begun.set())
+        try:
+            self.begun.wait()
+            _take_signals_back()
+            running.result()
+        except KeyboardInterrupt as stop:
+            self.stopped_by = stop
+            running.result()
+
+
+def _take_signals_back() -> None:
+    """Let Python handle the signals again that Holoscan handles while it runs."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # None: another program handles it, of which this one is a part.
+            if (handler := signal.getsignal(number)) is not None:
+                signal.signal(number, handler)

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from holoscan.conditions import BooleanCondition
-from holoscan.core import Fragment, Operator, OperatorSpec
+from holoscan.core import Fragment, OperatorSpec
 
 from lungseg.io.discovery import find_radiographs
+from lungseg.workflows.deploy.operators.guarded_operator import GuardedOperator
 from lungseg.workflows.deploy.selection import read_study_file
 from lungseg.workflows.deploy.study_file import END, StudyFile
 
 
-class FindRadiographsOperator(Operator):  # type: ignore[misc]
+class FindRadiographsOperator(GuardedOperator):
     """Emit each file of the application's input folder as a :class:`StudyFile`, one at a time, then `END`.
 
     It replaces the SDK's loader and series selector: they hold the pixels of all studies in memory, keep only one of
@@ -34,13 +35,18 @@ class FindRadiographsOperator(Operator):  # type: ignore[misc]
     def start(self) -> None:
         """List the files; MONAI Deploy calls it once per run."""
         self._study_files = self._find()
+        self.fragment.begun.set()
 
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
-        """Emit the next file."""
-        study_file = END if self.fragment.stopped_by else next(self._study_files, END)
-        op_output.emit(study_file, "study_file")
-        if study_file is END:
-            self._more.disable_tick()
+    def step(self, op_input: Any, op_output: Any) -> None:
+        """Emit the next file, or the end after the last one or an error."""
+        study_file: object = END
+        try:
+            if not self.fragment.stopped_by:
+                study_file = next(self._study_files, END)
+        finally:
+            op_output.emit(study_file, "study_file")
+            if study_file is END:
+                self._more.disable_tick()
 
     def _find(self) -> Iterator[StudyFile]:
         # Whether a file is a radiograph is found from its data set: an object of which the file's head says something

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from holoscan.core import Operator, OperatorSpec
+from holoscan.core import OperatorSpec
 
 from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import disk_is_to_blame
+from lungseg.workflows.deploy.operators.guarded_operator import GuardedOperator
 from lungseg.workflows.deploy.study_file import StudyFile
 
 
-class StudyFileOperator(Operator):  # type: ignore[misc]
+class StudyFileOperator(GuardedOperator):
     """Process one file at a time and hand it on; an error is recorded in its file and does not stop the others.
 
     Named input and output: `study_file`, a :class:`StudyFile`, or `END`, which is handed on unchanged.
@@ -23,13 +24,13 @@ class StudyFileOperator(Operator):  # type: ignore[misc]
         spec.input("study_file")
         spec.output("study_file")
 
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
+    def step(self, op_input: Any, op_output: Any) -> None:
         """Receive a file, process it if needed, and emit it."""
         study_file = op_input.receive("study_file")
         if isinstance(study_file, StudyFile) and self.is_needed(study_file):
             try:
                 self.process(study_file)
-            except Exception as error:  # one image can lead the libraries to any exception
+            except (Exception, SystemExit) as error:  # one image can lead the libraries to any exception
                 study_file.fail(as_lungseg_error(error, "this file could not be processed", study_file.path))
                 if isinstance(error, LungsegError) and disk_is_to_blame(error):
                     self.fragment.stopped_by = error

@@ -8,17 +8,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from holoscan.core import Fragment, Operator, OperatorSpec
+from holoscan.core import Fragment, OperatorSpec
 from pydicom import dcmread
 
 from lungseg.io.dicom.derived import Algorithm
 from lungseg.utils.files import atomic_path
+from lungseg.workflows.deploy.operators.guarded_operator import GuardedOperator
 from lungseg.workflows.deploy.study_file import StudyFile
 
 SUMMARY = "summary.json"
 
 
-class SummarizeOperator(Operator):  # type: ignore[misc]
+class SummarizeOperator(GuardedOperator):
     """Write `summary.json` after the last file; `docs/deploy.md` describes its content.
 
     Named input: `study_file`.
@@ -33,7 +34,7 @@ class SummarizeOperator(Operator):  # type: ignore[misc]
         """Declare the input."""
         spec.input("study_file")
 
-    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
+    def step(self, op_input: Any, op_output: Any) -> None:
         """Add a file to the summary, or write the summary after the last file."""
         study_file = op_input.receive("study_file")
         if isinstance(study_file, StudyFile):

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.utils.files import atomic_path, usable_folder, writing_failed
+from lungseg.utils.files import atomic_path, private_folder, writing_failed
 
 _TRIES = "tries.json"
 
@@ -34,14 +34,15 @@ class State:
     """The number of the last change in the feed up to which everything is done, and the tries that came to nothing.
 
     Args:
-        folder: is created; holds `sequence.json`, `tries.json`, `lock` and, while a study is processed, `work`.
+        folder: is created, and closed to other users; holds `sequence.json`, `tries.json`, `lock` and, while a study is
+            processed, `work` with its radiographs.
 
     Raises:
-        UsageError: another worker uses the folder, or it is not writable.
+        UsageError: another worker uses the folder, it is not writable, or it is a folder for everybody.
     """
 
     def __init__(self, folder: str | PathLike[str]) -> None:
-        self.folder = usable_folder(folder)
+        self.folder = private_folder(folder)
         # On Linux it calls flock, as version 0.3 did, so that workers of both versions exclude each other. The system
         # releases the lock however the process ends.
         self._lock = FileLock(self.folder / "lock", timeout=0)

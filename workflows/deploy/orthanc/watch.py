@@ -8,8 +8,8 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 
@@ -29,6 +29,8 @@ _ASK_AFTER = 10.0
 _RESUBMIT_EVERY = 60.0
 # A radiograph that came to nothing so often is given up.
 _MOST_TRIES = 3
+# Errors of a study, also a library's wish to exit; Ctrl-C is not among them.
+_FAILURES = (Exception, SystemExit)
 
 
 def read_credentials(file: str | PathLike[str] | None) -> tuple[str, str] | None:
@@ -60,6 +62,17 @@ def read_credentials(file: str | PathLike[str] | None) -> tuple[str, str] | None
     return name, secret
 
 
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Keep other users from the files that are made meanwhile: radiographs, results and the state."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@_private_files()
 def watch(
     url: str,
     bundle: str | PathLike[str] | None = None,
@@ -81,7 +94,7 @@ def watch(
         url: of Orthanc's REST interface.
         bundle, device, settings: see :func:`lungseg.workflows.deploy.run.load_application`.
         credentials_file: see :func:`read_credentials`.
-        state: folder of the worker's state; the default depends on the URL.
+        state: folder of the worker's state, which only this user may enter; the default depends on the URL.
         since: number of the change in the feed to start after. The default is the change at which the last worker
             ended; for the first worker, the latest change. 0 takes all studies that are there.
         send_to: modalities, by their names in Orthanc, to which Orthanc sends the results.
@@ -136,10 +149,13 @@ def watch(
         held.close()
 
 
-def _is_its_own(error: Exception) -> bool:
+def _is_its_own(error: BaseException) -> bool:
     """Return whether a failure is the fault of what was processed, and not of Orthanc, a password or the disk."""
-    if isinstance(error, UnavailableError | LoginError | OSError):
+    if isinstance(error, UnavailableError | LoginError):
         return False
+    if isinstance(error, OSError):
+        # Libraries raise it without a number for the content of a file.
+        return error.errno is None
     return not (isinstance(error, LungsegError) and disk_is_to_blame(error))
 
 
@@ -277,7 +293,7 @@ class _Worker:
             self.postponed.discard(study)
             self.backlog.done([study, *also])
             return False
-        except Exception as error:  # a study that cannot be processed now must not block the others
+        except _FAILURES as error:  # a study that cannot be processed now must not block the others
             self.postponed.add(study)
             delay = self.backlog.postpone(study)
             logger.warning("study %s: postponed for at least %.0f s: %s", study, delay, self._reason(error))
@@ -297,7 +313,7 @@ class _Worker:
             self.state.begin(study)
             logger.info("study %s: %s", study, self.processor(study, radiographs))
             return
-        failures: list[Exception] = []
+        failures: list[BaseException] = []
         for instance in radiographs:
             if self.state.tries(instance) >= _MOST_TRIES:
                 self._give_up(instance, None)
@@ -310,7 +326,7 @@ class _Worker:
             except KeyboardInterrupt:
                 self.state.end(instance)
                 raise
-            except Exception as error:
+            except _FAILURES as error:
                 if not _is_its_own(error):
                     # Whatever is wrong, it is not this radiograph.
                     self.state.end(instance)
@@ -323,14 +339,14 @@ class _Worker:
         if failures:
             raise failures[0]
 
-    def _give_up(self, instance: str, error: Exception | None) -> None:
+    def _give_up(self, instance: str, error: BaseException | None) -> None:
         why = self._reason(error).what if error else "the worker was ended"
         with suppress(GoneError):
             self.processor.give_up(instance, f"{why}, in each of {_MOST_TRIES} tries")
         self.state.end(instance)
 
-    def _reason(self, error: Exception) -> LungsegError:
-        if isinstance(error, OSError):
+    def _reason(self, error: BaseException) -> LungsegError:
+        if isinstance(error, OSError) and error.errno is not None:
             return writing_failed(error, self.processor.folder / "in")
         return as_lungseg_error(error, "it could not be processed")
 
