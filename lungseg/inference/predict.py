@@ -55,6 +55,7 @@ def predict(
     extent: str = "visible",
     heart: bool = False,
     ctr: str = "auto",
+    trust: bool = False,
     on_result: Callable[[int, int, Row], None] | None = None,
     command: Sequence[str] | None = None,
 ) -> list[Row]:
@@ -84,6 +85,7 @@ def predict(
             The columns of the report have both.
         heart: show the heart too: 3 in label maps, a segment in DICOM SEG, an outline in overlays.
         ctr: when to give the cardiothoracic ratio: "auto" withholds it where it is not reliable, "always" or "never".
+        trust: the config beside the weights may run code, as a program of the run's author would.
         on_result: called after each file of this process with its index from 1, the number of files, and its row.
         command: the command line, which `report.json` records.
 
@@ -113,6 +115,7 @@ def predict(
             extent,
             heart,
             ctr,
+            trust,
         )
         predictor = job.predictor()
         files = group.share(found.radiographs)

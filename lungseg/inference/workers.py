@@ -42,7 +42,7 @@ class Job:
 
     Attributes:
         output, kinds: see :class:`lungseg.inference.outputs.Outputs`.
-        weights, device, precision, extent, heart, ctr: see :class:`lungseg.inference.predictor.Predictor`.
+        weights, device, precision, extent, heart, ctr, trust: see :class:`lungseg.inference.predictor.Predictor`.
         overwrite, strict: see :class:`lungseg.inference.pipeline.Pipeline`.
     """
 
@@ -56,6 +56,7 @@ class Job:
     extent: str = "visible"
     heart: bool = False
     ctr: str = "auto"
+    trust: bool = False
 
     def predictor(self) -> Predictor:
         """Load the network.
@@ -71,6 +72,7 @@ class Job:
             extent=self.extent,
             heart=self.heart,
             ctr=self.ctr,
+            trust=self.trust,
         )
         if "heart" in self.kinds:
             predictor.check_knows_heart()
