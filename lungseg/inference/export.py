@@ -100,6 +100,8 @@ def export(
 
 
 def _require_onnx() -> None:
+    # Without it, ONNX Runtime reports each use to its makers.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
         import onnxscript  # noqa: F401  (PyTorch's exporter needs it)

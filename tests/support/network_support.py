@@ -15,6 +15,8 @@ import pytest
 
 _SENT = re.compile(r'htons\((\d+)\).*?(?:inet_addr\("|inet_pton\(AF_INET6, ")([^"]+)"')
 _NAMES = 53
+_LOG = "strace.txt"
+_KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "LUNGSEG_LABEL_ENVIRONMENT")
 
 
 def calls(trace: str) -> list[tuple[str, int]]:
@@ -28,23 +30,29 @@ def leaves(address: str, port: int) -> bool:
 
 
 def traced(folder: Path, *arguments: object, **options) -> tuple[subprocess.CompletedProcess, list[tuple[str, int]]]:
-    """Run Python with these arguments under strace, and return how it ended and its internet sockets.
+    """Run Python with these arguments under strace, and return how it ended and its internet sockets."""
+    command, environment = under_strace(folder, *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, **options)
+    return done, sockets(folder)
 
-    The home is an empty folder, so that nothing is found in a cache.
+
+def under_strace(folder: Path, *arguments: object) -> tuple[list[str], dict[str, str]]:
+    """Return the command that runs Python with these arguments, so that `sockets(folder)` has its sockets afterwards.
+
+    The home of its environment is an empty folder, so that nothing is found in a cache, and no variable says that this
+    is a test: some libraries are silent where `CI` is set.
     """
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is missing (Debian: strace)")
-    log, home = folder / "strace.txt", folder / "home"
+    home = folder / "home"
     home.mkdir(exist_ok=True)
-    watch = ["--follow-forks", "--seccomp-bpf", "--trace=connect,sendto,sendmsg,sendmmsg", "--output", str(log)]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
-    done = subprocess.run(
-        [strace, *watch, sys.executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env=kept | {"HOME": str(home), "OMP_NUM_THREADS": "1"},
-        **options,
-    )
-    return done, calls(log.read_text(encoding="utf-8", errors="replace"))
+    watch = ["--follow-forks", "--seccomp-bpf", "--trace=connect,sendto,sendmsg,sendmmsg", "--output"]
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    command = [strace, *watch, str(folder / _LOG), sys.executable, *map(str, arguments)]
+    return command, kept | {"HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+def sockets(folder: Path) -> list[tuple[str, int]]:
+    """Return the address and port of each internet socket that a command under strace opened."""
+    return calls((folder / _LOG).read_text(encoding="utf-8", errors="replace"))
