@@ -76,6 +76,15 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trust(parser: argparse.ArgumentParser, thing: str) -> None:
+    """Add `--trust`, which permits the code that a run or a bundle brings."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help=f"run the code that {thing} brings, as you would run a program of its author",
+    )
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add `--device`."""
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto)")

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lungseg.cli.console import Progress, print_result
-from lungseg.cli.options import add_command, add_device, add_output, add_weights, at_least_one
+from lungseg.cli.options import add_command, add_device, add_output, add_trust, add_weights, at_least_one
 from lungseg.inference.choices import CTR_CHOICES, EXTENTS
 from lungseg.inference.outputs import DEFAULT_KINDS, KINDS
 from lungseg.model.backends import PRECISIONS
@@ -30,6 +30,7 @@ def add_predict(commands: Commands) -> None:
     predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders: PNG, JPEG, TIFF, DICOM, NIfTI")
     add_output(predict, "folder for the reports and for one folder of each kind of result")
     add_weights(predict)
+    add_trust(predict, "the folder of a run")
     add_device(predict)
     predict.add_argument(
         "--precision",
@@ -130,6 +131,7 @@ def _predict(options: argparse.Namespace) -> int:
             heart=options.with_heart,
             ctr=options.ctr,
             private=options.private,
+            trust=options.trust,
             on_result=report,
             command=sys.argv,
         )

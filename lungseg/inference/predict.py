@@ -57,6 +57,7 @@ def predict(
     heart: bool = False,
     ctr: str = "auto",
     private: bool = False,
+    trust: bool = False,
     on_result: Callable[[int, int, Row], None] | None = None,
     command: Sequence[str] | None = None,
 ) -> list[Row]:
@@ -87,6 +88,7 @@ def predict(
         heart: show the heart too: 3 in label maps, a segment in DICOM SEG, an outline in overlays.
         ctr: when to give the cardiothoracic ratio: "auto" withholds it where it is not reliable, "always" or "never".
         private: let other users of this machine read neither the output folder nor what is written to it.
+        trust: the config beside the weights may run code, as a program of the run's author would.
         on_result: called after each file of this process with the number of finished ones, of all, and its row.
         command: the command line, which `report.json` records.
 
@@ -117,6 +119,7 @@ def predict(
             heart,
             ctr,
             private,
+            trust,
         )
         predictor = job.predictor()
         files = group.share(found.radiographs)

@@ -44,7 +44,7 @@ class Job:
 
     Attributes:
         output, kinds: see :class:`lungseg.inference.outputs.Outputs`.
-        weights, device, precision, extent, heart, ctr: see :class:`lungseg.inference.predictor.Predictor`.
+        weights, device, precision, extent, heart, ctr, trust: see :class:`lungseg.inference.predictor.Predictor`.
         overwrite, strict: see :class:`lungseg.inference.pipeline.Pipeline`.
         private: other users may not read the files.
     """
@@ -60,6 +60,7 @@ class Job:
     heart: bool = False
     ctr: str = "auto"
     private: bool = False
+    trust: bool = False
 
     def predictor(self) -> Predictor:
         """Load the network.
@@ -75,6 +76,7 @@ class Job:
             extent=self.extent,
             heart=self.heart,
             ctr=self.ctr,
+            trust=self.trust,
         )
         if "heart" in self.kinds:
             predictor.check_knows_heart()

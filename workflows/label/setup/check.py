@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lungseg.io import read_radiograph
 from lungseg.model.paths import weights_file
+from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import usable_folder
@@ -37,23 +38,24 @@ def check(
     workspace: str | None = None,
     weights: str | None = None,
     replay_data: str | None = None,
+    trust: bool = False,
 ) -> int:
     """Check everything that `start` needs, log the result of each check, and return the number of faults.
 
     Args:
-        studies, port, host, workspace, weights, replay_data: see :func:`start.start`; without studies, neither they
-            nor the workspace are checked.
+        studies, port, host, workspace, weights, replay_data, trust: see :func:`start.start`; without studies, neither
+            they nor the workspace are checked.
     """
     faults = _report("environment", _environment())
     faults += _report("port", _port(host, port))
-    faults += _report("weights", _weights(weights))
+    faults += _report("weights", _weights(weights, trust))
     if replay_data:
         faults += _report("replay data", _replay(Path(replay_data)))
     if studies:
         faults += _report("studies", _service(studies) if is_url(studies) else _studies(Path(studies)))
         folder = Path(workspace) if workspace else default_workspace(studies)
         if is_url(studies) or Path(studies).is_dir():
-            faults += _report("workspace", _workspace(folder, weights_file(weights)))
+            faults += _report("workspace", _workspace(folder, weights_file(weights), trust))
     logger.info("Faults: %d.", faults)
     return faults
 
@@ -113,8 +115,9 @@ def _port(host: str, port: int) -> Iterator[str]:
     yield from ()
 
 
-def _weights(weights: str | None) -> Iterator[str]:
+def _weights(weights: str | None, trust: bool) -> Iterator[str]:
     load_weights(weights_file(weights))
+    model_settings(weights_file(weights), trust)
     yield from ()
 
 
@@ -162,10 +165,11 @@ def _service(url: str) -> Iterator[str]:
         yield f"{address}: the DICOMweb service does not answer ({error}); check its address, user and password."
 
 
-def _workspace(folder: Path, first: Path) -> Iterator[str]:
+def _workspace(folder: Path, first: Path, trust: bool) -> Iterator[str]:
     if folder.exists():
         usable_folder(folder)
         versions = Versions(folder / "versions", first)
         load_weights(versions.active().weights)
+        model_settings(versions.active().weights, trust)
         if run := versions.unfinished():
             yield f'{run}: a training is running, or was stopped; resume it with POST /train/… and {{"resume": true}}.'

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from lungseg.model.paths import weights_file
+from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.workflows.label.setup.environment import ready_python
@@ -28,6 +29,7 @@ def start(
     workspace: str | None = None,
     weights: str | None = None,
     replay_data: str | None = None,
+    trust: bool = False,
 ) -> None:
     """Replace this process by the server, which ends with Ctrl-C.
 
@@ -37,6 +39,7 @@ def start(
         workspace: folder for model versions, scores and logs; see :func:`default_workspace`.
         weights: the first weights; see :func:`lungseg.model.paths.weights_file`.
         replay_data: folder of the data set that the first weights were trained on, for training and comparing.
+        trust: the configs of weights and of stopped trainings may run code, as a program of their author would.
 
     Raises:
         UsageError: there are no studies, the port is taken, or a folder cannot be used.
@@ -48,6 +51,7 @@ def start(
         raise UsageError("there is no such folder", replay_data, "check the path of the replay data", code="not-found")
     first = weights_file(weights)
     load_weights(first)
+    model_settings(first, trust)
     check_port(host, port)
     python = ready_python()
     folder = prepare_workspace(Path(workspace) if workspace else default_workspace(studies))
@@ -60,6 +64,8 @@ def start(
     command = [str(python), "-m", "lungseg.workflows.label.setup.serve", "--studies", studies]
     command += ["--workspace", str(folder), "--host", host, "--port", str(port)]
     command += ["--conf", "weights", str(first.absolute())]
+    if trust:
+        command += ["--conf", "trust", "true"]
     if replay_data:
         command += ["--conf", "replay_data", str(Path(replay_data).absolute())]
     sys.stdout.flush()
