@@ -31,6 +31,11 @@ def is_utf8(name: str) -> bool:
     return True
 
 
+def is_file_name(name: str) -> bool:
+    """Return whether a text names one file or folder on every system, and not a path."""
+    return name not in ("", ".", "..") and not _NOT_IN_NAMES.search(name)
+
+
 def path_inside(folder: str | PathLike[str], *names: str) -> Path:
     """Join names that strangers chose, each of one file or folder, and return a path that lies in `folder`.
 
@@ -41,7 +46,7 @@ def path_inside(folder: str | PathLike[str], *names: str) -> Path:
     """
     path = Path(folder)
     for name in names:
-        if name in ("", ".", "..") or _NOT_IN_NAMES.search(name):
+        if not is_file_name(name):
             what = f"{name!r} is not the name of a file"
             raise LungsegError(what, remedy="use a name without separators", code="name-is-path")
         path = path / name
