@@ -51,7 +51,7 @@ def path_inside(folder: str | PathLike[str], *names: str) -> Path:
             raise LungsegError(what, remedy="use a name without separators", code="name-is-path")
         path = path / name
         if path.is_symlink():
-            what, remedy = "this is a link, and links are not followed here", "put the file itself there"
+            what, remedy = "this is a link, and links are not followed here", "replace it by the file or folder itself"
             raise LungsegError(what, path, remedy, code="name-is-link")
     return _checked(path, Path(folder))
 

@@ -95,7 +95,7 @@ def read_nrrd(path: Path, pixels: int) -> NrrdImage:
 
 def _read_header(file: BinaryIO) -> dict[str, str]:
     """Return the fields of the header, by their names in lower case, and leave `file` at the first value."""
-    lines = []
+    lines: list[str] = []
     left = _LONGEST_HEADER
     while line := file.readline(left).decode("utf-8", errors="replace"):
         left -= len(line)
