@@ -132,7 +132,7 @@ def test_a_uid_that_is_a_path_leaves_that_radiograph_out(tmp_path):
     # From the folder of radiographs, in the workspace, and from its folder of labels.
     paths = ["../../../other", "../../../../../other", str(tmp_path / "other")]
     odd = [described("1.2.3", "1.2.3.4", path) for path in paths]
-    odd += [described("../1", "1.2.3.4", "1.2.3.9.1"), described("1.2.3", "a/b", "1.2.3.9.1"), {}, "x", None, {"x": 1}]
+    odd += [described("../1", "1.2.3.4", "1.2.3.9.0"), described("1.2.3", "a/b", "1.2.3.9.0"), {}, "x", None, {"x": 1}]
     with pretended_dicomweb(tmp_path / "one.dcm", odd) as url, LabelServer(url, "--workspace", work) as server:
         assert [one["id"] for one in server.get("/lungseg/studies").json] == ["1.2.3.9.0"]
         for path in paths:

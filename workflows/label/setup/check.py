@@ -59,7 +59,7 @@ def check(
 
 def _report(subject: str, findings: Iterator[str]) -> int:
     """Log the result of a check, and return the number of its faults."""
-    faults = []
+    faults: list[str] = []
     try:
         faults.extend(findings)
     except LungsegError as error:

@@ -220,7 +220,7 @@ class StudyFolder(LocalDatastore):
         """Return the files of each study with a final label; a study without a file is left out with a warning."""
         listed = []
         for image_id in self.get_labeled_images():
-            image, label = self._present_file(image_id), self.label_file(image_id, DefaultLabelTag.FINAL)
+            image, label = self._present_file(image_id), self.label_file(image_id, DefaultLabelTag.FINAL.value)
             if image is None or label is None:
                 logger.warning("the study %s is left out: a file is missing", image_id)
                 continue
