@@ -93,24 +93,21 @@ def freeze(
         LungsegError: there are too few labels (too-few-labels), a section has no usable label (section-unusable), or
             the replay data cannot be used.
     """
-    if len(labels) < FEWEST:
-        what, remedy = f"{len(labels)} final labels are too few to train", f"annotate at least {FEWEST} studies first"
-        raise LungsegError(what, remedy=remedy, code="too-few-labels")
+    _check_enough(len(labels))
     replayed = replay_cases(replay) if replay is not None else {}
-    known = read_split(sections_file) if sections_file.is_file() else {}
-    assigned = assign_sections([case["name"] for case in labels], known)
-    write_split(sections_file, assigned, seed)
-
-    section_of = {name: section for section, members in assigned.items() for name in members}
-    splits: dict[str, list[str]] = {section: [] for section in SECTIONS}
-    counts = {section: {"labels": 0, "replay": 0} for section in SECTIONS}
+    placed = {}
     for case in labels:
-        section = section_of[case["name"]]
         try:
-            splits[section].append(_place(folder, "labelled", case))
-            counts[section]["labels"] += 1
+            placed[case["name"]] = _place(folder, "labelled", case)
         except (LungsegError, OSError) as error:
             _leave_out(case, error)
+    _check_enough(len(placed))
+    known = read_split(sections_file) if sections_file.is_file() else {}
+    assigned = assign_sections(list(placed), known)
+    write_split(sections_file, assigned, seed)
+
+    splits = {section: [placed[name] for name in members if name in placed] for section, members in assigned.items()}
+    counts = {section: {"labels": len(names), "replay": 0} for section, names in splits.items()}
     for section, cases in replayed.items():
         wanted = min(len(cases), round(ratio * counts[section]["labels"]))
         for chosen in random.Random(seed).sample(cases, wanted):
@@ -122,6 +119,12 @@ def freeze(
     write_split(folder / "splits.json", splits, seed)
     _check_usable(folder, splits)
     return counts
+
+
+def _check_enough(number: int) -> None:
+    if number < FEWEST:
+        what, remedy = f"{number} final labels are too few to train", f"annotate at least {FEWEST} studies first"
+        raise LungsegError(what, remedy=remedy, code="too-few-labels")
 
 
 def _leave_out(case: dict[str, Any], error: LungsegError | OSError) -> None:
