@@ -28,7 +28,6 @@ from lungseg.io.formats import split_ending
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 from lungseg.utils.names import path_inside
-from lungseg.utils.text import escape_control
 from lungseg.workflows.label.store.label_maps import decode
 from lungseg.workflows.label.store.stored_values import check_info
 from lungseg.workflows.label.store.study_files import LABELS, PATTERNS, is_plain_name, list_files, study_names
@@ -262,10 +261,8 @@ class StudyFolder(LocalDatastore):
 
     def _add_non_existing_labels(self, tag: str) -> int:
         """List the labels that other programs put there."""
-        if not is_plain_name(tag) or (self._folder / LABELS / tag).is_symlink():
-            logger.warning("labels are not listed: %s is a link, or not a plain name", escape_control(tag))
-            return 0
-        return int(super()._add_non_existing_labels(tag))
+        usable = is_plain_name(tag) and not (self._folder / LABELS / tag).is_symlink()
+        return int(super()._add_non_existing_labels(tag)) if usable else 0
 
     def _remove_non_existing(self) -> int:
         """Remove the studies and labels whose files no longer exist, and return their number."""
@@ -277,7 +274,8 @@ class StudyFolder(LocalDatastore):
         ]
         for image_id in gone:
             del studies[image_id]
-        files_of = {tag: self._label_files(tag) for study in studies.values() for tag in study.labels}
+        tags = {tag for study in studies.values() for tag in study.labels}
+        files_of = {tag: self._label_files(tag) for tag in tags}
         labels = [
             (study, tag)
             for image_id, study in studies.items()

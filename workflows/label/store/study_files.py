@@ -19,6 +19,7 @@ PATTERNS = [f"*{ending}" for ending in ENDINGS]
 LABELS = "labels"
 # MONAI Label's tags: the folders of labels that it makes itself.
 _TAGS = ("final", "original")
+_A_LINK = "it is a link, and links are not followed; copy the file itself"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class StudyFiles:
 
     Attributes:
         studies: the files that are studies.
-        excluded: a sentence for each other radiograph of the folder itself.
+        excluded: a sentence for each other radiograph of the folder itself, and for labels that are links.
         nested: a sentence for each radiograph of a sub-folder.
     """
 
@@ -77,7 +78,7 @@ def find_studies(folder: Path) -> StudyFiles:
         elif parts is None:
             excluded.append(f"{shown}: its name has none of the endings {' '.join(ENDINGS)}")
         elif path.is_symlink():
-            excluded.append(f"{shown}: it is a link, and links are not followed; copy the file itself")
+            excluded.append(f"{shown}: {_A_LINK}")
         elif not is_utf8(path.name):
             excluded.append(f"{shown}: its name is not UTF-8; rename it")
         elif not is_plain_name(path.name):
@@ -86,7 +87,7 @@ def find_studies(folder: Path) -> StudyFiles:
             excluded.append(f"{shown}: {chosen[parts[0]]} has the same name before its ending")
         else:
             studies.append(path)
-    return StudyFiles(studies, excluded, nested)
+    return StudyFiles(studies, excluded + _unusable_labels(folder), nested)
 
 
 def _check_label_folders(folder: Path) -> None:
@@ -94,6 +95,20 @@ def _check_label_folders(folder: Path) -> None:
         path = path_inside(folder, *names)
         if path.exists() and not path.is_dir():
             raise LungsegError("labels are kept in a folder of this name", path, "rename this file", code="is-file")
+
+
+def _unusable_labels(folder: Path) -> list[str]:
+    """Return a sentence for each label and each folder of labels that is not listed because of a link or its name."""
+    sentences = []
+    for tag in sorted((folder / LABELS).glob("*/")):
+        if tag.is_symlink():
+            sentences.append(f"{_shown(tag.relative_to(folder))}: {_A_LINK}")
+        elif not is_plain_name(tag.name):
+            sentences.append(f"{_shown(tag.relative_to(folder))}: its name is hidden or cannot be shown; rename it")
+        else:
+            links = (file for file in sorted(tag.iterdir()) if file.is_symlink())
+            sentences.extend(f"{_shown(file.relative_to(folder))}: {_A_LINK}" for file in links)
+    return sentences
 
 
 def _shown(path: Path) -> str:

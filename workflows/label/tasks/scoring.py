@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lungseg.utils.errors import LungsegError, first_line
+from lungseg.utils.text import escape_control
 from lungseg.workflows.label.store.json_files import read_json, write_json
 from lungseg.workflows.label.store.stored_values import check_storable
 from lungseg.workflows.label.tasks.active_model import ActiveModel
@@ -145,6 +146,4 @@ def _state(file: Path) -> list[int]:
 
 
 def _sentence(error: Exception) -> str:
-    sentence = str(error) if isinstance(error, LungsegError) else first_line(error)
-    # A file's name that is not UTF-8 cannot be part of an answer.
-    return sentence.encode(errors="backslashreplace").decode()
+    return str(error) if isinstance(error, LungsegError) else escape_control(first_line(error))
