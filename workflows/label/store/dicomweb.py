@@ -15,7 +15,6 @@ from typing import Any
 
 import requests
 from dicomweb_client import DICOMwebClient
-from dicomweb_client.session_utils import create_session_from_user_pass
 from monailabel.config import settings
 from monailabel.datastore.dicom import DICOMwebClientX
 from monailabel.datastore.local import DataModel, ImageLabelModel
@@ -24,6 +23,7 @@ from pydicom import Dataset
 from lungseg.utils.errors import LungsegError, first_line
 from lungseg.utils.files import atomic_path, private_folder
 from lungseg.utils.names import is_uid, path_inside
+from lungseg.workflows.label.store.bounded_session import BoundedSession
 from lungseg.workflows.label.store.folder import StudyFolder
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,9 @@ def open_dicomweb(url: str, workspace: Path, watch: bool) -> DicomWebStudies:
         workspace: gets the radiographs and the labels, in `dicomweb/`.
         watch: see :class:`StudyFolder`.
     """
-    session = None
+    session = BoundedSession()
     if settings.MONAI_LABEL_DICOMWEB_USERNAME:
-        session = create_session_from_user_pass(
-            settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
-        )
+        session.auth = (settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD)
     client = DICOMwebClientX(
         url=url,
         session=session,
