@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NRRD label maps: read in bounded memory, from the file itself and no other, in the orientation of their study."""
+"""Label maps are read in bounded memory, from the file itself and no other, in the orientation of their study."""
 
 from __future__ import annotations
 
 import gzip
 import tracemalloc
 
+import nibabel
 import numpy as np
 import pytest
 from errors_support import fails
@@ -51,8 +52,8 @@ def read(tmp_path, study):
     """Read the bytes of a label map of the study."""
 
     def call(content: bytes) -> np.ndarray:
-        (tmp_path / "label.nrrd").write_bytes(content)
-        return decode(tmp_path / "label.nrrd", study)
+        (tmp_path / "label").write_bytes(content)
+        return decode(tmp_path / "label", study)
 
     return call
 
@@ -132,6 +133,35 @@ def test_no_more_is_unpacked_than_the_study_has_pixels(tmp_path):
     with fails("nrrd-damaged"):
         read_nrrd(file, LABELS.size)
     assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+def claiming(side: int) -> bytes:
+    """Return the start of a NIfTI file, compressed, that claims a picture of this size."""
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((side, side))
+    header.set_data_dtype(np.float64)
+    return gzip.compress(header.binaryblock + bytes(4) + bytes(10_000_000), 9)
+
+
+@pytest.mark.safety("bounded-labels")
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (claiming(30_000), "too-large"),
+        (claiming(2_000), "damaged"),
+        (
+            nibabel.Nifti1Pair(LABELS, np.eye(4)).header.binaryblock + bytes(10),
+            "pixels-elsewhere",
+        ),
+    ],
+    ids=["too large", "cut short", "detached"],
+)
+def test_a_nifti_file_is_not_unpacked_beyond_the_size_of_a_radiograph(read, content, code):
+    tracemalloc.start()
+    with fails(code):
+        read(content)
+    assert tracemalloc.get_traced_memory()[1] < 100_000_000
     tracemalloc.stop()
 
 
