@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,9 +51,15 @@ class StudyList:
         content = self.read_if_changed()
         if content is not None:
             return content
-        os.replace(self.file, self.damaged)
-        self._state = None
         content = self._read(self.previous)
+        if content is None or self.file.is_symlink() or not self.file.is_file():
+            os.replace(self.file, self.damaged)
+            self._state = None
+        else:
+            with atomic_path(self.damaged) as temporary:
+                shutil.copyfile(self.file, temporary)
+        if content is not None:
+            self.write(content)
         source = "empty; studies and labels are found again" if content is None else "the one before the last change"
         logger.warning("%s: this file was damaged and is kept here; the list of studies is %s", self.damaged, source)
         return content
