@@ -11,6 +11,7 @@ from fastapi import APIRouter, Form, HTTPException, UploadFile
 
 from lungseg.io import read_radiograph
 from lungseg.io.formats import split_ending
+from lungseg.workflows.label.server.decoding import IN_DECODING_QUEUE
 from lungseg.workflows.label.server.dependencies import AsAnnotator, known_study, parameters, plain_name, the_app
 from lungseg.workflows.label.server.uploads import saved_upload
 
@@ -19,7 +20,7 @@ _LABEL_PARAMETERS = ("label_info", "client_id")
 _IMAGE_PARAMETERS = ("client_id", "patient_id")
 
 
-@router.put("/datastore/label")
+@router.put("/datastore/label", dependencies=[IN_DECODING_QUEUE])
 def save_label(
     user: AsAnnotator,
     image: str,
@@ -35,8 +36,8 @@ def save_label(
         return {"image": image, "label": the_app().datastore().save_label_map(image, sent, tag, info)}
 
 
-@router.put("/datastore/image")
-@router.put("/datastore/", include_in_schema=False)
+@router.put("/datastore/image", dependencies=[IN_DECODING_QUEUE])
+@router.put("/datastore/", include_in_schema=False, dependencies=[IN_DECODING_QUEUE])
 def add_image(
     user: AsAnnotator,
     file: UploadFile,

@@ -14,6 +14,7 @@ from fastapi.background import BackgroundTasks
 from monailabel.config import settings
 from monailabel.endpoints.infer import ResultType, send_response
 
+from lungseg.workflows.label.server.decoding import IN_DECODING_QUEUE
 from lungseg.workflows.label.server.dependencies import (
     AsUser,
     allow,
@@ -29,7 +30,7 @@ router = APIRouter(tags=["Infer"])
 _PARAMETERS = ("result_extension", "heart", "save_label", "label_tag")
 
 
-@router.post("/infer/{model}")
+@router.post("/infer/{model}", dependencies=[IN_DECODING_QUEUE])
 def infer(
     user: AsUser,
     background_tasks: BackgroundTasks,
