@@ -68,7 +68,7 @@ def parameters(text: str | None, known: Collection[str]) -> dict[str, Any]:
     """Return the known keys of the JSON object in a form's `params`, or answer 400."""
     try:
         given = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
         raise HTTPException(400, "params is not a JSON object; send one, or leave params out.")
