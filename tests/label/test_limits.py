@@ -86,11 +86,9 @@ def test_the_rest_of_a_refused_body_is_not_waited_for(impatient):
 def test_an_answer_that_is_not_taken_is_ended_and_one_that_is_taken_slowly_is_not(impatient):
     ask = "GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
     with asking(impatient, ask) as slow:
-        taken = 0
         for _ in range(10):  # longer than the server waits for an idle client
             time.sleep(0.3)
-            taken += len(slow.recv(2**22, socket.MSG_WAITALL))
-        assert taken == 10 * 2**22
+            assert slow.recv(2**22)
     with asking(impatient, ask) as silent:
         time.sleep(4)
         taken = 0

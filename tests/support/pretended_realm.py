@@ -14,6 +14,9 @@ from urllib.parse import parse_qs
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from jwt.utils import base64url_encode
 
 REALM = "/realms/monailabel"
 ROLES = {"ann": ["monailabel-user", "monailabel-annotator"], "chief": ["monailabel-user", "monailabel-admin"]}
@@ -69,10 +72,11 @@ class Realm(BaseHTTPRequestHandler):
             "realm_access": {"roles": ROLES["ann"]},
         }
         content = {name: value for name, value in {**usual, **claims}.items() if name not in without}
-        # PyJWT itself refuses to encode some of the odd claims that are tested.
-        encoded = json.dumps(content).encode()
-        headers = {"kid": str(len(KEYS))} | (header or {})
-        return jwt.PyJWS().encode(encoded, KEYS[-1], algorithm="RS256", headers=headers)
+        headers = {"alg": "RS256", "kid": str(len(KEYS))} | (header or {})
+        # PyJWT itself refuses to encode some of the odd headers and claims that are tested.
+        parts = [base64url_encode(json.dumps(part).encode()) for part in (headers, content)]
+        signature = KEYS[-1].sign(b".".join(parts), PKCS1v15(), SHA256())
+        return b".".join((*parts, base64url_encode(signature))).decode()
 
     @property
     def url(self) -> str:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+from pathlib import Path
 
 import uvicorn
 from monailabel.main import Main
@@ -87,13 +89,16 @@ class Server(Main):
         """Start the server, and return when it was stopped."""
         self.start_server_validate_args(args)
         self.start_server_init_settings(args)
+        # MONAI Label would leave this file in the temporary folder.
+        log_file = Path(init_log_config(None, args.app, "app.log", args.verbose))
+        log_config = json.loads(log_file.read_text())
+        log_file.unlink()
         uvicorn.run(
             args.uvicorn_app,
             host=args.host,
             port=args.port,
             log_level=args.log_level,
-            log_config=init_log_config(None, args.app, "app.log", args.verbose),
-            use_colors=True,
+            log_config=log_config,
             access_log=args.access_log,
             http=LimitedConnection,
             ws="none",
