@@ -27,12 +27,12 @@ from lungseg.workflows.label.server.dependencies import (
 )
 from lungseg.workflows.label.server.uploads import saved_upload
 
-router = APIRouter(prefix="/datastore", tags=["Datastore"])
+router = APIRouter(tags=["Datastore"])
 _LABEL_PARAMETERS = ("label_info", "client_id")
 _IMAGE_PARAMETERS = ("client_id", "patient_id")
 
 
-@router.get("/")
+@router.get("/datastore/")
 def content(user: AsUser, output: Literal["stats", "all"] = "stats") -> dict[str, Any]:
     """Return numbers of studies and labels, or with `all` the list of both."""
     store = the_app().datastore()
@@ -40,15 +40,15 @@ def content(user: AsUser, output: Literal["stats", "all"] = "stats") -> dict[str
     return listed
 
 
-@router.get("/image")
+@router.get("/datastore/image")
 def image_file(user: AsUser, image: str) -> FileResponse:
     """Return the file of a study as it is."""
     file = known_study(image)
     return FileResponse(file, filename=file.name)
 
 
-@router.put("/image", dependencies=[IN_DECODING_QUEUE])
-@router.put("/", include_in_schema=False, dependencies=[IN_DECODING_QUEUE])
+@router.put("/datastore/image", dependencies=[IN_DECODING_QUEUE])
+@router.put("/datastore/", include_in_schema=False, dependencies=[IN_DECODING_QUEUE])
 def add_image(
     user: AsAnnotator,
     file: UploadFile,
@@ -69,15 +69,15 @@ def add_image(
     return {"image": name}
 
 
-@router.delete("/image")
+@router.delete("/datastore/image")
 def remove_image(user: AsAdmin, id: str) -> dict[str, Any]:
     """Remove a study and its labels."""
     the_app().datastore().remove_image(id)
     return {}
 
 
-@router.get("/label")
-def label_file(user: AsUser, label: str, tag: str) -> FileResponse:
+@router.get("/datastore/label")
+def download_label(user: AsUser, label: str, tag: str) -> FileResponse:
     """Return the file of a study's label as it is."""
     file = the_app().datastore().label_file(label, plain_name(tag, "tag"))
     if file is None:
@@ -85,7 +85,7 @@ def label_file(user: AsUser, label: str, tag: str) -> FileResponse:
     return FileResponse(file, filename=file.name)
 
 
-@router.put("/label", dependencies=[IN_DECODING_QUEUE])
+@router.put("/datastore/label", dependencies=[IN_DECODING_QUEUE])
 def save_label(
     user: AsAnnotator,
     image: str,
@@ -101,7 +101,7 @@ def save_label(
         return {"image": image, "label": the_app().datastore().save_label_map(image, sent, tag, info)}
 
 
-@router.delete("/label")
+@router.delete("/datastore/label")
 def remove_label(user: AsAdmin, id: str, tag: str) -> dict[str, Any]:
     """Remove a study's label; it is kept among the replaced ones."""
     the_app().datastore().remove_label(id, tag)
