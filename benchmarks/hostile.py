@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not chosen.tables_only:
         with tempfile.TemporaryDirectory(prefix="lungseg-hostile-") as folder:
             save("hostile", {"machine": describe(), **_measure(Path(folder), chosen.files, chosen.gigabytes)})
-    publish({"hostile": _table(load("hostile", {}))})
+    publish(tables(load("hostile", None)))
 
 
 def _measure(folder: Path, count: int, gigabytes: float) -> dict:
@@ -135,9 +135,12 @@ def _limited(size: int) -> Iterator:
             _GROUP.rmdir()
 
 
+def tables(found: dict | None) -> dict[str, str]:
+    """Return the table of the numbers that were kept, by its name."""
+    return {"hostile": _table(found) if found else NOT_MEASURED}
+
+
 def _table(found: dict) -> str:
-    if not found:
-        return NOT_MEASURED
     row = [
         f"{found['limit_gigabytes']:g} GB",
         f"{found['reported']} of {found['hostile']}",
