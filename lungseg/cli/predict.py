@@ -90,6 +90,10 @@ def add_predict(commands: Commands) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from lungseg.io.reader_process import start_reader
+
+    # It is ready when PyTorch is imported here.
+    start_reader()
     if options.own_process:
         from lungseg.utils.imports import import_monai_quickly
 

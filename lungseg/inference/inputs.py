@@ -130,7 +130,7 @@ def _read_dataset(dataset: Dataset, name: str) -> Radiograph:
         except Exception as error:  # any element can be one that cannot be written
             what = f"the data set cannot be encoded ({error})"
             raise LungsegError(what, name, "read it with pydicom.dcmread", code="dataset-not-encodable") from error
-        return read_radiograph(path)
+        return _read_named(path, name)
 
 
 def _read_file(source: IO[bytes], name: str) -> Radiograph:
@@ -143,7 +143,14 @@ def _read_file(source: IO[bytes], name: str) -> Radiograph:
                 if size > MAX_BYTES:
                     what = f"the file has more than {MAX_BYTES} bytes, more than any radiograph"
                     raise LungsegError(what, name, TOO_LARGE, code="too-large")
-        return read_radiograph(path)
+        return _read_named(path, name)
+
+
+def _read_named(path: Path, name: str) -> Radiograph:
+    """Read a temporary file, and let its radiograph state `name` as its source."""
+    radiograph = read_radiograph(path)
+    assert radiograph.source is not None
+    return replace(radiograph, source=replace(radiograph.source, path=Path(name)))
 
 
 def _read_block(source: IO[bytes], name: str) -> bytes:

@@ -146,6 +146,8 @@ def test_a_data_set_keeps_its_facts(model, pixels, tmp_path):
     assert prediction.spacing == (0.5, 0.25)
     assert prediction.measurements["lungs_mm2"] is not None
     assert dataset == dcmread(tmp_path / "a.dcm")
+    # The file that it was read from for a moment is gone.
+    assert str(prediction.radiograph.source.path) == str(tmp_path / "a.dcm")
 
 
 @pytest.mark.parametrize("syntax", ["RLELossless", "JPEG2000Lossless", "JPEGLSLossless"])
