@@ -63,11 +63,12 @@ async def ask_realm(question: Callable[[], _Result]) -> _Result:
     if not _waiting:  # a limiter belongs to the running loop
         _waiting.append(anyio.CapacityLimiter(8))
     try:
-        return await anyio.to_thread.run_sync(question, limiter=_waiting[0])
+        answer: _Result = await anyio.to_thread.run_sync(question, limiter=_waiting[0])
     except RealmError as error:
         logger.warning("the realm %s does not answer: %s", settings.MONAI_LABEL_AUTH_REALM_URI, error)
         what = "the realm that signs users in does not answer; its address is MONAI_LABEL_AUTH_REALM_URI."
         raise HTTPException(503, what) from None
+    return answer
 
 
 def user_of(token: str) -> User:
