@@ -72,7 +72,8 @@ def test_sigterm_is_ctrl_c(begin, tmp_path, processes, group):
     assert "lungseg: stopped; " in text
     assert json.loads((out / "report.json").read_text())["stopped"] == "interrupted"
     assert (out / "report.html").is_file()
-    assert 5 <= len(statuses(out)) <= overlays(out) < MANY
+    # One that was just written may not have been reported.
+    assert 0 < len(statuses(out)) <= overlays(out) < MANY
     assert not leftovers(out)
     assert not list(out.glob("under-way.*"))
     assert not psutil.wait_procs(children, timeout=IMPATIENCE)[1]
