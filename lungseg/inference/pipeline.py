@@ -183,7 +183,11 @@ class Pipeline:
             files, refused = self._write(task, prediction)
             row = replace(row, seconds=round(sum(prepared.seconds.values()) + time.perf_counter() - began, 3))
             if task.content:
-                self.records.add(task.stem, task.content, row, files, refused)
+                try:
+                    self.records.add(task.stem, task.content, row, files, refused)
+                except BaseException:
+                    self.outputs.remove(task.stem, task.missing)
+                    raise
             task.outcome = Outcome(self._complete(row, refused))
             logger.debug("%s: %s, wrote %s", escape_control(task.path), row.status, ", ".join(task.missing))
 
@@ -228,10 +232,10 @@ class Pipeline:
                 stale = entry.touched if task.current else entry.kinds | entry.touched
                 self.records.begin(task.stem, stale)
                 self.outputs.remove(task.stem, stale)
-        except LungsegError as stuck:
-            error, fatal = stuck, fatal or disk_is_to_blame(stuck)
-        except Exception as stuck:
-            error = stuck
+        except KeyboardInterrupt:
+            raise
+        except BaseException as stuck:
+            error, fatal = stuck, fatal or (isinstance(stuck, LungsegError) and disk_is_to_blame(stuck))
         self._disk_failed |= fatal
         known = as_lungseg_error(error, "it could not be segmented", task.path)
         # An error about a file of the results says which input it is of.

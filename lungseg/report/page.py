@@ -31,7 +31,8 @@ def write_page(path: str | PathLike[str], template: str, **context: Any) -> None
     Args:
         path: the HTML file.
         template: name of a file in the folder `templates`.
-        **context: the template's variables; text is escaped, also what would turn or hide it. Generators are read while the page is written.
+        **context: the template's variables; text is escaped, also characters that would turn or hide it. Generators are
+            read while the page is written.
 
     Raises:
         LungsegError: the file cannot be written.
