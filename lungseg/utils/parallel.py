@@ -8,8 +8,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from lungseg.utils.signals import stops_held_back
@@ -42,9 +44,19 @@ class ProcessPool(ProcessPoolExecutor):
         super().__init__(*arguments)
 
     def kill(self) -> None:
-        """Kill the processes, whatever they do."""
-        for process in set(multiprocessing.active_children()) - self._others:
+        """Kill the processes, whatever they do, and wait for their end."""
+        for process in self._own():
             process.kill()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait for the end of the processes, after `shutdown` or `kill`."""
+        sentinels = {process.sentinel for process in self._own()}
+        while sentinels:
+            sentinels.difference_update(connection.wait(sentinels))
+
+    def _own(self) -> set[BaseProcess]:
+        return set(multiprocessing.active_children()) - self._others
 
 
 def work_in_order(
@@ -98,16 +110,15 @@ def work_in_order(
             finish_first()
     except BaseException:
         stop.set()
-        for future in pending:
-            future.cancel()
         try:
+            # The pool itself has to cancel what was not begun: it fails if others do it while a worker is killed.
+            executor.shutdown(wait=False, cancel_futures=True)
             _finish_rest(pending, finished)
-            executor.shutdown()
+            pool.wait() if pool else executor.shutdown()
         except KeyboardInterrupt:
-            with stops_held_back():
-                if pool:
+            if pool:
+                with stops_held_back():
                     pool.kill()
-                executor.shutdown(wait=pool is not None, cancel_futures=True)
         raise
     executor.shutdown()
 
@@ -115,7 +126,7 @@ def work_in_order(
 def _finish_rest(pending: Iterable[Future[Result]], finished: Callable[[Result], None]) -> None:
     """Wait for what is in progress; errors are passed over, because the first one is the one to raise."""
     for future in pending:
-        wait([future])
-        if not future.cancelled() and future.exception() is None:
-            with suppress(Exception):
-                finished(future.result())
+        with suppress(CancelledError):
+            if future.exception() is None:
+                with suppress(Exception):
+                    finished(future.result())

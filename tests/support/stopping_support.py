@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 # In each Python process: when a file whose name holds NAME is opened or gets its final name (EVENT), do ACTION. "kill"
-# and "kill-once" kill the process; "wait" lets it stand still, as a picture would that takes minutes.
+# and "kill-once" kill the process; "wait" lets it stand still, as a picture would that takes SECONDS.
 _HOOK = """
 import os, signal, sys, time
 
@@ -23,7 +23,7 @@ def watch(event, arguments):
     with open(MARK, "a") as mark:
         mark.write(f"{os.getpid()}\\\\n")
     if ACTION == "wait":
-        time.sleep(600)
+        time.sleep(SECONDS)
     else:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -31,13 +31,13 @@ sys.addaudithook(watch)
 """
 
 
-def hooked(folder: Path, name: str, action: str, event: str = "os.rename") -> dict[str, str]:
+def hooked(folder: Path, name: str, action: str, event: str = "os.rename", seconds: int = 600) -> dict[str, str]:
     """Return environment variables with which Python processes do `action` at `event` of files called `name`.
 
     `folder / "mark"` gets a line with the process's number each time.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    values = {"NAME": name, "ACTION": action, "EVENT": event, "MARK": str(folder / "mark")}
+    values = {"NAME": name, "ACTION": action, "EVENT": event, "SECONDS": seconds, "MARK": str(folder / "mark")}
     settings = "\n".join(f"{key} = {value!r}" for key, value in values.items())
     (folder / "sitecustomize.py").write_text(settings + _HOOK.replace("\\\\n", "\\n"))
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path[:1], os.environ.get("PYTHONPATH", "")])}
