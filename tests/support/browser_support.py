@@ -64,7 +64,7 @@ class Browser:
 
     def press(self, *keys: str) -> None:
         """Press keys together, such as Control and z."""
-        named = {"Control": "\ue009", "Shift": "\ue008", "Enter": "\ue007"}
+        named = {"Control": "\ue009", "Shift": "\ue008", "Enter": "\ue007", "Escape": "\ue00c", "Tab": "\ue004"}
         keys = [named.get(key, key) for key in keys]
         steps = [{"type": "keyDown", "value": key} for key in keys]
         steps += [{"type": "keyUp", "value": key} for key in reversed(keys)]

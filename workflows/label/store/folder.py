@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,13 @@ from lungseg.io.formats import split_ending
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 from lungseg.workflows.label.store.label_maps import decode
+from lungseg.workflows.label.store.saved_labels import (
+    MayReplace,
+    SavedLabel,
+    label_changed,
+    saved_label,
+    version_of,
+)
 from lungseg.workflows.label.store.study_files import LABELS, PATTERNS, study_names
 
 # The longest name of a replaced label, in bytes: file systems allow 255, with a number and an ending.
@@ -75,10 +83,29 @@ class StudyFolder(LocalDatastore):
         uri = LocalDatastore.get_label_uri(self, image_id, tag)
         return Path(uri) if uri and Path(uri).is_file() else None
 
-    def save_label_map(self, image_id: str, file: Path, tag: str, info: dict[str, Any]) -> str:
-        """Save a label map of any known format as a PNG.
+    @_locked
+    def saved_label(self, image_id: str, tag: str) -> SavedLabel | None:
+        """Return a study's label with its version, or None if there is none."""
+        file = self.label_file(image_id, tag)
+        with suppress(FileNotFoundError):  # another program removes it
+            return None if file is None else saved_label(file, self.get_label_info(image_id, tag))
+        return None
+
+    def save_label_map(
+        self,
+        image_id: str,
+        file: Path,
+        tag: str,
+        info: dict[str, Any],
+        may_replace: MayReplace = lambda version: True,
+    ) -> str:
+        """Save a label map of any known format as a PNG, and return its version.
+
+        Nothing is written if the same label is already there and `may_replace` is false: a client that did not get the
+        answer to its first try sends the label again.
 
         Raises:
+            LabelChangedError: the label that is there now may not be replaced.
             LungsegError: there is no such study (study-unknown), or the file is not a label map of it.
         """
         image = self.file_of(image_id)
@@ -89,7 +116,15 @@ class StudyFolder(LocalDatastore):
         with TemporaryDirectory(prefix="lungseg-") as folder:
             png = Path(folder, "label.png")
             write_png(png, labels)
-            return self.save_label(image_id, str(png), tag, info)
+            version = version_of(png.read_bytes())
+            # No other label can be saved between the check and the saving.
+            with self._mutex:
+                before = self.saved_label(image_id, tag)
+                if may_replace(None if before is None else before.version):
+                    self.save_label(image_id, str(png), tag, {**info, "version": version})
+                elif before is None or before.version != version:
+                    raise label_changed(image_id, before)
+        return version
 
     @_locked
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:

@@ -6,33 +6,65 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from fastapi import APIRouter, Form, HTTPException, UploadFile
+from fastapi import APIRouter, Form, HTTPException, Response, UploadFile
+from fastapi.responses import JSONResponse
+from monailabel.utils.others.generic import get_mime_type
 
 from lungseg.io import read_radiograph
 from lungseg.io.formats import split_ending
-from lungseg.workflows.label.server.dependencies import AsAnnotator, known_study, parameters, plain_name, the_app
+from lungseg.workflows.label.server.dependencies import (
+    AsAnnotator,
+    AsUser,
+    known_study,
+    parameters,
+    plain_name,
+    the_app,
+)
+from lungseg.workflows.label.server.label_versions import Condition, etag, label_changed
 from lungseg.workflows.label.server.uploads import saved_upload
+from lungseg.workflows.label.store.saved_labels import LabelChangedError, version_of
 
 router = APIRouter(tags=["Datastore"])
 _LABEL_PARAMETERS = ("label_info", "client_id")
 _IMAGE_PARAMETERS = ("client_id", "patient_id")
 
 
+@router.get("/datastore/label")
+def download_label(user: AsUser, label: str, tag: str) -> Response:
+    """Return a label's file; the ETag is its version."""
+    file = the_app().datastore().label_file(label, plain_name(tag, "tag"))
+    if file is None:
+        raise HTTPException(404, f"the study {label!r} has no label {tag!r}; draw one.")
+    content = file.read_bytes()
+    shown = {"Cache-Control": "no-store", "Content-Disposition": f"attachment; filename*=utf-8''{quote(file.name)}"}
+    return Response(content, media_type=get_mime_type(str(file)), headers=shown | etag(version_of(content)))
+
+
 @router.put("/datastore/label")
 def save_label(
     user: AsAnnotator,
+    may_replace: Condition,
     image: str,
     label: UploadFile,
     params: str = Form("{}"),
     tag: str = "final",
-) -> dict[str, Any]:
-    """Save a label map of any known format as a PNG."""
+) -> Response:
+    """Save a label map of any known format as a PNG.
+
+    With `If-Match: "version"` or `If-None-Match: *`, the answer is 412 if another label was saved since. The ETag of
+    the answer is the new version.
+    """
     known_study(image)
     tag = plain_name(tag or "final", "tag")
     info = parameters(params, _LABEL_PARAMETERS) | {"user": user.username}
-    with saved_upload(label) as sent:
-        return {"image": image, "label": the_app().datastore().save_label_map(image, sent, tag, info)}
+    try:
+        with saved_upload(label) as sent:
+            version = the_app().datastore().save_label_map(image, sent, tag, info, may_replace)
+    except LabelChangedError as error:
+        return label_changed(error)
+    return JSONResponse({"image": image, "label": image}, headers=etag(version))
 
 
 @router.put("/datastore/image")
