@@ -52,7 +52,6 @@ class Page:
         """Press a button of the open dialog."""
         self.asked(dialog)
         self.browser.click(f"#{dialog} button[value='{value}']")
-        self.browser.wait_for(lambda: not self.browser.run(f"return document.getElementById('{dialog}').open"))
 
     def polygon(self, *corners: tuple[float, float]) -> None:
         """Begin a polygon, and do not close it."""
@@ -62,9 +61,7 @@ class Page:
 
     def corners(self) -> int:
         """Return the number of corners of the polygon that was begun."""
-        points = "const line = Konva.stages[0].findOne('.polygon'); return line ? line.points().length / 2 : 0"
-        # The pointer is one more.
-        return max(0, self.browser.run(points) - 1)
+        return int(self.browser.run("return document.body.dataset.corners"))
 
 
 def choose(browser: Browser, url: str, study: str) -> None:

@@ -6,7 +6,7 @@ import { show } from "./question.js";
 const find = (id) => document.getElementById(id);
 
 // Returns "mine", "theirs", or "" for later. `theirs` are the values of the other label, or null if there is none to show.
-export async function chooseLabel(viewer, { user, time }, theirs, reason) {
+export async function chooseBetween(viewer, { user, time }, theirs, reason) {
   const dialog = find("conflict");
   find("conflict-text").textContent = `${sentence(user, time)} ${reason}`.trim();
   for (const part of dialog.querySelectorAll(".theirs")) part.hidden = !theirs;

@@ -2,8 +2,9 @@
 // Connects the list, the stage and the server.
 
 import * as api from "./api.js";
-import { chooseLabel, sentence } from "./conflict.js";
+import { chooseBetween, sentence } from "./conflict.js";
 import { lungsOnly, ratioText } from "./findings.js";
+import { listen } from "./keys.js";
 import { decode, encode } from "./png.js";
 import { Reservation } from "./reservation.js";
 import { drawList } from "./studies.js";
@@ -152,8 +153,7 @@ async function save() {
     const { labels } = viewer;
     const { state, values, width, height } = labels;
     const png = await encode(values, width, height);
-    let choice = "mine";
-    while (choice === "mine") {
+    for (;;) {
       const { version: saved, conflict } = await api.saveFinal(current, png, version);
       if (!conflict) {
         version = saved;
@@ -161,10 +161,10 @@ async function save() {
         await refresh();
         return "Saved as final label";
       }
-      choice = await settle(conflict);
+      const choice = await settle(conflict);
+      if (choice === "theirs") return "Kept the other label; Undo brings yours back";
+      if (choice !== "mine") throw new Error(`Not saved: ${sentence(conflict.user, conflict.time)}`);
     }
-    if (choice === "theirs") return "Kept the other label; Undo brings yours back";
-    throw new Error(`Not saved: ${sentence(conflict.user, conflict.time)}`);
   });
 }
 
@@ -182,7 +182,7 @@ async function settle(conflict) {
     }
   }
   viewer.showContours(true);
-  const choice = await chooseLabel(viewer, conflict, theirs, reason);
+  const choice = await chooseBetween(viewer, conflict, theirs, reason);
   viewer.showContours(find("shown").checked);
   if (choice === "theirs") {
     viewer.redraw(labels.replace(theirs));
@@ -221,6 +221,7 @@ function showState() {
   find("save").disabled = busy || !loaded;
   find("next").disabled = busy;
   document.body.dataset.changed = String(Boolean(labels?.changed));
+  document.body.dataset.corners = tools.corners.length;
 }
 
 function press(group, chosen) {
@@ -268,7 +269,7 @@ const actions = {
 };
 for (const [id, action] of Object.entries(actions)) find(id).addEventListener("click", action);
 
-const keys = {
+listen({
   1: () => chooseLabel(1),
   2: () => chooseLabel(2),
   b: () => chooseTool("brush"),
@@ -286,21 +287,10 @@ const keys = {
   "]": () => setRadius(tools.radius + 2),
   enter: () => tools.close(),
   escape: () => tools.abandon(),
-};
-window.addEventListener("keydown", (event) => {
-  if (event.target.closest("dialog, input:not([type=range], [type=checkbox])")) return;
-  const key = event.key.toLowerCase();
-  if ((event.ctrlKey || event.metaKey) && key === "z") {
-    event.preventDefault();
-    (event.shiftKey ? redo : undo)();
-  } else if (key === " " && !event.target.closest("button")) {
-    event.preventDefault();
-    tools.hold(true);
-  } else if (!event.ctrlKey && !event.metaKey && !event.altKey && keys[key] && !(key === "enter" && event.target.closest("button"))) {
-    keys[key]();
-  }
+  undo,
+  redo,
+  hold: (held) => tools.hold(held),
 });
-window.addEventListener("keyup", (event) => event.key === " " && tools.hold(false));
 window.addEventListener("beforeunload", (event) => (viewer.labels?.changed || tools.corners.length) && event.preventDefault());
 window.addEventListener("pagehide", () => current && api.release(current));
 

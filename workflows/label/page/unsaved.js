@@ -9,10 +9,12 @@ const LUNGS = ["", "right lung", "left lung"];
 export async function endPolygon(tools) {
   const corners = tools.polygon.length;
   if (!corners) return true;
+  const whole = corners >= 3;
   const answers = [["discard", "Discard it"], ["", "Keep drawing"]];
-  if (corners >= 3) answers.unshift(["finish", `Finish it as ${LUNGS[tools.label]}`]);
+  if (whole) answers.unshift(["finish", `Fill it as ${LUNGS[tools.label]}`]);
   const count = corners === 1 ? "one corner" : `${corners} corners`;
-  const choice = await ask("Finish the polygon?", `You began a polygon with ${count} and did not close it.`, answers, corners < 3);
+  const text = `It has ${count} and is not closed.`;
+  const choice = await ask(whole ? "Finish the polygon?" : "Discard the polygon?", text, answers, !whole);
   if (choice === "finish") tools.close();
   if (choice === "discard") tools.abandon();
   return choice !== "";
