@@ -43,7 +43,7 @@ def add_command(
     shown.add_argument("-v", "--verbose", action="store_true", help="show more detail")
     shown.add_argument("-q", "--quiet", action="store_true", help="show warnings and errors only")
     shown.add_argument("--debug", action="store_true", help="show all detail, tracebacks, and notices of libraries")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, when_stopped=lambda options: "results that were finished are kept.")
     return parser
 
 

@@ -72,6 +72,9 @@ def add_predict(commands: Commands) -> None:
         "always gives it with a mark; never",
     )
     predict.add_argument(
+        "--private", action="store_true", help="let other users of this machine read neither the folder nor its files"
+    )
+    predict.add_argument(
         "--save",
         action="extend",
         type=lambda text: text.split(","),
@@ -126,6 +129,7 @@ def _predict(options: argparse.Namespace) -> int:
             extent=options.extent,
             heart=options.with_heart,
             ctr=options.ctr,
+            private=options.private,
             on_result=report,
             command=sys.argv,
         )

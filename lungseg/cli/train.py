@@ -39,6 +39,7 @@ def add_train(commands: Commands) -> None:
     )
     train.add_argument("--resume", action="store_true", help="continue the run in --output; give no other option")
     add_overrides(train, "batch_size=4")
+    train.set_defaults(when_stopped=_how_to_continue)
 
 
 def add_evaluate(commands: Commands) -> None:
@@ -72,13 +73,12 @@ def _train(options: argparse.Namespace) -> int:
     overrides |= parse_overrides(options.config, own)
     if options.own_process:
         sys.excepthook = _silence_worker
-    try:
-        train(options.output, overrides, options.init, options.resume)
-    except KeyboardInterrupt:
-        again = f"lungseg train --resume --output {shlex.quote(options.output)}"
-        print(f"\nlungseg: stopped; continue with: {again}", file=sys.stderr)
-        return 130
+    train(options.output, overrides, options.init, options.resume)
     return 0
+
+
+def _how_to_continue(options: argparse.Namespace) -> str:
+    return f"continue with: lungseg train --resume --output {shlex.quote(options.output)}"
 
 
 def _evaluate(options: argparse.Namespace) -> int:

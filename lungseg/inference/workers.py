@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,13 +26,15 @@ from lungseg.inference.predictor import Predictor
 from lungseg.inference.records import ResultRecords
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.imports import silence_libraries
-from lungseg.utils.parallel import core_count
+from lungseg.utils.parallel import ProcessPool, core_count
+from lungseg.utils.signals import STOPS, stops_held_back
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue as Numbers
 
 
 _pipeline: Pipeline | None = None
+_is_busy = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Job:
         output, kinds: see :class:`lungseg.inference.outputs.Outputs`.
         weights, device, precision, extent, heart, ctr: see :class:`lungseg.inference.predictor.Predictor`.
         overwrite, strict: see :class:`lungseg.inference.pipeline.Pipeline`.
+        private: other users may not read the files.
     """
 
     output: Path
@@ -56,6 +58,7 @@ class Job:
     extent: str = "visible"
     heart: bool = False
     ctr: str = "auto"
+    private: bool = False
 
     def predictor(self) -> Predictor:
         """Load the network.
@@ -82,14 +85,18 @@ class Job:
         return Pipeline(predictor, Outputs(self.output, self.kinds), records, self.overwrite, self.strict)
 
 
+class WorkerKilledError(LungsegError):
+    """A worker process was killed, most often because the memory ran out."""
+
+
 @contextmanager
-def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[Executor]:
+def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[ProcessPool]:
     """Start a process for each number of a record, in which :func:`segment` can be called; the block's end stops them.
 
     Only the process that started them reacts to Ctrl-C.
 
     Raises:
-        LungsegError: one of them was killed.
+        WorkerKilledError: one of them was killed; the others have ended.
     """
     # They are not forked from this process, whose threads would be missing, but, where possible, from a server that
     # imports the libraries once and shares their memory.
@@ -101,13 +108,14 @@ def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[Executor]:
         numbers.put(part)
     log_level = logging.getLogger("lungseg").getEffectiveLevel()
     try:
-        with ProcessPoolExecutor(len(parts), context, _begin, (job, numbers, len(parts), log_level)) as pool:
-            with _ctrl_c_held_back():
+        with ProcessPool(len(parts), context, _begin, (job, numbers, len(parts), log_level)) as pool:
+            # No process is half started, and those that are started ignore Ctrl-C.
+            with stops_held_back(inherited=True):
                 for _ in parts:
                     pool.submit(os.getpid)
             yield pool
     except BrokenProcessPool as error:
-        raise LungsegError(
+        raise WorkerKilledError(
             "a worker process was killed: the memory ran out, or a picture crashed its decoder",
             remedy="run the command again with fewer --workers; it goes on from here",
             code="worker-killed",
@@ -120,8 +128,15 @@ def segment(files: Sequence[tuple[Path, Path]]) -> tuple[list[Outcome], list[Log
     Returns:
         The outcomes, and the log records of that time, for `log_again` in the process that started them.
     """
+    global _is_busy
     assert _pipeline is not None
-    return _pipeline(files), _log.take()
+    _is_busy = True
+    try:
+        return _pipeline(files), _log.take()
+    except KeyboardInterrupt:  # of `_end`: what was half written has been removed by now
+        os._exit(1)
+    finally:
+        _is_busy = False
 
 
 def log_again(records: Sequence[LogRecord]) -> None:
@@ -145,31 +160,15 @@ class _Log(QueueHandler):
 _log = _Log()
 
 
-@contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Delay Ctrl-C until the block ends, so that no process is half started; those started in it ignore Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    pressed: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
-    # Processes inherit the mask, but not the handler. This process's other threads have no mask.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-        if pressed:
-            signal.raise_signal(signal.SIGINT)
-
-
 def _begin(job: Job, numbers: Numbers[int], count: int, log_level: int) -> None:
     global _pipeline
-    # For systems without such masks.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # For systems without such masks. The closed terminal is the business of the process that started this one.
+    for number in set(STOPS) - {signal.SIGTERM}:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     silence_libraries()
+    if job.private:
+        os.umask(0o077)
     # As under torchrun, whose variable says how many processes share the machine's cores.
     os.environ["LOCAL_WORLD_SIZE"] = str(count * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(min(torch.get_num_threads(), core_count()))
@@ -179,6 +178,15 @@ def _begin(job: Job, numbers: Numbers[int], count: int, log_level: int) -> None:
     logger.setLevel(log_level)
     logger.addHandler(_log)
     logger.propagate = False
+    # The pool sends it to the other workers when one was killed.
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, frame: object) -> None:
+    """End this worker, without half-written files."""
+    if _is_busy:
+        raise KeyboardInterrupt
+    os._exit(1)
 
 
 def _end_with_parent() -> None:

@@ -52,7 +52,7 @@ def find_lungseg_error(error: BaseException | None) -> LungsegError | None:
     return None
 
 
-def as_lungseg_error(error: Exception, what: str, where: str | PathLike[str] | None = None) -> LungsegError:
+def as_lungseg_error(error: BaseException, what: str, where: str | PathLike[str] | None = None) -> LungsegError:
     """Return a LungsegError as it is, and describe any other error in a sentence.
 
     The traceback of an unexpected error is logged at debug level.

@@ -9,14 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from lungseg.inference.records import Entry, ResultRecords, content_hash, read_entries, start_record
+from lungseg.inference.records import (
+    Entry,
+    ResultRecords,
+    content_hash,
+    digest_of,
+    read_entries,
+    start_record,
+)
 from lungseg.report.table import Row
 
 ROW = Row(file="a.png", status="ok", name="a", lungs_px=3, lungs_mm2=1.0, quality=0.9)
 
 
+def files(*kinds: str) -> dict[str, str]:
+    return {kind: digest_of(kind.encode()) for kind in kinds}
+
+
 def test_a_result_is_found_by_a_later_run(tmp_path):
-    ResultRecords(tmp_path, {"weights": 1}).add(Path("a"), "content", ROW, ["masks", "nifti"], {"dicom-seg": "why"})
+    ResultRecords(tmp_path, {"weights": 1}).add(
+        Path("a"), "content", ROW, files("masks", "nifti"), {"dicom-seg": "why"}
+    )
     records = ResultRecords(tmp_path, {"weights": 1})
     entry = records.find(Path("a"))
     assert entry.row == ROW
@@ -32,7 +45,7 @@ def test_a_result_is_found_by_a_later_run(tmp_path):
 
 def test_kinds_that_were_begun_do_not_count_until_they_are_recorded(tmp_path):
     """A kill between the files of one radiograph: some are new, some are old."""
-    ResultRecords(tmp_path, {}).add(Path("a"), "content", ROW, ["masks", "labels", "nifti"])
+    ResultRecords(tmp_path, {}).add(Path("a"), "content", ROW, files("masks", "labels", "nifti"))
     ResultRecords(tmp_path, {}).begin(Path("a"), ["masks", "overlays"])
     records = ResultRecords(tmp_path, {})
     entry = records.find(Path("a"))
@@ -41,14 +54,14 @@ def test_kinds_that_were_begun_do_not_count_until_they_are_recorded(tmp_path):
     records.begin(Path("a"), ["masks"])
     records.begin(Path("unknown"), ["masks"])
     assert records.path.stat().st_size == size
-    records.add(Path("a"), "content", ROW, ["masks"])
+    records.add(Path("a"), "content", ROW, files("masks"))
     assert read_entries(tmp_path)["a"] == records.find(Path("a"))
     assert (records.find(Path("a")).kinds, records.find(Path("a")).touched) == ({"masks"}, frozenset())
 
 
 def test_a_failure_is_recorded_and_changes_nothing(tmp_path):
     records = ResultRecords(tmp_path, {})
-    records.add(Path("a"), "content", ROW, ["masks"])
+    records.add(Path("a"), "content", ROW, files("masks"))
     for name in "ab":
         records.add_failure(Path(name), Row(file=f"{name}.png", status="failed", reason="why"))
     assert list(read_entries(tmp_path)) == ["a"]
@@ -70,14 +83,16 @@ def test_the_latest_line_counts_whichever_process_wrote_it(tmp_path):
     [
         {"event": "unknown"},
         {"event": ["result"]},
-        {"time": None},
-        {"time": "1"},
+        {"generation": None},
+        {"generation": "1"},
+        {"generation": 1.5},
         {"name": ["a"]},
         {"content": 5},
         {"model": {}},
         {"source": 7},
-        {"kinds": [["masks"]]},
-        {"kinds": "masks"},
+        {"files": {"masks": ["1"]}},
+        {"files": ["masks"]},
+        {"files": "masks"},
         {"refused": {"nifti": 3}},
         {"refused": None},
         {"row": None},
@@ -90,7 +105,7 @@ def test_the_latest_line_counts_whichever_process_wrote_it(tmp_path):
 )
 def test_a_line_with_values_of_other_types_is_ignored(tmp_path, damage):
     records = ResultRecords(tmp_path, {})
-    records.add(Path("a"), "content", ROW, ["masks"])
+    records.add(Path("a"), "content", ROW, files("masks"))
     line = json.loads(records.path.read_text())
     with records.path.open("a") as file:
         file.write(json.dumps(line | {"name": "b"} | damage) + "\n[]\nnull\n7\n{}\n")
@@ -102,22 +117,22 @@ def test_a_line_with_values_of_other_types_is_ignored(tmp_path, damage):
 def test_a_line_that_was_cut_off_is_ignored_and_the_next_one_is_not(tmp_path, cut):
     records = ResultRecords(tmp_path, {})
     for name in "abc":
-        records.add(Path(name), "content", ROW, ["masks"])
+        records.add(Path(name), "content", ROW, files("masks"))
     content = records.path.read_bytes()
     # Without its line break alone, a line is whole.
     records.path.write_bytes(content[:-cut])
     whole = ["a", "b", "c"] if cut == 1 else ["a", "b"]
     assert list(read_entries(tmp_path)) == whole
-    ResultRecords(tmp_path, {}).add(Path("d"), "content", ROW, ["masks"])
+    ResultRecords(tmp_path, {}).add(Path("d"), "content", ROW, files("masks"))
     assert list(read_entries(tmp_path)) == [*whole, "d"]
 
 
 def test_bytes_that_are_not_text_are_ignored(tmp_path):
     records = ResultRecords(tmp_path, {})
-    records.add(Path("a"), "content", ROW, ["masks"])
+    records.add(Path("a"), "content", ROW, files("masks"))
     with records.path.open("ab") as file:
         file.write(bytes(range(256)))
-    records.add(Path("b"), "content", ROW, ["masks"])
+    records.add(Path("b"), "content", ROW, files("masks"))
     assert list(read_entries(tmp_path)) == ["a", "b"]
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from pydicom import Dataset
@@ -19,6 +18,7 @@ from lungseg.io.dicom.header import view_of
 from lungseg.io.formats import format_of
 from lungseg.io.reading import read_head
 from lungseg.utils.errors import LungsegError, first_line
+from lungseg.utils.names import is_uid
 from lungseg.workflows.deploy.study_file import StudyFile
 
 # SOP classes that may hold a radiograph.
@@ -28,8 +28,6 @@ RADIOGRAPHS = frozenset(
 MANUFACTURER = "lungseg"
 # Modalities of secondary captures that are radiographs; a digitised film (ConversionType DF) is one in any modality.
 _CAPTURED = ("CR", "DX", "RG")
-# UIDs become names of files and folders.
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 def read_study_file(path: Path) -> StudyFile:
@@ -49,7 +47,8 @@ def read_study_file(path: Path) -> StudyFile:
         uids = (study_file.study, study_file.series, study_file.instance)
         if skip:
             study_file.skip(*skip)
-        elif not all(_UID.fullmatch(uid) and len(uid) <= 64 for uid in uids):
+        # UIDs become names of files and folders.
+        elif not all(map(is_uid, uids)):
             what = "a UID is missing or not valid"
             study_file.fail(LungsegError(what, path, "export the file again", code="uid-invalid"))
     except LungsegError as error:

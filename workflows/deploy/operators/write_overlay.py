@@ -11,6 +11,7 @@ from lungseg.io.dicom.derived import Algorithm
 from lungseg.io.dicom.secondary_capture import encode_dicom_overlay
 from lungseg.io.overlay import draw_overlay
 from lungseg.utils.files import atomic_path
+from lungseg.utils.names import path_inside
 from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
 from lungseg.workflows.deploy.study_file import StudyFile
 
@@ -36,7 +37,7 @@ class WriteOverlayOperator(StudyFileOperator):
             prediction.radiograph.pixels, lungs, heart=heart, lines=prediction.lines, text=text
         )
         content = encode_dicom_overlay(study_file.picture, study_file.path, self.algorithm, doubts=doubts)
-        target = self.fragment.output / study_file.study / f"{study_file.instance}.overlay.dcm"
+        target = path_inside(self.fragment.output, study_file.study, f"{study_file.instance}.overlay.dcm")
         with atomic_path(target) as temporary:
             temporary.write_bytes(content)
         study_file.files["overlay"] = target

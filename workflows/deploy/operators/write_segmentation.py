@@ -11,6 +11,7 @@ from lungseg.io.dicom.derived import Algorithm
 from lungseg.io.dicom.segmentation import MirroredError, encode_dicom_seg
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
+from lungseg.utils.names import path_inside
 from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
 from lungseg.workflows.deploy.study_file import StudyFile
 
@@ -45,7 +46,7 @@ class WriteSegmentationOperator(StudyFileOperator):
         except LungsegError as error:
             # The writer's own remedy is an option of `lungseg predict`.
             raise LungsegError(error.what, error.where, "export the file again", code=error.code) from error
-        target = self.fragment.output / study_file.study / f"{study_file.instance}.seg.dcm"
+        target = path_inside(self.fragment.output, study_file.study, f"{study_file.instance}.seg.dcm")
         with atomic_path(target) as temporary:
             temporary.write_bytes(content)
         study_file.files["segmentation"] = target

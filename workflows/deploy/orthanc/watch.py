@@ -99,8 +99,10 @@ def watch(
         _log_new_studies(orthanc, _first_sequence(orthanc, since, read_sequence(folder)), bundle)
         return
     held = State(folder)
-    # SIGTERM becomes KeyboardInterrupt, so that the state is closed.
-    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is signal.SIG_DFL:
+        # It becomes KeyboardInterrupt, so that the state is closed, where the command line has not seen to that.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # Before the application is loaded, so that studies that arrive meanwhile are not missed.
         sequence = _wait_for_orthanc(lambda: _first_sequence(orthanc, since, held.load()), once)

@@ -16,7 +16,7 @@ from pathlib import Path
 from lungseg.io import read_radiograph
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import load_weights
-from lungseg.utils.errors import LungsegError
+from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import usable_folder
 from lungseg.workflows.label.setup.environment import environment_folder, is_current, python_of
 from lungseg.workflows.label.setup.start import check_port
@@ -51,19 +51,19 @@ def check(
         faults += _report("replay data", _replay(Path(replay_data)))
     if studies:
         faults += _report("studies", _service(studies) if is_url(studies) else _studies(Path(studies)))
-        folder = Path(workspace) if workspace else default_workspace(studies)
         if is_url(studies) or Path(studies).is_dir():
-            faults += _report("workspace", _workspace(folder, weights_file(weights)))
+            faults += _report("workspace", _workspace(studies, workspace, weights_file(weights)))
     logger.info("Faults: %d.", faults)
     return faults
 
 
 def _report(subject: str, findings: Iterator[str]) -> int:
     """Log the result of a check, and return the number of its faults."""
+    faults: list[str] = []
     try:
-        faults = list(findings)
+        faults.extend(findings)
     except LungsegError as error:
-        faults = [str(error)]
+        faults.append(str(error))
     if faults:
         _log(f"fault  {subject}", faults)
     else:
@@ -137,13 +137,13 @@ def _studies(folder: Path) -> Iterator[str]:
     for file in found.studies:
         try:
             read_radiograph(file)
-        except LungsegError as error:
-            yield str(error)
+        except Exception as error:  # one study can lead the libraries to any exception
+            yield str(as_lungseg_error(error, "this study cannot be read", file))
 
 
 def _service(url: str) -> Iterator[str]:
     from base64 import b64encode
-    from urllib.error import URLError
+    from http.client import HTTPException
     from urllib.request import Request, urlopen
 
     # The server uses MONAI Label's settings.
@@ -158,11 +158,12 @@ def _service(url: str) -> Iterator[str]:
             request.add_unredirected_header("Authorization", f"Basic {credentials}")
         with urlopen(request, timeout=10):
             pass
-    except (URLError, OSError, ValueError) as error:
+    except (HTTPException, OSError, ValueError) as error:
         yield f"{address}: the DICOMweb service does not answer ({error}); check its address, user and password."
 
 
-def _workspace(folder: Path, first: Path) -> Iterator[str]:
+def _workspace(studies: str, workspace: str | None, first: Path) -> Iterator[str]:
+    folder = Path(workspace) if workspace else default_workspace(studies)
     if folder.exists():
         usable_folder(folder)
         versions = Versions(folder / "versions", first)

@@ -18,6 +18,7 @@ from monailabel.utils.async_tasks.utils import tasks
 
 from lungseg.workflows.label.server.clients import client_of
 from lungseg.workflows.label.server.dependencies import AsAdmin, AsUser, known_model, the_app
+from lungseg.workflows.label.store.stored_values import check_storable
 from lungseg.workflows.label.tasks.active_learning import why_none
 from lungseg.workflows.label.tasks.train import DEFAULTS
 
@@ -73,6 +74,7 @@ def next_study(user: AsUser, request: Request, strategy: str, params: dict[str, 
     known = app.info()["strategies"]
     if strategy not in known:
         raise HTTPException(404, f"there is no strategy {strategy!r}; use one of {', '.join(known)}.")
+    check_storable(params or {}, "params")
     given: dict[str, Any] = {key: str(value) for key, value in (params or {}).items() if key in ("client_id", "skip")}
     client = client_of(user, request, given.get("client_id", ""))
     chosen: dict[str, Any] = sample(strategy, given | {"client": client}, user.username)
