@@ -19,7 +19,7 @@ from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import usable_folder
 from lungseg.workflows.label.setup.environment import environment_folder, is_current, python_of
-from lungseg.workflows.label.setup.start import check_port
+from lungseg.workflows.label.setup.start import check_port, check_url
 from lungseg.workflows.label.store.model_versions import Versions
 from lungseg.workflows.label.store.study_files import find_studies
 from lungseg.workflows.label.store.workspace import default_workspace, is_url
@@ -50,7 +50,7 @@ def check(
     if replay_data:
         faults += _report("replay data", _replay(Path(replay_data)))
     if studies:
-        faults += _report("studies", _service(studies) if is_url(studies) else _studies(Path(studies)))
+        faults += _report("studies", _service(studies) if "://" in studies else _studies(Path(studies)))
         if is_url(studies) or Path(studies).is_dir():
             faults += _report("workspace", _workspace(studies, workspace, weights_file(weights)))
     logger.info("Faults: %d.", faults)
@@ -146,6 +146,7 @@ def _service(url: str) -> Iterator[str]:
     from http.client import HTTPException
     from urllib.request import Request, urlopen
 
+    check_url(url)
     # The server uses MONAI Label's settings.
     prefix, user, password = (
         os.environ.get(f"MONAI_LABEL_{name}", "") for name in ("QIDO_PREFIX", "DICOMWEB_USERNAME", "DICOMWEB_PASSWORD")

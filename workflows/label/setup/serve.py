@@ -9,6 +9,10 @@ import os
 import sys
 from pathlib import Path
 
+# The largest radiograph, 80 million pixels, while it is read or shown.
+_MEMORY_PER_IMAGE = 3 * 2**29
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
 
 def main() -> None:
     """Configure MONAI Label for radiographs, and start its server."""
@@ -26,14 +30,14 @@ def main() -> None:
     from lungseg.workflows.label.setup.torchvision_stub import declare_operators
 
     declare_operators()
-    from monailabel.main import Main
+    from lungseg.workflows.label.server.connections import Server
 
     conf = [part for pair in options.conf for part in ("--conf", *pair)]
     address = ["--host", options.host, "--port", str(options.port)]
     server = ["--uvicorn_app", "lungseg.workflows.label.server.web:app"]
     app = ["--app", str(options.workspace), "--studies", options.studies]
     sys.argv = ["monailabel", "start_server", *app, *conf, *address, *server]
-    Main().run()
+    Server().run()
 
 
 def _settings(host: str, workspace: Path) -> dict[str, str]:
@@ -46,13 +50,22 @@ def _settings(host: str, workspace: Path) -> dict[str, str]:
         LISTENS_AT: host,
         "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps(PATTERNS),
         # As many images at a time as there are cores, each with one core; the others wait.
-        "MONAI_LABEL_INFER_CONCURRENCY": str(core_count()),
+        "MONAI_LABEL_INFER_CONCURRENCY": str(max(1, min(core_count(), _memory() // _MEMORY_PER_IMAGE))),
         # These write the list of studies from other processes, or unpack archives.
         "MONAI_LABEL_TASKS_BATCH_INFER": "false",
         "MONAI_LABEL_TASKS_SCORING": "false",
         "MONAI_LABEL_SESSIONS": "false",
         "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(workspace / "dicomweb"),
     }
+
+
+def _memory() -> int:
+    """Return the bytes of memory that this process may use: the machine's, or its container's (cgroup 2)."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(machine, int(_CONTAINER_LIMIT.read_text()))
+    except (OSError, ValueError):  # there is none
+        return machine
 
 
 if __name__ == "__main__":

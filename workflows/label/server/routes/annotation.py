@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from lungseg.io import encode_png, read_radiograph
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.server.clients import AsClient, shown_name
+from lungseg.workflows.label.server.decoding import IN_DECODING_QUEUE
 from lungseg.workflows.label.server.dependencies import AsUser, known_study, plain_name, the_app
 from lungseg.workflows.label.server.label_versions import etag
 from lungseg.workflows.label.store.label_maps import decode, encode_picture
@@ -61,7 +62,7 @@ def _worst_first(study: dict[str, Any]) -> tuple[bool, bool, float, str]:
     return study["labelled"], study["error"] is not None, 2.0 if quality is None else quality, study["id"]
 
 
-@router.get("/lungseg/studies/{image}/picture")
+@router.get("/lungseg/studies/{image}/picture", dependencies=[IN_DECODING_QUEUE])
 def study_picture(user: AsUser, image: str) -> Response:
     """Return a study of any format as an 8-bit PNG."""
     return Response(encode_picture(read_radiograph(known_study(image))), media_type="image/png")
@@ -86,7 +87,7 @@ def release(client: AsClient, image: str) -> dict[str, Any]:
     return {}
 
 
-@router.get("/lungseg/studies/{image}/label")
+@router.get("/lungseg/studies/{image}/label", dependencies=[IN_DECODING_QUEUE])
 def study_label(user: AsUser, image: str, tag: str = "final") -> Response:
     """Return a study's label map as a PNG; another program may have saved it in another format.
 
@@ -97,7 +98,7 @@ def study_label(user: AsUser, image: str, tag: str = "final") -> Response:
     saved = the_app().datastore().saved_label(image, plain_name(tag, "tag"))
     if saved is None:
         raise HTTPException(404, f"the study {image!r} has no label {tag!r}; draw one.")
-    headers = {"Cache-Control": "no-store", **etag(saved.version)}
+    headers = etag(saved.version)
     try:
         content = encode_png(decode(saved.file, radiograph))
     except LungsegError as error:

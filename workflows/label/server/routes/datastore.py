@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # mypy: disallow-untyped-decorators=False
-"""Save labels and add radiographs by MONAI Label's calls; every file is checked first."""
+"""Send, save and remove studies and labels by MONAI Label's calls; every file is checked first.
+
+MONAI Label's own routes wait for files and services on the event loop, which blocks other requests.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Literal
 
 from fastapi import APIRouter, Form, HTTPException, Response, UploadFile
-from fastapi.responses import JSONResponse
-from monailabel.utils.others.generic import get_mime_type
+from fastapi.responses import FileResponse, JSONResponse
 
 from lungseg.io import read_radiograph
 from lungseg.io.formats import split_ending
+from lungseg.workflows.label.server.decoding import IN_DECODING_QUEUE
 from lungseg.workflows.label.server.dependencies import (
+    AsAdmin,
     AsAnnotator,
     AsUser,
     known_study,
@@ -24,25 +27,67 @@ from lungseg.workflows.label.server.dependencies import (
 )
 from lungseg.workflows.label.server.label_versions import Condition, etag, label_changed
 from lungseg.workflows.label.server.uploads import saved_upload
-from lungseg.workflows.label.store.saved_labels import LabelChangedError, version_of
+from lungseg.workflows.label.store.saved_labels import LabelChangedError
 
 router = APIRouter(tags=["Datastore"])
 _LABEL_PARAMETERS = ("label_info", "client_id")
 _IMAGE_PARAMETERS = ("client_id", "patient_id")
 
 
+@router.get("/datastore/")
+def content(user: AsUser, output: Literal["stats", "all"] = "stats") -> dict[str, Any]:
+    """Return numbers of studies and labels, or with `all` the list of both."""
+    store = the_app().datastore()
+    listed: dict[str, Any] = store.json() if output == "all" else store.status()
+    return listed
+
+
+@router.get("/datastore/image")
+def image_file(user: AsUser, image: str) -> FileResponse:
+    """Return the file of a study as it is."""
+    file = known_study(image)
+    return FileResponse(file, filename=file.name)
+
+
+@router.put("/datastore/image", dependencies=[IN_DECODING_QUEUE])
+@router.put("/datastore/", include_in_schema=False, dependencies=[IN_DECODING_QUEUE])
+def add_image(
+    user: AsAnnotator,
+    file: UploadFile,
+    image: str | None = None,
+    params: str = Form("{}"),
+) -> dict[str, Any]:
+    """Add a radiograph to the studies."""
+    parts = split_ending(Path(file.filename or "").name)
+    if parts is None:
+        raise HTTPException(400, "the ending of the file's name is unknown; use .png, .jpg, .tif, .dcm or .nii.gz.")
+    name = plain_name(image or parts[0], "name of a study")
+    store = the_app().datastore()
+    info = parameters(params, _IMAGE_PARAMETERS) | {"user": user.username}
+    with saved_upload(file) as sent:
+        read_radiograph(sent)
+        if not store.add_new_image(name, sent, info):
+            raise HTTPException(409, f"there is already a study {name!r}; choose another name.")
+    return {"image": name}
+
+
+@router.delete("/datastore/image")
+def remove_image(user: AsAdmin, id: str) -> dict[str, Any]:
+    """Remove a study and its labels."""
+    the_app().datastore().remove_image(id)
+    return {}
+
+
 @router.get("/datastore/label")
-def download_label(user: AsUser, label: str, tag: str) -> Response:
-    """Return a label's file; the ETag is its version."""
-    file = the_app().datastore().label_file(label, plain_name(tag, "tag"))
-    if file is None:
-        raise HTTPException(404, f"the study {label!r} has no label {tag!r}; draw one.")
-    content = file.read_bytes()
-    shown = {"Cache-Control": "no-store", "Content-Disposition": f"attachment; filename*=utf-8''{quote(file.name)}"}
-    return Response(content, media_type=get_mime_type(str(file)), headers=shown | etag(version_of(content)))
+def download_label(user: AsUser, label: str, tag: str) -> FileResponse:
+    """Return the file of a study's label as it is; the ETag is its version."""
+    saved = the_app().datastore().saved_label(label, plain_name(tag, "tag"))
+    if saved is None:
+        raise HTTPException(404, f"the study {label!r} has no label {tag!r}; GET /datastore/?output=all lists them.")
+    return FileResponse(saved.file, filename=saved.file.name, headers=etag(saved.version))
 
 
-@router.put("/datastore/label")
+@router.put("/datastore/label", dependencies=[IN_DECODING_QUEUE])
 def save_label(
     user: AsAnnotator,
     may_replace: Condition,
@@ -67,23 +112,8 @@ def save_label(
     return JSONResponse({"image": image, "label": image}, headers=etag(version))
 
 
-@router.put("/datastore/image")
-@router.put("/datastore/", include_in_schema=False)
-def add_image(
-    user: AsAnnotator,
-    file: UploadFile,
-    image: str | None = None,
-    params: str = Form("{}"),
-) -> dict[str, Any]:
-    """Add a radiograph to the studies."""
-    parts = split_ending(Path(file.filename or "").name)
-    if parts is None:
-        raise HTTPException(400, "the ending of the file's name is unknown; use .png, .jpg, .tif, .dcm or .nii.gz.")
-    name = plain_name(image or parts[0], "name of a study")
-    store = the_app().datastore()
-    info = parameters(params, _IMAGE_PARAMETERS) | {"user": user.username}
-    with saved_upload(file) as sent:
-        read_radiograph(sent)
-        if not store.add_new_image(name, sent, info):
-            raise HTTPException(409, f"there is already a study {name!r}; choose another name.")
-    return {"image": name}
+@router.delete("/datastore/label")
+def remove_label(user: AsAdmin, id: str, tag: str) -> dict[str, Any]:
+    """Remove a study's label; it is kept among the replaced ones."""
+    the_app().datastore().remove_label(id, tag)
+    return {}
