@@ -300,6 +300,16 @@ def test_unsaved_changes_are_asked_about(server, ann, answer):
     assert server.get(f"/lungseg/studies/{STUDY}/label").status == 404
 
 
+@pytest.mark.safety("unfinished-work")
+def test_a_stroke_that_is_still_being_drawn_is_asked_about(ann):
+    ann.browser.drag(ann.at(20, 20), ann.at(30, 20), let_go=False)
+    ann.browser.press("n")
+    assert "Save your changes?" in ann.asked()
+    ann.browser.let_go()
+    ann.answer("")
+    assert (ann.study(), ann.changed()) == (STUDY, True)
+
+
 def test_the_list_keeps_the_focus_and_its_place_when_it_changes(server, ann):
     focus = """
     const list = document.getElementById('studies'), button = list.querySelector(`[data-id='${arguments[0]}']`);

@@ -80,6 +80,8 @@ function showOthers() {
 }
 
 function leave() {
+  // A stroke that is still being drawn is a change too.
+  tools.up();
   return mayLeave(viewer.labels, tools, current, loaded ? save : null);
 }
 
