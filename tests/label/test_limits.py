@@ -7,11 +7,16 @@ import json
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
-from label_support import MODEL, free_port, require_environment
+from label_support import MODEL, LabelServer, free_port, peak_memory, require_environment
+
+from lungseg.data import phantom
+from lungseg.io import write_png
 
 SUPPORT = Path(__file__).parents[1] / "support"
 FORM = "multipart/form-data; boundary=x"
@@ -190,3 +195,20 @@ def test_a_few_radiographs_are_read_at_a_time_and_the_others_wait_for_a_bounded_
     busy = [503, True]
     assert outcomes == [busy, busy, *[200] * 5, busy, 200, 200]
     assert most == 2
+
+
+@pytest.mark.safety("many-decodes")
+def test_many_pictures_at_once_need_the_memory_of_one(tmp_path):
+    require_environment()
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    write_png(studies / "large.png", np.resize(phantom(0, (200, 220))[0], (2800, 3000)))
+    path = "/lungseg/studies/large/picture"
+    with LabelServer(studies, environment={"MONAI_LABEL_INFER_CONCURRENCY": "1"}) as server:
+        server.wait(lambda: server.get("/lungseg/studies").json[0]["quality"] is not None)  # scored
+        assert server.get(path).status == 200
+        one = peak_memory(server)
+        with ThreadPoolExecutor(12) as clients:
+            answers = list(clients.map(server.get, [path] * 12))
+        assert {answer.status for answer in answers} == {200}
+        assert peak_memory(server) - one < 250 * 2**20  # the answers that wait for their clients, and no more

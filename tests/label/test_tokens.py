@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import subprocess
 import threading
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from label_support import MODEL, LabelServer, free_port, require_environment
+from label_support import MODEL, LabelServer, free_port, peak_memory, require_environment
 
 REALM = Path(__file__).parents[1] / "support" / "pretended_realm.py"
 
@@ -160,11 +159,6 @@ def test_a_large_request_without_a_token_costs_neither_memory_nor_disk(server):
     assert peak_memory(server) - before < 30 * 2**20
     assert set(server.temporary.iterdir()) == files
     assert server.get("/lungseg/").status == 200
-
-
-def peak_memory(server) -> int:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
 @pytest.mark.safety("body-before-token")

@@ -28,8 +28,8 @@ _Result = TypeVar("_Result")
 realm = Realm(
     settings.MONAI_LABEL_AUTH_REALM_URI, settings.MONAI_LABEL_AUTH_CLIENT_ID, settings.MONAI_LABEL_AUTH_TIMEOUT
 )
-# Threads that wait for the realm; the threads of the routes stay free.
-_waiting: list[anyio.CapacityLimiter] = []
+# Threads that may wait for the realm: those of the routes stay free, and tokens do not wait for passwords.
+FOR_TOKENS, FOR_PASSWORDS = anyio.CapacityLimiter(8), anyio.CapacityLimiter(8)
 
 
 class TokenRequired:
@@ -44,7 +44,7 @@ class TokenRequired:
             try:
                 if scheme.lower() != "bearer":
                     raise _unknown()
-                scope["user"] = await ask_realm(partial(user_of, token))
+                scope["user"] = await ask_realm(partial(user_of, token), FOR_TOKENS)
             except HTTPException as error:
                 answer = JSONResponse({"detail": error.detail}, error.status_code, error.headers)
                 await answer(scope, receive, send)
@@ -58,12 +58,10 @@ def current_user(request: Request) -> User:
     return user
 
 
-async def ask_realm(question: Callable[[], _Result]) -> _Result:
+async def ask_realm(question: Callable[[], _Result], threads: anyio.CapacityLimiter) -> _Result:
     """Call a function that may wait for the realm, in one of a few threads; answer 503 if the realm does not answer."""
-    if not _waiting:  # a limiter belongs to the running loop
-        _waiting.append(anyio.CapacityLimiter(8))
     try:
-        answer: _Result = await anyio.to_thread.run_sync(question, limiter=_waiting[0])
+        answer: _Result = await anyio.to_thread.run_sync(question, limiter=threads)
     except RealmError as error:
         logger.warning("the realm %s does not answer: %s", settings.MONAI_LABEL_AUTH_REALM_URI, error)
         what = "the realm that signs users in does not answer; its address is MONAI_LABEL_AUTH_REALM_URI."

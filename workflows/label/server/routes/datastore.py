@@ -35,11 +35,10 @@ _IMAGE_PARAMETERS = ("client_id", "patient_id")
 
 
 @router.get("/datastore/")
-def content(user: AsUser, output: Literal["stats", "all"] = "stats") -> dict[str, Any]:
-    """Return numbers of studies and labels, or with `all` the list of both."""
+def content(user: AsUser, output: Literal["stats", "train", "all"] = "stats") -> Any:
+    """Return numbers of studies and labels; with `train` the pairs of files, with `all` the list of everything."""
     store = the_app().datastore()
-    listed: dict[str, Any] = store.json() if output == "all" else store.status()
-    return listed
+    return {"stats": store.status, "train": store.datalist, "all": store.json}[output]()
 
 
 @router.get("/datastore/image")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends
 from fastapi.security import OAuth2PasswordRequestForm
 from monailabel.endpoints.user.auth import Token, User
 
-from lungseg.workflows.label.server.auth import ask_realm, current_user, realm, wrong_password
+from lungseg.workflows.label.server.auth import FOR_PASSWORDS, ask_realm, current_user, realm, wrong_password
 from lungseg.workflows.label.server.realm import RealmError
 
 router = APIRouter(prefix="/auth", tags=["Auth"])
@@ -26,7 +26,7 @@ def enabled() -> dict[str, bool]:
 @router.post("/token")
 async def sign_in(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Token:
     """Get a token from the realm."""
-    token: Token = await ask_realm(partial(_token, form.username, form.password))
+    token: Token = await ask_realm(partial(_token, form.username, form.password), FOR_PASSWORDS)
     return token
 
 
