@@ -7,9 +7,10 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browser_support import Browser, needs_browser
-from label_support import MODEL, LabelServer, free_port, require_environment
+from label_support import MODEL, LabelServer, free_port, png, require_environment
 
 PROXY = "lungs.example:8443"
 REALM = Path(__file__).parents[1] / "support" / "pretended_realm.py"
@@ -59,6 +60,27 @@ def test_the_roles_decide(server):
     assert server.ask("POST", infer, body, **form, **ann).status == 200
     saving = server.ask("POST", infer, body, **form, **chief)
     assert (saving.status, "monailabel-annotator" in saving.detail) == (403, True)
+
+
+@pytest.mark.safety("same-study-twice")
+def test_who_reserved_and_who_saved_is_known(server):
+    ann, chief = as_user(server, "ann"), as_user(server, "chief")
+    place = "/lungseg/studies/photo/reservation?client_id="
+    assert server.ask("PUT", f"{place}1", **ann).json["reserved_by"] is None
+    assert server.ask("PUT", f"{place}2", **ann).json["reserved_by"] == "ann"  # in another window
+    assert server.ask("PUT", f"{place}1", **chief).json["reserved_by"] == "ann"
+    assert server.ask("DELETE", f"{place}1", **chief).status == 200
+    assert server.ask("PUT", f"{place}1", **chief).json["reserved_by"] == "ann"
+    server.ask("DELETE", f"{place}1", **ann)
+    labels = server.ask("POST", f"/infer/{MODEL}?image=photo&output=image", b"", **ann).body
+    files = {"label": ("label.png", labels)}
+    saved = server.form("PUT", "/datastore/label", files=files, headers=ann, image="photo", tag="signed")
+    assert saved.status == 200
+    labels = png(np.zeros((180, 220), np.uint8))
+    headers = {**ann, "If-None-Match": "*"}
+    files = {"label": ("label.png", labels)}
+    refused = server.form("PUT", "/datastore/label", files=files, headers=headers, image="photo", tag="signed")
+    assert (refused.status, refused.json["user"], refused.etag) == (412, "ann", saved.etag)
 
 
 def test_the_proxys_page_is_the_servers_own(server):

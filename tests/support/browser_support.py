@@ -64,24 +64,25 @@ class Browser:
 
     def press(self, *keys: str) -> None:
         """Press keys together, such as Control and z."""
-        named = {"Control": "\ue009", "Shift": "\ue008", "Enter": "\ue007"}
+        named = {"Control": "\ue009", "Shift": "\ue008", "Enter": "\ue007", "Escape": "\ue00c", "Tab": "\ue004"}
         keys = [named.get(key, key) for key in keys]
         steps = [{"type": "keyDown", "value": key} for key in keys]
         steps += [{"type": "keyUp", "value": key} for key in reversed(keys)]
         self._ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": steps}]})
 
-    def drag(self, *points: tuple[float, float], button: int = 0) -> None:
+    def drag(self, *points: tuple[float, float], button: int = 0, let_go: bool = True) -> None:
         """Press the mouse at the first point of the window, draw it over the others, and let go."""
         (x, y), *others = [(round(x), round(y)) for x, y in points]
         steps = [{"type": "pointerMove", "x": x, "y": y}, {"type": "pointerDown", "button": button}]
         steps += [{"type": "pointerMove", "x": x, "y": y, "duration": 60} for x, y in others]
-        steps.append({"type": "pointerUp", "button": button})
+        if let_go:
+            steps.append({"type": "pointerUp", "button": button})
         mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": steps}
         self._ask("POST", "/actions", {"actions": [mouse]})
 
-    def accept(self) -> None:
-        """Accept a dialog of the page."""
-        self._ask("POST", "/alert/accept", {})
+    def let_go(self) -> None:
+        """Release the mouse."""
+        self._ask("DELETE", "/actions")
 
     def screenshot(self) -> bytes:
         """Return a PNG of the window."""

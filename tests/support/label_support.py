@@ -71,6 +71,7 @@ class Answer:
     status: int
     type: str
     body: bytes
+    etag: str | None
 
     @property
     def json(self):
@@ -161,9 +162,9 @@ class LabelServer:
         request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=300) as answer:
-                return Answer(answer.status, answer.headers["content-type"], answer.read())
+                return Answer(answer.status, answer.headers["content-type"], answer.read(), answer.headers["etag"])
         except urllib.error.HTTPError as error:
-            return Answer(error.code, error.headers["content-type"], error.read())
+            return Answer(error.code, error.headers["content-type"], error.read(), error.headers["etag"])
 
     def get(self, path: str, **query: str) -> Answer:
         return self.ask("GET", _with(path, query))
@@ -172,7 +173,15 @@ class LabelServer:
         """Send JSON."""
         return self.ask("POST", _with(path, query), json.dumps(content or {}).encode(), content_type="application/json")
 
-    def form(self, method: str, path: str, fields: dict | None = None, files: dict | None = None, **query) -> Answer:
+    def form(
+        self,
+        method: str,
+        path: str,
+        fields: dict | None = None,
+        files: dict | None = None,
+        headers: dict | None = None,
+        **query,
+    ) -> Answer:
         """Send a form: `fields` are JSON-ready values, `files` are name -> (file name, content)."""
         boundary = secrets.token_hex(12)
         body = b""
@@ -183,16 +192,20 @@ class LabelServer:
             head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{file}"\r\n\r\n'
             body += head.encode() + content + b"\r\n"
         body += f"--{boundary}--\r\n".encode()
-        return self.ask(method, _with(path, query), body, content_type=f"multipart/form-data; boundary={boundary}")
+        kind = f"multipart/form-data; boundary={boundary}"
+        return self.ask(method, _with(path, query), body, content_type=kind, **(headers or {}))
 
     def infer(self, study: str, output: str = "image", **params) -> Answer:
         """Segment a study."""
         return self.form("POST", f"/infer/{MODEL}", {"params": params}, image=study, output=output)
 
-    def save(self, study: str, labels: np.ndarray | bytes, tag: str = "final", name: str = "label.png") -> Answer:
+    def save(
+        self, study: str, labels: np.ndarray | bytes, tag: str = "final", name: str = "label.png", **headers: str
+    ) -> Answer:
         """Save a label map."""
         content = labels if isinstance(labels, bytes) else png(labels)
-        return self.form("PUT", "/datastore/label", files={"label": (name, content)}, image=study, tag=tag)
+        files = {"label": (name, content)}
+        return self.form("PUT", "/datastore/label", files=files, headers=headers, image=study, tag=tag)
 
     def wait(self, condition, seconds: float = 240):
         """Return what `condition` returns as soon as it is true."""

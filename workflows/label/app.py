@@ -20,6 +20,7 @@ from lungseg.version import __version__
 from lungseg.workflows.label.store.folder import StudyFolder
 from lungseg.workflows.label.store.migration import SCORES
 from lungseg.workflows.label.store.model_versions import Versions
+from lungseg.workflows.label.store.reservations import Reservations
 from lungseg.workflows.label.store.workspace import is_url
 from lungseg.workflows.label.tasks.active_learning import strategies
 from lungseg.workflows.label.tasks.active_model import ActiveModel
@@ -43,6 +44,7 @@ class LungsApp(MONAILabelApp):
         self.versions = Versions(self.workspace / "versions", weights_file(conf.get("weights")))
         self.trust = conf.get("trust") == "true"
         self.model = ActiveModel(self.versions, self.trust)
+        self.reservations = Reservations()
         # The server segments several images at a time, each with one core.
         if self._is_server():
             torch.set_num_threads(1)
@@ -78,7 +80,7 @@ class LungsApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Return the strategies that choose the next study to annotate."""
-        return strategies(self.scoring)
+        return strategies(self.scoring, self.reservations)
 
     def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Segment a study by its id, or a file by its absolute path.
@@ -92,7 +94,8 @@ class LungsApp(MONAILabelApp):
         if file and request.get("save_label"):
             result["tag"] = request["label_tag"]
             info = {"model": request["model"], "params": result["params"]}
-            result["label"] = store.save_label_map(image, Path(result["file"]), result["tag"], info)
+            store.save_label_map(image, Path(result["file"]), result["tag"], info)
+            result["label"] = image
         return result
 
     def on_init_complete(self) -> None:

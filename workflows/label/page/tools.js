@@ -16,7 +16,7 @@ export class Tools {
     const { stage } = viewer;
     stage.on("pointerdown", ({ evt }) => this.down(evt));
     // Konva treats two quick clicks at different places as a double click.
-    viewer.element.addEventListener("dblclick", (event) => this.close(event.altKey));
+    viewer.element.addEventListener("dblclick", (event) => this.tool === "polygon" && this.close(event.altKey));
     // On the whole window, because a stroke can leave the stage.
     window.addEventListener("pointermove", (event) => this.moved(event));
     window.addEventListener("pointerup", () => this.up());
@@ -25,8 +25,6 @@ export class Tools {
 
   choose(tool) {
     this.tool = tool;
-    this.corners = [];
-    this.showPolygon();
     this.showCursor(null);
     this.viewer.element.dataset.tool = tool;
   }
@@ -49,6 +47,7 @@ export class Tools {
     } else if (event.button === 0 && this.tool === "polygon") {
       this.corners.push([at.x, at.y]);
       this.showPolygon(at);
+      this.viewer.changed();
     } else if (event.button === 0) {
       this.viewer.labels.begin();
       this.drag = { kind: "paint", x: at.x, y: at.y };
@@ -87,22 +86,33 @@ export class Tools {
     }
   }
 
+  // The corners of the polygon that was begun; a double click adds two at one place.
+  get polygon() {
+    return this.corners.filter(([x, y], index, all) => !index || x !== all[index - 1][0] || y !== all[index - 1][1]);
+  }
+
   // Fills the polygon, or erases inside it.
   close(erase = false) {
-    if (this.tool !== "polygon" || document.body.dataset.busy) return;
-    // A double click adds two corners at one place.
-    const corners = this.corners.filter(([x, y], index, all) => !index || x !== all[index - 1][0] || y !== all[index - 1][1]);
-    this.corners = [];
-    this.showPolygon();
+    if (document.body.dataset.busy) return;
+    const corners = this.polygon;
+    this.abandon();
     if (corners.length < 3) return;
     this.viewer.labels.begin();
     this.viewer.labels.polygon(corners, erase ? 0 : this.label);
     this.viewer.redraw(this.viewer.labels.end());
   }
 
+  // Takes the last corner away.
+  stepBack() {
+    this.corners = this.polygon.slice(0, -1);
+    this.showPolygon();
+    this.viewer.changed();
+  }
+
   abandon() {
     this.corners = [];
     this.showPolygon();
+    this.viewer.changed();
   }
 
   colour() {

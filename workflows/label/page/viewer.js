@@ -94,6 +94,14 @@ export class Viewer {
     this.findings.show(new LabelMap(this.labels.width, this.labels.height, values), lines, this.contours.thickness);
   }
 
+  // Shows other values in the place of the labels; null shows the labels again.
+  preview(values) {
+    const { width, height } = this.labels;
+    this.contours.labels = values ? { width, height, values } : this.labels;
+    this.contours.draw();
+    this.contourLayer.batchDraw();
+  }
+
   showContours(visible) {
     this.contourLayer.visible(visible);
     this.findingLayer.visible(visible);

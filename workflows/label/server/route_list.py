@@ -38,6 +38,8 @@ ROUTES = (
     Route("GET", "/lungseg/studies"),
     Route("GET", "/lungseg/studies/{image}/picture"),
     Route("GET", "/lungseg/studies/{image}/label"),
+    Route("PUT", "/lungseg/studies/{image}/reservation"),
+    Route("DELETE", "/lungseg/studies/{image}/reservation"),
     Route("GET", "/lungseg/versions"),
     Route("POST", "/lungseg/versions/{number}/activate"),
     # MONAI Label's calls.

@@ -6,11 +6,10 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# The page has scripts, styles and pictures of its own; the empty icon is a data URL.
+# The page has scripts, styles and pictures of its own.
 _POLICY = "; ".join(
     (
         "default-src 'self'",
-        "img-src 'self' data: blob:",
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'self'",

@@ -14,6 +14,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +30,13 @@ from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 from lungseg.utils.names import path_inside
 from lungseg.workflows.label.store.label_maps import decode
+from lungseg.workflows.label.store.saved_labels import (
+    MayReplace,
+    SavedLabel,
+    label_changed,
+    saved_label,
+    version_of,
+)
 from lungseg.workflows.label.store.stored_values import check_info
 from lungseg.workflows.label.store.study_files import LABELS, PATTERNS, is_plain_name, list_files, study_names
 from lungseg.workflows.label.store.study_list import StudyList
@@ -109,10 +117,29 @@ class StudyFolder(LocalDatastore):
         study = self._datastore.objects.get(image_id)
         return _existing_file(self._folder, self._filename(image_id, study.image.ext)) if study else None
 
-    def save_label_map(self, image_id: str, file: Path, tag: str, info: dict[str, Any]) -> str:
-        """Save a label map of any known format as a PNG.
+    @_locked
+    def saved_label(self, image_id: str, tag: str) -> SavedLabel | None:
+        """Return a study's label with its version, or None if there is none."""
+        file = self.label_file(image_id, tag)
+        with suppress(FileNotFoundError):  # another program removes it
+            return None if file is None else saved_label(file, self.get_label_info(image_id, tag))
+        return None
+
+    def save_label_map(
+        self,
+        image_id: str,
+        file: Path,
+        tag: str,
+        info: dict[str, Any],
+        may_replace: MayReplace = lambda version: True,
+    ) -> str:
+        """Save a label map of any known format as a PNG, and return its version.
+
+        Nothing is written if the same label is already there and `may_replace` is false: a client that did not get the
+        answer to its first try sends the label again.
 
         Raises:
+            LabelChangedError: the label that is there now may not be replaced.
             LungsegError: there is no such study (study-unknown), or the file is not a label map of it.
         """
         image = self.file_of(image_id)
@@ -124,7 +151,15 @@ class StudyFolder(LocalDatastore):
         with TemporaryDirectory(prefix="lungseg-") as folder:
             png = Path(folder, "label.png")
             write_png(png, labels)
-            return self.save_label(image_id, str(png), tag, info)
+            version = version_of(png.read_bytes())
+            # No other label can be saved between the check and the saving.
+            with self._mutex:
+                before = self.saved_label(image_id, tag)
+                if may_replace(None if before is None else before.version):
+                    self.save_label(image_id, str(png), tag, {**info, "version": version})
+                elif before is None or before.version != version:
+                    raise label_changed(image_id, before)
+        return version
 
     @_locked
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:

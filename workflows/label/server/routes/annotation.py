@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
-from fastapi.responses import FileResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from lungseg.io import encode_png, read_radiograph
+from lungseg.utils.errors import LungsegError
+from lungseg.workflows.label.server.clients import AsClient, shown_name
 from lungseg.workflows.label.server.decoding import IN_DECODING_QUEUE
 from lungseg.workflows.label.server.dependencies import AsUser, known_study, plain_name, the_app
+from lungseg.workflows.label.server.label_versions import etag
 from lungseg.workflows.label.store.label_maps import decode, encode_picture
 
 router = APIRouter(tags=["Annotation page"])
@@ -38,15 +41,19 @@ def page() -> FileResponse:
 
 
 @router.get("/lungseg/studies")
-def studies(user: AsUser) -> list[dict[str, Any]]:
-    """List the studies, the worst first: `id`, `labelled`, `error`, and the judgement; null while unknown."""
+def studies(client: AsClient) -> list[dict[str, Any]]:
+    """List the studies, the worst first: `id`, `labelled`, `error`, and the judgement; null while unknown.
+
+    `reserved_by` names the other client that works on a study; null if none does.
+    """
     app = the_app()
+    reserved = {study: shown_name(holder) for study, holder in app.reservations.of_others(client).items()}
     labelled = set(app.datastore().get_labeled_images())
     findings, listed = app.scoring.findings(), []
     for name in app.datastore().list_images():
         finding = findings.get(name, {})
         known = {key: finding.get(key) for key in ("quality", "quality_lower", "doubts", "notes", "error")}
-        listed.append({"id": name, "labelled": name in labelled, **known})
+        listed.append({"id": name, "labelled": name in labelled, "reserved_by": reserved.get(name), **known})
     return sorted(listed, key=_worst_first)
 
 
@@ -61,12 +68,39 @@ def study_picture(user: AsUser, image: str) -> Response:
     return Response(encode_picture(read_radiograph(known_study(image))), media_type="image/png")
 
 
+@router.put("/lungseg/studies/{image}/reservation")
+def reserve(client: AsClient, image: str) -> dict[str, Any]:
+    """Reserve a study for a client that has it open, or renew its reservation.
+
+    `reserved_by` names the other client that holds the study; null if the caller holds it now, for `seconds`.
+    """
+    known_study(image)
+    reservations = the_app().reservations
+    holder = reservations.take(image, client)
+    return {"reserved_by": None if holder == client else shown_name(holder), "seconds": reservations.duration}
+
+
+@router.delete("/lungseg/studies/{image}/reservation")
+def release(client: AsClient, image: str) -> dict[str, Any]:
+    """End the caller's reservation of a study, if it has one."""
+    the_app().reservations.release(image, client)
+    return {}
+
+
 @router.get("/lungseg/studies/{image}/label", dependencies=[IN_DECODING_QUEUE])
 def study_label(user: AsUser, image: str, tag: str = "final") -> Response:
-    """Return a study's label map as a PNG; another program may have saved it in another format."""
+    """Return a study's label map as a PNG; another program may have saved it in another format.
+
+    The ETag is the version of the label, also in the error for a label that cannot be shown.
+    """
     radiograph = known_study(image)
-    file = the_app().datastore().label_file(image, plain_name(tag, "tag"))
-    if file is None:
+    # The version first: if the label is replaced meanwhile, saving on top of it is refused and not the other way round.
+    saved = the_app().datastore().saved_label(image, plain_name(tag, "tag"))
+    if saved is None:
         raise HTTPException(404, f"the study {image!r} has no label {tag!r}; draw one.")
-    content = encode_png(decode(file, radiograph))
-    return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})
+    headers = etag(saved.version)
+    try:
+        content = encode_png(decode(saved.file, radiograph))
+    except LungsegError as error:
+        return JSONResponse({"detail": str(error), "code": error.code}, status_code=400, headers=headers)
+    return Response(content, media_type="image/png", headers=headers)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from fastapi import APIRouter, Form, HTTPException, UploadFile
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Form, HTTPException, Response, UploadFile
+from fastapi.responses import FileResponse, JSONResponse
 
 from lungseg.io import read_radiograph
 from lungseg.io.formats import split_ending
@@ -25,7 +25,9 @@ from lungseg.workflows.label.server.dependencies import (
     plain_name,
     the_app,
 )
+from lungseg.workflows.label.server.label_versions import Condition, etag, label_changed
 from lungseg.workflows.label.server.uploads import saved_upload
+from lungseg.workflows.label.store.saved_labels import LabelChangedError
 
 router = APIRouter(tags=["Datastore"])
 _LABEL_PARAMETERS = ("label_info", "client_id")
@@ -77,27 +79,36 @@ def remove_image(user: AsAdmin, id: str) -> dict[str, Any]:
 
 @router.get("/datastore/label")
 def download_label(user: AsUser, label: str, tag: str) -> FileResponse:
-    """Return the file of a study's label as it is."""
-    file = the_app().datastore().label_file(label, plain_name(tag, "tag"))
-    if file is None:
+    """Return the file of a study's label as it is; the ETag is its version."""
+    saved = the_app().datastore().saved_label(label, plain_name(tag, "tag"))
+    if saved is None:
         raise HTTPException(404, f"the study {label!r} has no label {tag!r}; GET /datastore/?output=all lists them.")
-    return FileResponse(file, filename=file.name)
+    return FileResponse(saved.file, filename=saved.file.name, headers=etag(saved.version))
 
 
 @router.put("/datastore/label", dependencies=[IN_DECODING_QUEUE])
 def save_label(
     user: AsAnnotator,
+    may_replace: Condition,
     image: str,
     label: UploadFile,
     params: str = Form("{}"),
     tag: str = "final",
-) -> dict[str, Any]:
-    """Save a label map of any known format as a PNG."""
+) -> Response:
+    """Save a label map of any known format as a PNG.
+
+    With `If-Match: "version"` or `If-None-Match: *`, the answer is 412 if another label was saved since. The ETag of
+    the answer is the new version.
+    """
     known_study(image)
     tag = plain_name(tag or "final", "tag")
     info = parameters(params, _LABEL_PARAMETERS) | {"user": user.username}
-    with saved_upload(label) as sent:
-        return {"image": image, "label": the_app().datastore().save_label_map(image, sent, tag, info)}
+    try:
+        with saved_upload(label) as sent:
+            version = the_app().datastore().save_label_map(image, sent, tag, info, may_replace)
+    except LabelChangedError as error:
+        return label_changed(error)
+    return JSONResponse({"image": image, "label": image}, headers=etag(version))
 
 
 @router.delete("/datastore/label")

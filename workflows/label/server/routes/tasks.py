@@ -11,13 +11,15 @@ import sys
 import threading
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request
 from monailabel.endpoints.activelearning import sample
 from monailabel.endpoints.train import run_model
 from monailabel.utils.async_tasks.utils import tasks
 
+from lungseg.workflows.label.server.clients import client_of
 from lungseg.workflows.label.server.dependencies import AsAdmin, AsUser, known_model, the_app
 from lungseg.workflows.label.store.stored_values import check_storable
+from lungseg.workflows.label.tasks.active_learning import why_none
 from lungseg.workflows.label.tasks.train import DEFAULTS
 
 router = APIRouter()
@@ -63,12 +65,17 @@ def train_all(user: AsAdmin) -> dict[str, Any]:
 
 
 @router.post("/activelearning/{strategy}", tags=["ActiveLearning"])
-def next_study(user: AsUser, strategy: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Choose the next study to annotate; empty if all studies have a label."""
-    known = the_app().info()["strategies"]
+def next_study(user: AsUser, request: Request, strategy: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Choose the next study to annotate, and reserve it for the client; without `id`, `detail` is the reason.
+
+    `params` may have a `client_id`, and the id of a study to `skip` because the client has it open.
+    """
+    app = the_app()
+    known = app.info()["strategies"]
     if strategy not in known:
         raise HTTPException(404, f"there is no strategy {strategy!r}; use one of {', '.join(known)}.")
     check_storable(params or {}, "params")
-    client = {key: str(value) for key, value in (params or {}).items() if key == "client_id"}
-    chosen: dict[str, Any] = sample(strategy, client, user.username)
-    return chosen
+    given: dict[str, Any] = {key: str(value) for key, value in (params or {}).items() if key in ("client_id", "skip")}
+    client = client_of(user, request, given.get("client_id", ""))
+    chosen: dict[str, Any] = sample(strategy, given | {"client": client}, user.username)
+    return chosen or why_none(given.get("skip"), app.datastore(), app.scoring, app.reservations.duration)
