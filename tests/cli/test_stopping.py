@@ -119,7 +119,7 @@ def test_a_second_ctrl_c_does_not_wait(begin, tmp_path, processes, number):
 def test_other_commands_end_in_order(dataset, run_folder, tmp_path, name, number):
     hook = tmp_path / "hook"
     # They read in threads in part, which end what they have begun.
-    environment = hooked(hook, "phantom_0003", "wait", "open", seconds=5)
+    environment = hooked(hook, "phantom_0003", "wait", "open", seconds=1)
     options = {
         "check-data": (dataset, "-o", tmp_path / "sheet.png"),
         "evaluate": ("--data", dataset, "--weights", run_folder, "--split", "all", "-o", tmp_path / "out"),
