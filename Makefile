@@ -39,7 +39,7 @@ label-environment: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@
 
-# Writes the hashes of all files of each version that the constraints name, for every system and for Python 3.11 and later.
+# Writes the hashes of all files of each version that the constraints name, for every system, from Python 3.11 on.
 HASHES = UV_CUSTOM_COMPILE_COMMAND="make hashes" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --upgrade --no-config
 LABEL := workflows/label/setup

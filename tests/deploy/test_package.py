@@ -63,16 +63,16 @@ def test_an_option_overrides_its_environment_variable(start, words, monkeypatch)
         monkeypatch.setenv(f"HOLOSCAN_{name}_PATH", f"-there/{name}")
     runs = []
     assert start(lambda *arguments: len(runs.append(arguments) or runs), *words) == 1
-    assert runs == [("here", "-there/OUTPUT", "-there/MODEL", "auto", None)]
+    assert runs == [("here", "-there/OUTPUT", "-there/MODEL", "auto", None, False)]
 
 
 def test_all_options_are_those_of_the_command(start, monkeypatch):
     for name in ("INPUT", "OUTPUT", "MODEL"):
         monkeypatch.delenv(f"HOLOSCAN_{name}_PATH", raising=False)
     runs = []
-    words = ["-i", "in", "-o", "out", "-m", "bundle", "--device", "cpu", "--settings", "mine.yaml"]
+    words = ["-i", "in", "-o", "out", "-m", "bundle", "--device", "cpu", "--settings", "mine.yaml", "--trust"]
     assert start(lambda *arguments: runs.append(arguments) or 0, *words) == 0
-    assert runs == [("in", "out", "bundle", "cpu", "mine.yaml")]
+    assert runs == [("in", "out", "bundle", "cpu", "mine.yaml", True)]
     assert start(lambda *arguments: 0, "-i", "in") == 2
 
 

@@ -28,6 +28,7 @@ def test_a_log_gets_a_line_now_and_then(caplog, capsys):
 
 
 def test_a_terminal_gets_a_bar(monkeypatch, capsys, caplog):
+    caplog.set_level("INFO", "lungseg")
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     engine = trainer()
     ProgressBar().attach(engine)
