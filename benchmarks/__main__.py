@@ -20,6 +20,7 @@ NAMES = (
     "predict",
     "annotation",
     "deploy",
+    "hostile",
 )
 
 

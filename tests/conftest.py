@@ -18,6 +18,8 @@ from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
 
 # Several processes with many threads each are slower than with one, on the few cores of a test machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests that use ONNX Runtime themselves are not reported to its makers either.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Importing MONAI imports MONAI Deploy, which wants the CUDA runtime library, in this process and in those it starts.
 with suppress(UsageError):

@@ -22,7 +22,7 @@ def test_the_wheel_holds_the_bundle_and_the_workflows(wheel):
         names = set(archive.namelist())
     for folder, parts in (
         ("bundle", ("LICENSE", "configs/*", "models/*", "docs/*")),
-        ("workflows", ("**/*.py", "deploy/*.*", "label/page/**/*", "label/setup/constraints.txt")),
+        ("workflows", ("**/*.py", "deploy/*.*", "label/page/**/*", "label/setup/*.txt")),
     ):
         sources = [path for part in parts for path in (ROOT / folder).glob(part) if path.is_file()]
         wanted = {f"lungseg/{folder}/{path.relative_to(ROOT / folder).as_posix()}" for path in sources}

@@ -7,7 +7,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from lungseg.cli.console import print_result
-from lungseg.cli.options import add_command, add_output, add_weights
+from lungseg.cli.options import add_command, add_output, add_trust, add_weights
 from lungseg.model.backends import EXPORT_FORMATS
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def add_export(commands: Commands) -> None:
     export = add_command(commands, "export", purpose, example, _export)
     add_output(export, "folder for the files")
     add_weights(export)
+    add_trust(export, "the folder of a run")
     export.add_argument(
         "--format",
         nargs="+",
@@ -48,7 +49,7 @@ def add_pack(commands: Commands) -> None:
 def _export(options: argparse.Namespace) -> int:
     from lungseg.inference.export import export
 
-    files, parities = export(options.output, options.weights, options.formats, options.check)
+    files, parities = export(options.output, options.weights, options.formats, options.check, options.trust)
     images = parities[0].images
     print_result(f"Compared with PyTorch in fp32 on {images} radiograph{'s' * (images != 1)}:")
     for parity in parities:

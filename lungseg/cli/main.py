@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `lungseg`.
 
-Exit status: 0 all well, 1 some inputs failed, 2 wrong use, 130 stopped by Ctrl-C.
+Exit status: 0 all well, 1 some inputs failed, 2 wrong use, 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 from lungseg.cli.bundle import add_export, add_pack
 from lungseg.cli.console import configure_console
@@ -19,6 +20,7 @@ from lungseg.cli.data import add_check
 from lungseg.cli.demo import add_demo
 from lungseg.cli.options import log_level
 from lungseg.cli.predict import add_predict
+from lungseg.cli.stopping import end_without_threads, ignore_stops, stop_as_ctrl_c, stopped_status
 from lungseg.cli.train import add_evaluate, add_train
 from lungseg.cli.workflows import add_deploy, add_label, deploy_run, deploy_watch
 from lungseg.utils.errors import LungsegError, UsageError, first_line
@@ -29,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _EPILOG = """
 `lungseg COMMAND --help` shows the options of a command, and an example.
-Exit status: 0 all well, 1 some inputs failed, 2 wrong use, 130 stopped by Ctrl-C.
+Exit status: 0 all well, 1 some inputs failed, 2 wrong use, 130 stopped by Ctrl-C, 143 by SIGTERM.
 
 Environment variables:
   LUNGSEG_ORTHANC_USER, LUNGSEG_ORTHANC_PASSWORD
@@ -58,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.own_process = arguments is None
     configure_console(log_level(options), options.debug)
     if options.own_process:
+        stop_as_ctrl_c()
         sys.unraisablehook = _repeat_ctrl_c
         if options.run not in (deploy_run, deploy_watch):
             block_monai_deploy()
@@ -71,8 +74,14 @@ def main(arguments: list[str] | None = None) -> int:
         _report(error)
         return 1
     except KeyboardInterrupt:
-        print("\nlungseg: stopped; results that were finished are kept.", file=sys.stderr)
-        return 130
+        if options.own_process:
+            ignore_stops()
+        # The terminal may be gone.
+        with suppress(OSError):
+            print(f"\nlungseg: stopped; {options.when_stopped(options)}", file=sys.stderr)
+        if options.own_process:
+            end_without_threads(stopped_status())
+        return stopped_status()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

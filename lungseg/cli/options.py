@@ -43,7 +43,7 @@ def add_command(
     shown.add_argument("-v", "--verbose", action="store_true", help="show more detail")
     shown.add_argument("-q", "--quiet", action="store_true", help="show warnings and errors only")
     shown.add_argument("--debug", action="store_true", help="show all detail, tracebacks, and notices of libraries")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, when_stopped=lambda options: "results that were finished are kept.")
     return parser
 
 
@@ -73,6 +73,15 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
         "--weights",
         metavar="WEIGHTS",
         help="shipped (default); open (trained on freely licensed data only); a weight file; or the folder of a run",
+    )
+
+
+def add_trust(parser: argparse.ArgumentParser, thing: str) -> None:
+    """Add `--trust`, which permits the code that a run or a bundle brings."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help=f"run the code that {thing} brings, as you would run a program of its author",
     )
 
 

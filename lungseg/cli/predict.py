@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lungseg.cli.console import Progress, print_result
-from lungseg.cli.options import add_command, add_device, add_output, add_weights, at_least_one
+from lungseg.cli.options import add_command, add_device, add_output, add_trust, add_weights, at_least_one
 from lungseg.inference.choices import CTR_CHOICES, EXTENTS
 from lungseg.inference.outputs import DEFAULT_KINDS, KINDS
 from lungseg.model.backends import PRECISIONS
@@ -30,6 +30,7 @@ def add_predict(commands: Commands) -> None:
     predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders: PNG, JPEG, TIFF, DICOM, NIfTI")
     add_output(predict, "folder for the reports and for one folder of each kind of result")
     add_weights(predict)
+    add_trust(predict, "the folder of a run")
     add_device(predict)
     predict.add_argument(
         "--precision",
@@ -70,6 +71,9 @@ def add_predict(commands: Commands) -> None:
         choices=CTR_CHOICES,
         help="cardiothoracic ratio: auto (default) withholds it for AP, supine, tilted and doubtful radiographs; "
         "always gives it with a mark; never",
+    )
+    predict.add_argument(
+        "--private", action="store_true", help="let other users of this machine read neither the folder nor its files"
     )
     predict.add_argument(
         "--save",
@@ -126,6 +130,8 @@ def _predict(options: argparse.Namespace) -> int:
             extent=options.extent,
             heart=options.with_heart,
             ctr=options.ctr,
+            private=options.private,
+            trust=options.trust,
             on_result=report,
             command=sys.argv,
         )

@@ -17,6 +17,7 @@ from lungseg.cli.options import (
     add_data,
     add_output,
     add_overrides,
+    add_trust,
     add_weights,
     at_least_one,
     data_overrides,
@@ -37,8 +38,12 @@ def add_train(commands: Commands) -> None:
     train.add_argument(
         "--init", metavar="WEIGHTS", help="start from these weights: shipped, open, a file or the folder of a run"
     )
-    train.add_argument("--resume", action="store_true", help="continue the run in --output; give no other option")
+    train.add_argument(
+        "--resume", action="store_true", help="continue the run in --output; give no other option but --trust"
+    )
+    add_trust(train, "the run of --resume")
     add_overrides(train, "batch_size=4")
+    train.set_defaults(when_stopped=_how_to_continue)
 
 
 def add_evaluate(commands: Commands) -> None:
@@ -50,6 +55,7 @@ def add_evaluate(commands: Commands) -> None:
     choices = ("train", "validation", "test", "all")
     evaluate.add_argument("--split", default="test", choices=choices, help="list to measure (default: test)")
     add_weights(evaluate)
+    add_trust(evaluate, "the folder of a run")
     add_output(evaluate, "folder for the figures", "evaluation")
     add_overrides(evaluate, "threshold=0.5")
 
@@ -72,13 +78,12 @@ def _train(options: argparse.Namespace) -> int:
     overrides |= parse_overrides(options.config, own)
     if options.own_process:
         sys.excepthook = _silence_worker
-    try:
-        train(options.output, overrides, options.init, options.resume)
-    except KeyboardInterrupt:
-        again = f"lungseg train --resume --output {shlex.quote(options.output)}"
-        print(f"\nlungseg: stopped; continue with: {again}", file=sys.stderr)
-        return 130
+    train(options.output, overrides, options.init, options.resume, options.trust)
     return 0
+
+
+def _how_to_continue(options: argparse.Namespace) -> str:
+    return f"continue with: lungseg train --resume --output {shlex.quote(options.output)}"
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -88,7 +93,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     own = {"output_dir": "--output", "split": "--split", "weights": "--weights"}
     overrides = data_overrides(options) | parse_overrides(options.config, own)
-    summary = evaluate(options.output, options.split, options.weights, overrides)
+    summary = evaluate(options.output, options.split, options.weights, overrides, options.trust)
     print_result(format_summary(summary))
     print_result(f"Cases, pictures and the page to look at: {os.path.join(options.output, 'index.html')}")
     return 0

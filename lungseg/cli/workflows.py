@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from lungseg.cli.options import add_command, add_device, add_output, add_weights, at_least_one
+from lungseg.cli.options import add_command, add_device, add_output, add_trust, add_weights, at_least_one
 
 if TYPE_CHECKING:
     from lungseg.cli.options import Commands
@@ -47,6 +47,7 @@ def _add_application(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m", "--model", metavar="BUNDLE", help="folder or TorchScript file of a bundle (default: the shipped bundle)"
     )
+    add_trust(parser, "the bundle")
     add_device(parser)
     parser.add_argument(
         "--settings", metavar="FILE", help="YAML file to use instead of the application's own app.yaml (docs/deploy.md)"
@@ -82,6 +83,7 @@ def add_label(commands: Commands) -> None:
             help="folder for weights and logs (default: in the folder of the studies, or under ~/.local/state/lungseg)",
         )
         add_weights(parser)
+        add_trust(parser, "the folder of a run, or the workspace,")
         parser.add_argument(
             "--replay-data", metavar="DIR", help="data set of the first weights, mixed into each training"
         )
@@ -91,7 +93,7 @@ def deploy_run(options: argparse.Namespace) -> int:
     """Run the MONAI Deploy application once."""
     from lungseg.workflows.deploy.run import run
 
-    return run(options.input, options.output, options.model, options.device, options.settings)
+    return run(options.input, options.output, options.model, options.device, options.settings, options.trust)
 
 
 def deploy_watch(options: argparse.Namespace) -> int:
@@ -112,6 +114,7 @@ def deploy_watch(options: argparse.Namespace) -> int:
         send_to=options.send_to,
         dry_run=options.dry_run,
         once=options.once,
+        trust=options.trust,
     )
     return 0
 
@@ -129,7 +132,7 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if check(*_label_arguments(options)) else 0
 
 
-def _label_arguments(options: argparse.Namespace) -> tuple[str, int, str, str | None, str | None, str | None]:
+def _label_arguments(options: argparse.Namespace) -> tuple[str, int, str, str | None, str | None, str | None, bool]:
     """Return the arguments that `start` and `check` share, in their order."""
     return (
         options.studies,
@@ -138,4 +141,5 @@ def _label_arguments(options: argparse.Namespace) -> tuple[str, int, str, str | 
         options.workspace,
         options.weights,
         options.replay_data,
+        options.trust,
     )

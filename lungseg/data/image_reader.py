@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from monai.data import ImageReader
 
 from lungseg.data.labels import read_label
-from lungseg.io.radiograph import Radiograph
+from lungseg.io.radiograph import Radiograph, SourceFile
 from lungseg.io.reading import read_radiograph
 from lungseg.utils.errors import UsageError
 
@@ -39,7 +39,7 @@ class RadiographReader(LateReader):
     `filename_or_obj`, `affine` (4 x 4, millimetres per pixel along x and y, 1 when unknown), `spatial_shape`
     (W, H), `original_channel_dim` ("no_channel"), `spacing` ((row, column) in millimetres, NaN when
     unknown), and `spacing_kind`, `view` and `projection` ("" when unknown), `flipped` and `supine` of
-    :class:`lungseg.io.Radiograph`.
+    :class:`lungseg.io.Radiograph`, and `sha256`, `format` and `header` of :class:`lungseg.io.SourceFile`.
     """
 
     def get_data(self, img: _Names) -> tuple[np.ndarray, dict[str, Any]]:
@@ -61,6 +61,7 @@ def as_monai(radiograph: Radiograph, name: str) -> tuple[np.ndarray, dict[str, A
     # PyTorch transposes in blocks, in a third of NumPy's time; it needs writable arrays.
     pixels = torch.from_numpy(np.require(radiograph.pixels, requirements="W")).T.contiguous().numpy()
     row, column = radiograph.spacing or (np.nan, np.nan)
+    source = radiograph.source
     affine = np.diag([column, row, 1.0, 1.0]) if radiograph.spacing else np.eye(4)
     return pixels, {
         "filename_or_obj": name,
@@ -74,7 +75,33 @@ def as_monai(radiograph: Radiograph, name: str) -> tuple[np.ndarray, dict[str, A
         "flipped": radiograph.flipped,
         "projection": radiograph.projection or "",
         "supine": radiograph.supine,
+        "sha256": source.sha256 if source else "",
+        "format": source.format if source else "",
+        # As text with a character for each byte: MONAI's loader accepts no bytes.
+        "header": source.header.decode("latin-1") if source else "",
     }
+
+
+def from_monai(pixels: torch.Tensor, meta: Mapping[str, Any]) -> Radiograph:
+    """Return the radiograph that `as_monai` described.
+
+    Args:
+        pixels: (W, H) float32.
+        meta: its metadata.
+    """
+    row, column = (float(mm) for mm in meta["spacing"])
+    name, sha256 = meta["filename_or_obj"], meta["sha256"]
+    return Radiograph(
+        # Rows must be contiguous for drawing; PyTorch transposes in blocks, which is faster.
+        pixels=pixels.T.contiguous().numpy(),
+        spacing=None if np.isnan((row, column)).any() else (row, column),
+        spacing_kind=meta["spacing_kind"],
+        view=meta["view"] or None,
+        flipped=meta["flipped"],
+        projection=meta["projection"] or None,
+        supine=meta["supine"],
+        source=SourceFile(Path(name), sha256, meta["format"], meta["header"].encode("latin-1")) if sha256 else None,
+    )
 
 
 class LungLabelReader(LateReader):

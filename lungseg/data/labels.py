@@ -24,13 +24,11 @@ from lungseg.data.problems import (
     SIZE_MISMATCH,
     UNREADABLE,
 )
-from lungseg.io import read_radiograph
-from lungseg.io.formats import HEAD_BYTES, format_of
-from lungseg.io.limits import check_size
+from lungseg.io.reading import read_mask_values
 from lungseg.utils.errors import LungsegError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 RIGHT, LEFT, HEART = 1, 2, 3
 # Inside only: a pixel of a reference that does not say anything there, and lung of unknown laterality.
@@ -110,53 +108,11 @@ def read_values(path: Path) -> np.ndarray:
     Raises:
         MaskError: the file is damaged, too small, too large or coloured.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     try:
-        with open(path, "rb") as file:
-            if format_of(file.read(HEAD_BYTES)) == "nifti":
-                return read_radiograph(path).pixels
-        # Opened by handle, for the reason in lungseg.io.raster.
-        with open(path, "rb") as file, Image.open(file) as image:
-            check_size(*image.size, path)
-            # Loading alone ignores the checksums of the pixel data of a PNG.
-            image.verify()
-        with open(path, "rb") as file, Image.open(file) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            values = _palette_values(image) if image.mode == "P" else np.asarray(image)
-            alpha = image.mode in ("LA", "PA", "RGBA")
+        return read_mask_values(path)
     except LungsegError as error:
-        raise MaskError(error.what, path, error.remedy, code=UNREADABLE) from error
-    except FileNotFoundError as error:
-        raise MaskError("there is no such file", path, "check the name", code=UNREADABLE) from error
-    except UnidentifiedImageError as error:
-        what = "this is not a picture in a known format" if path.stat().st_size else "the file is empty"
-        raise MaskError(what, path, "copy or export the mask again", code=UNREADABLE) from error
-    except Exception as error:  # a damaged file makes a decoder raise any exception
-        what = f"the mask cannot be read ({error})"
-        raise MaskError(what, path, "copy or export the mask again", code=UNREADABLE) from error
-    if values.ndim == 2:
-        return values.astype(np.uint8) if values.dtype == bool else values
-    colours = values[..., :-1] if alpha else values
-    used = np.flatnonzero(colours.any(axis=(0, 1)))
-    if used.size != 1 and (colours != colours[..., :1]).any():
-        raise MaskError("the mask is in several colours", path, _KINDS, code=NOT_A_MASK)
-    return colours[..., used[0] if used.size else 0]
-
-
-def _palette_values(image: Image.Image) -> np.ndarray:
-    """Return the values (H, W) of a picture with a palette: its greys or its indices.
-
-    The brighter one of two colours is white: programs number them in any order. More than three greys are shades.
-    Otherwise the indices are labels, and the colours only distinguish them.
-    """
-    numbers, shown = np.asarray(image), np.asarray(image.convert("L"))
-    used, places = np.unique(numbers, return_index=True)
-    first, *others = shown.flat[places].tolist()
-    if len(others) == 1 and first != others[0]:
-        return np.where(shown == max(first, *others), np.uint8(255), np.uint8(0))
-    colours = np.asarray(image.convert("RGB"))
-    return shown if len(used) > 3 and (colours == colours[..., :1]).all() else numbers
+        code = NOT_A_MASK if error.code == "mask-coloured" else UNREADABLE
+        raise MaskError(error.what, path, error.remedy, code=code) from error
 
 
 def from_values(values: np.ndarray) -> LabelMap:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lungseg.io.formats import split_ending
 from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.text import restore_cell
 
 
 def patient_rule(patients: str | PathLike[str] | None) -> Callable[[str], str]:
@@ -53,7 +54,8 @@ class _PatientTable:
         self._files: dict[str, dict[str, str]] = defaultdict(dict)
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
-                rows = [(_without_ending(row["file"]), row["patient"]) for row in csv.DictReader(file)]
+                # The files may have been copied from a report.
+                rows = [(restore_cell(_without_ending(row["file"])), row["patient"]) for row in csv.DictReader(file)]
         except (OSError, KeyError, TypeError, ValueError) as error:
             what = "this is not a readable CSV file with the columns file and patient"
             raise LungsegError(what, path, "correct it", code="patient-table-invalid") from error

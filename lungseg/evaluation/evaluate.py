@@ -13,9 +13,10 @@ from typing import Any
 from lungseg.data import datalist
 from lungseg.data.check import excluded_cases
 from lungseg.data.splits import RUN_SPLITS, read_split
-from lungseg.model.config import build_workflow, plain_errors, read_config
+from lungseg.model.config import build_workflow, plain_errors, read_config, read_json
 from lungseg.model.paths import config_file, weights_file
 from lungseg.model.run_settings import model_settings
+from lungseg.model.trust import check_values_only
 from lungseg.model.weights import load_weights
 from lungseg.utils.files import usable_folder
 
@@ -27,6 +28,7 @@ def evaluate(
     split: str = "test",
     weights: str | PathLike[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Measure weights on a section of a data set.
 
@@ -38,16 +40,18 @@ def evaluate(
         split: "train", "validation", "test" or "all".
         weights: see :func:`lungseg.model.paths.weights_file`.
         overrides: items of the config and their values, such as {"dataset_dir": "/data"}.
+        trust: the config beside the weights may run code, as a program of the run's author would.
 
     Returns:
         The content of `summary.json`.
 
     Raises:
         UsageError: an override is unknown, or the folder cannot be written to.
-        LungsegError: the data or the weights cannot be used, or the disk is full.
+        LungsegError: the data or the weights cannot be used, their config would run code (config-runs-code), or the
+            disk is full.
     """
     file = weights_file(weights)
-    settings = model_settings(file) | dict(overrides or {})
+    settings = model_settings(file, trust) | dict(overrides or {})
     settings |= {"output_dir": str(output), "split": split, "weights": str(file)}
     load_weights(file)
     lists = file.parent / RUN_SPLITS
@@ -55,7 +59,7 @@ def evaluate(
         # Damaged lists raise their error now, not at the end, when the report needs them.
         read_split(lists)
         settings["data_source#run_splits"] = str(lists)
-        settings.setdefault("data_source#patients", _patients(file.parent / "config.json"))
+        settings.setdefault("data_source#patients", _patients(file.parent / "config.json", trust))
     files = [config_file("train"), config_file("evaluate")]
     settings["data_source#exclude"] = excluded_cases(read_config(files, settings), [split])
     usable_folder(output)
@@ -69,10 +73,15 @@ def evaluate(
     return summary
 
 
-def _patients(config: Path) -> str | None:
-    """Return the patient rule of a run."""
-    rule: str | None = read_config([config], {})["data_source"]["patients"] if config.is_file() else None
-    return rule
+def _patients(config: Path, trust: bool) -> Any:
+    """Return the patient rule of a run, or None if its config states none."""
+    if not config.is_file():
+        return None
+    source = read_json(config).get("data_source")
+    rule = {"patients": source.get("patients") if isinstance(source, dict) else None}
+    if not trust:
+        check_values_only({"data_source": rule}, {"data_source": {"patients": None}}, config)
+    return rule["patients"]
 
 
 def _describe(split: str, count: int, source: dict[str, Any]) -> str:

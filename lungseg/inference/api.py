@@ -36,6 +36,7 @@ def load(
     extent: str = "visible",
     heart: bool = False,
     ctr: str = "auto",
+    trust: bool = False,
 ) -> Predictor:
     """Load the networks, or return those of an earlier call with the same arguments if the files have not changed.
 
@@ -44,21 +45,23 @@ def load(
             or the folder of a training run.
         device: "auto", "cpu", "cuda" or "cuda:1".
         precision: "fp32", or "bf16" where the processor multiplies bfloat16 in hardware.
-        extent, heart, ctr: see :class:`Predictor`.
+        extent, heart, ctr, trust: see :class:`Predictor`.
 
     Raises:
         UsageError: the device or the precision is not supported here, or the weights do not know the heart.
-        LungsegError: the weights are missing, damaged or another network's.
+        LungsegError: the weights are missing, damaged or another network's, or their config would run code.
     """
     file = weights_file(weights).absolute()
     # One thread loads; the others wait.
     with _lock:
-        return _load(file, _state(file), str(choose_device(device)), precision, extent, heart, ctr)
+        return _load(file, _state(file), str(choose_device(device)), precision, extent, heart, ctr, trust)
 
 
 @lru_cache(maxsize=_KEPT)
-def _load(file: Path, state: object, device: str, precision: str, extent: str, heart: bool, ctr: str) -> Predictor:
-    return Predictor(file, device, precision=precision, extent=extent, heart=heart, ctr=ctr)
+def _load(
+    file: Path, state: object, device: str, precision: str, extent: str, heart: bool, ctr: str, trust: bool
+) -> Predictor:
+    return Predictor(file, device, precision=precision, extent=extent, heart=heart, ctr=ctr, trust=trust)
 
 
 def _state(weights: Path) -> tuple[tuple[int, int] | None, ...]:

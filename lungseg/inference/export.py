@@ -52,6 +52,7 @@ def export(
     weights: str | PathLike[str] | None = None,
     formats: Sequence[str] = EXPORT_FORMATS,
     check: Iterable[str | PathLike[str]] = (),
+    trust: bool = False,
 ) -> tuple[list[Path], list[Parity]]:
     """Write the network: windows (B, 1, s, s) float32 to logits (B, 3, s, s), or (B, 4, s, s) with the heart,
     with `image_size` s and any B.
@@ -63,6 +64,7 @@ def export(
         weights: see :func:`lungseg.model.paths.weights_file`.
         formats: among `EXPORT_FORMATS`.
         check: files and folders of radiographs whose label maps are compared; phantoms if there are none.
+        trust: the config beside the weights may run code, as a program of the run's author would.
 
     Returns:
         The files, and how they compare.
@@ -75,7 +77,7 @@ def export(
         _require_onnx()
     check = list(check)
     radiographs = [path for path, _ in find_radiographs(check).radiographs] if check else []
-    predictor = Predictor(weights, device="cpu")
+    predictor = Predictor(weights, device="cpu", trust=trust)
     output = usable_folder(output)
     try:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=output) as folder:
@@ -98,6 +100,8 @@ def export(
 
 
 def _require_onnx() -> None:
+    # Without it, ONNX Runtime reports each use to its makers.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
         import onnxscript  # noqa: F401  (PyTorch's exporter needs it)

@@ -23,7 +23,8 @@ from lungseg.data.image_reader import as_monai
 from lungseg.io.limits import MAX_BYTES, TOO_LARGE, check_size
 from lungseg.io.radiograph import Radiograph
 from lungseg.io.raster import brightness
-from lungseg.io.reading import check_finite, read_radiograph
+from lungseg.io.reader_child import check_finite
+from lungseg.io.reading import read_radiograph
 from lungseg.utils.errors import LungsegError, as_lungseg_error, first_line
 from lungseg.utils.files import writing_failed
 

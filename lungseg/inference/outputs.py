@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from lungseg.io.dicom.derived import Algorithm
 
 
-def _mask(prediction: Prediction, source: Path) -> bytes:
+def _mask(prediction: Prediction) -> bytes:
     from lungseg.io import encode_png
 
     return encode_png(prediction.mask)
 
 
-def _labels(prediction: Prediction, source: Path) -> bytes:
+def _labels(prediction: Prediction) -> bytes:
     from lungseg.io import encode_png
 
     return encode_png(prediction.labels)
 
 
-def _overlay(prediction: Prediction, source: Path) -> bytes:
+def _overlay(prediction: Prediction) -> bytes:
     from lungseg.io import encode_png
     from lungseg.io.overlay import PALETTE, draw_indexed_overlay
 
@@ -44,7 +44,7 @@ def _overlay(prediction: Prediction, source: Path) -> bytes:
     return encode_png(picture, PALETTE)
 
 
-def _probabilities(prediction: Prediction, source: Path) -> bytes:
+def _probabilities(prediction: Prediction) -> bytes:
     import numpy as np
 
     from lungseg.io import encode_png
@@ -54,7 +54,7 @@ def _probabilities(prediction: Prediction, source: Path) -> bytes:
     return encode_png(np.rint((sum(lungs) * shown).clip(0, 1) * 65535).astype(np.uint16))
 
 
-def _heart(prediction: Prediction, source: Path) -> bytes:
+def _heart(prediction: Prediction) -> bytes:
     import numpy as np
 
     from lungseg.io import encode_png
@@ -65,24 +65,24 @@ def _heart(prediction: Prediction, source: Path) -> bytes:
     return encode_png(prediction.heart.view(np.uint8) * np.uint8(255))
 
 
-def _thumbnail(prediction: Prediction, source: Path) -> bytes:
+def _thumbnail(prediction: Prediction) -> bytes:
     from lungseg.io.overlay import encode_thumbnail
 
     heart, lines = prediction.shown_heart, prediction.lines
     return encode_thumbnail(prediction.radiograph.pixels, prediction.labels, heart, lines)
 
 
-def _nifti(prediction: Prediction, source: Path) -> bytes:
+def _nifti(prediction: Prediction) -> bytes:
     from lungseg.io.nifti import encode_nifti
 
-    spacing, kind = prediction.radiograph.spacing, prediction.radiograph.spacing_kind
-    return encode_nifti(prediction.labels, source, spacing, kind, prediction.extent)
+    return encode_nifti(prediction.labels, prediction.radiograph, prediction.extent)
 
 
-def _dicom_seg(prediction: Prediction, source: Path) -> bytes:
+def _dicom_seg(prediction: Prediction) -> bytes:
     from lungseg.io.dicom.segmentation import encode_dicom_seg
 
     lungs, heart = prediction.label_map(prediction.extent), prediction.shown_heart
+    source = prediction.radiograph.source
     return encode_dicom_seg(lungs, source, _algorithm(prediction.weights), extent=prediction.extent, heart=heart)
 
 
@@ -97,8 +97,8 @@ def _algorithm(weights: Path) -> Algorithm:
     return Algorithm(BUNDLE_NAME, version, weights_hash(weights), software=__version__)
 
 
-# Kind -> ending of its files, and the function that encodes a prediction, given its input file, as one of them.
-KINDS: dict[str, tuple[str, Callable[[Prediction, Path], bytes]]] = {
+# Kind -> ending of its files, and the function that encodes a prediction as one of them.
+KINDS: dict[str, tuple[str, Callable[[Prediction], bytes]]] = {
     "masks": (".png", _mask),
     "labels": (".png", _labels),
     "overlays": (".png", _overlay),
@@ -149,13 +149,12 @@ class Outputs:
         return {kind: self.folder / kind / f"{stem}{KINDS[kind][0]}" for kind in kinds if kind in KINDS}
 
     def encode(
-        self, prediction: Prediction, source: Path, kinds: Iterable[str] | None = None
+        self, prediction: Prediction, kinds: Iterable[str] | None = None
     ) -> tuple[dict[str, bytes], dict[str, LungsegError]]:
-        """Encode the kinds that can be made from the input file `source`.
+        """Encode the kinds that can be made from the input file.
 
         Args:
             prediction: the lungs.
-            source: the input file.
             kinds: which kinds; None for all that were asked for.
 
         Returns:
@@ -165,7 +164,7 @@ class Outputs:
         refused: dict[str, LungsegError] = {}
         for kind in self.kinds if kinds is None else kinds:
             try:
-                contents[kind] = KINDS[kind][1](prediction, source)
+                contents[kind] = KINDS[kind][1](prediction)
             except LungsegError as error:
                 refused[kind] = error
         return contents, refused

@@ -6,16 +6,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lungseg.inference.memory import MemoryBudget
 from lungseg.inference.outputs import Outputs, refusal
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
-from lungseg.inference.records import Entry, ResultRecords, content_hash
+from lungseg.inference.records import Entry, ResultRecords, digest_of, is_unchanged
+from lungseg.io.content import changed_while_read, content_hash
 from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import disk_is_to_blame
@@ -70,6 +72,7 @@ class Pipeline:
         records: the record of results, which is read and extended.
         overwrite: write all wanted kinds again.
         strict: flagged radiographs, which carry a doubt, fail.
+        budget: the memory that radiographs share; None if only this pipeline takes some.
     """
 
     def __init__(
@@ -79,9 +82,11 @@ class Pipeline:
         records: ResultRecords,
         overwrite: bool = False,
         strict: bool = False,
+        budget: MemoryBudget | None = None,
     ) -> None:
         self.predictor, self.outputs, self.records = predictor, outputs, records
         self.overwrite, self.strict = overwrite, strict
+        self.budget = budget or MemoryBudget()
         self._disk_failed = False
 
     def __call__(self, files: Sequence[tuple[Path, Path]]) -> list[Outcome]:
@@ -93,20 +98,37 @@ class Pipeline:
             return []
         tasks = [_Task(path, stem) for path, stem in files]
         for task in tasks:
-            self._look_up(task)
-        prepared = list(self._prepare(task for task in tasks if task.outcome is None))
-        segmented = self._run(prepared)
-        prepared.clear()
-        while segmented:
-            # Each radiograph is released before the next one is drawn.
-            self._finish(*segmented.pop(0))
+            with self._failing(task):
+                self._look_up(task)
+        with self.records.under_way.noted({task.stem: task.content for task in tasks if task.outcome is None}):
+            self._segment(list(self._prepare(task for task in tasks if task.outcome is None)))
         return [task.outcome for task in tasks if task.outcome]
+
+    def fail(self, path: Path, stem: Path, error: LungsegError) -> Outcome:
+        """Let a file fail without an attempt: its earlier results are removed unless they still hold."""
+        task = _Task(path, stem, content_hash(path))
+        task.current = self.records.is_current(stem, task.content)
+        self._fail(task, error)
+        assert task.outcome is not None
+        return task.outcome
+
+    @contextmanager
+    def _failing(self, task: _Task, writes: bool = False) -> Iterator[None]:
+        """Let the file fail by whatever the block raises; the others are still segmented, unless it `writes` in vain.
+
+        A picture can make a library raise anything, also what is not an `Exception`. Only Ctrl-C goes on.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._fail(task, error, writes and isinstance(error, LungsegError) and disk_is_to_blame(error))
 
     def _look_up(self, task: _Task) -> None:
         """Find which kinds of output are missing; there is an outcome if none is."""
-        # Before it is read: if the file changes in between, the next run notices.
-        task.content = content_hash(task.path)
         task.entry = entry = self.records.find(task.stem)
+        task.content = content_hash(task.path)
         task.current = self.records.is_current(task.stem, task.content)
         task.missing = self.outputs.kinds
         if self.overwrite or not task.current or entry.row is None:
@@ -114,26 +136,48 @@ class Pipeline:
         if self.strict and entry.row.status == "flagged":
             return self._refuse(task, entry.row)
         files = self.outputs.targets(task.stem)
-        task.missing = tuple(kind for kind in files if kind not in entry.kinds or not files[kind].is_file())
+        task.missing = tuple(
+            kind for kind, file in files.items() if kind not in entry.files or not is_unchanged(file, entry.files[kind])
+        )
+        for kind in entry.kinds.intersection(task.missing):
+            if files[kind].exists():
+                logger.warning("%s has changed since it was written; it is written again.", escape_control(files[kind]))
         only_refused = entry.refused.keys() >= set(task.missing) and len(task.missing) < len(files)
         if only_refused or not task.missing:
             task.outcome = Outcome(self._complete(replace(entry.row, file=str(task.path)), entry.refused), reused=True)
 
     def _prepare(self, tasks: Iterable[_Task]) -> Iterator[tuple[_Task, Prepared]]:
         for task in tasks:
-            try:
+            prepared = None
+            with self._failing(task):
                 prepared = self.predictor.prepare(task.path)
-            except Exception as error:  # a picture can make a library raise anything; the others are still segmented
-                self._fail(task, error)
-            else:
+                self.budget.check(prepared.radiograph.pixels.size, task.path)
+                task.content = _same_content(task, prepared)
+            if prepared is not None:
                 yield task, prepared
+
+    def _segment(self, prepared: list[tuple[_Task, Prepared]]) -> None:
+        """Run the network and write the results, once there is memory for it."""
+        pixels = sum(one.radiograph.pixels.size for _, one in prepared)
+        if len(prepared) > 1 and not self.budget.fits(pixels):
+            while prepared:
+                self._segment([prepared.pop(0)])
+            return
+        with self.budget.held(pixels):
+            segmented = self._run(prepared)
+            prepared.clear()
+            while segmented:
+                # Each radiograph is released before the next one is drawn.
+                self._finish(*segmented.pop(0))
 
     def _run(self, batch: Sequence[tuple[_Task, Prepared]]) -> list[tuple[_Task, Prepared, torch.Tensor]]:
         began = time.perf_counter()
         all_logits = None
         try:
             all_logits = self.predictor.run([prepared for _, prepared in batch])
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             if len(batch) == 1:
                 self._fail(batch[0][0], error)
                 return []
@@ -146,24 +190,26 @@ class Pipeline:
 
     def _finish(self, task: _Task, prepared: Prepared, logits: torch.Tensor) -> None:
         began = time.perf_counter()
-        try:
+        with self._failing(task, writes=True):
             prediction = self.predictor.finish(prepared, logits)
             row = _row(task, prediction)
             if self.strict and prediction.doubts:
                 return self._refuse(task, row)
-            kinds, refused = self._write(task, prediction)
+            files, refused = self._write(task, prediction)
             row = replace(row, seconds=round(sum(prepared.seconds.values()) + time.perf_counter() - began, 3))
             if task.content:
-                self.records.add(task.stem, task.content, row, kinds, refused)
+                try:
+                    self.records.add(task.stem, task.content, row, files, refused)
+                except BaseException:
+                    self.outputs.remove(task.stem, task.missing)
+                    raise
             task.outcome = Outcome(self._complete(row, refused))
             logger.debug("%s: %s, wrote %s", escape_control(task.path), row.status, ", ".join(task.missing))
-        except Exception as error:
-            self._fail(task, error, isinstance(error, LungsegError) and disk_is_to_blame(error))
 
-    def _write(self, task: _Task, prediction: Prediction) -> tuple[frozenset[str], dict[str, str]]:
-        """Write the missing kinds; return all kinds whose files hold now, and kind -> why it was refused."""
+    def _write(self, task: _Task, prediction: Prediction) -> tuple[dict[str, str], dict[str, str]]:
+        """Write the missing kinds; return kind -> digest of all files that hold now, and kind -> why it was refused."""
         kept = task.entry.kinds.difference(task.missing) if task.current else frozenset()
-        contents, errors = self.outputs.encode(prediction, task.path, task.missing)
+        contents, errors = self.outputs.encode(prediction, task.missing)
         if errors and not contents and not kept.intersection(self.outputs.kinds):
             raise next(iter(errors.values()))
         self.outputs.make_room(task.stem, contents)
@@ -174,7 +220,9 @@ class Pipeline:
         self.outputs.write(task.stem, contents)
         refused = {kind: refusal(kind, error) for kind, error in errors.items()}
         earlier = task.entry.refused if task.current else {}
-        return kept | contents.keys(), {kind: why for kind, why in earlier.items() if kind not in contents} | refused
+        files = {kind: task.entry.files[kind] for kind in kept}
+        files |= {kind: digest_of(content) for kind, content in contents.items()}
+        return files, {kind: why for kind, why in earlier.items() if kind not in contents} | refused
 
     def _complete(self, row: Row, refused: Mapping[str, str]) -> Row:
         """Add to the reason of a row which of the wanted kinds were left out."""
@@ -188,7 +236,7 @@ class Pipeline:
         judged = {name: getattr(row, name) for name in ("quality", "quality_lower", "doubts", "notes")}
         self._fail(task, error, **judged)
 
-    def _fail(self, task: _Task, error: Exception, fatal: bool = False, **columns: Any) -> None:
+    def _fail(self, task: _Task, error: BaseException, fatal: bool = False, **columns: Any) -> None:
         """Record the failure, and remove earlier results of the file unless they still hold.
 
         Nothing is removed because of a file that does not exist or cannot be read.
@@ -199,8 +247,10 @@ class Pipeline:
                 stale = entry.touched if task.current else entry.kinds | entry.touched
                 self.records.begin(task.stem, stale)
                 self.outputs.remove(task.stem, stale)
-        except LungsegError as stuck:
-            error, fatal = stuck, fatal or disk_is_to_blame(stuck)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as stuck:
+            error, fatal = stuck, fatal or (isinstance(stuck, LungsegError) and disk_is_to_blame(stuck))
         self._disk_failed |= fatal
         known = as_lungseg_error(error, "it could not be segmented", task.path)
         # An error about a file of the results says which input it is of.
@@ -210,6 +260,16 @@ class Pipeline:
         with suppress(LungsegError):
             self.records.add_failure(task.stem, row)
         task.outcome = Outcome(row, fatal=known if fatal else None)
+
+
+def _same_content(task: _Task, prepared: Prepared) -> str | None:
+    """Return the hash of the bytes that were read, which must be those that earlier results were compared with."""
+    source = prepared.radiograph.source
+    if source is None:
+        return task.content
+    if task.content not in (None, source.sha256):
+        raise changed_while_read(task.path)
+    return source.sha256
 
 
 def _row(task: _Task, prediction: Prediction) -> Row:

@@ -5,29 +5,30 @@ from __future__ import annotations
 
 import logging
 import os
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from logging import LogRecord
+from contextlib import ExitStack, contextmanager, nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lungseg.inference.outputs import DEFAULT_KINDS, KINDS, Outputs
 from lungseg.inference.pipeline import Outcome
 from lungseg.inference.predictor import Predictor
-from lungseg.inference.records import content_hash, read_entries, start_record
-from lungseg.inference.workers import Job, log_again, segment, worker_processes
+from lungseg.inference.records import read_entries, start_record
+from lungseg.inference.schedule import Schedule, note_kills
+from lungseg.inference.under_way import take_notes
+from lungseg.inference.workers import Job
+from lungseg.io.content import content_hash
 from lungseg.io.discovery import Inputs, find_radiographs
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import weights_hash
 from lungseg.report.predictions import remove_reports, reporting
 from lungseg.report.table import Row
 from lungseg.utils.distributed import Processes, interleave, launched_processes
-from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.utils.files import remove_abandoned, usable_folder
-from lungseg.utils.parallel import core_count, default_workers, work_in_order
+from lungseg.utils.errors import UsageError
+from lungseg.utils.files import only_user, private_folder, remove_abandoned, usable_folder
+from lungseg.utils.parallel import core_count, default_workers
 from lungseg.utils.text import shorten_list
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ def predict(
     extent: str = "visible",
     heart: bool = False,
     ctr: str = "auto",
+    private: bool = False,
+    trust: bool = False,
     on_result: Callable[[int, int, Row], None] | None = None,
     command: Sequence[str] | None = None,
 ) -> list[Row]:
@@ -84,7 +87,9 @@ def predict(
             The columns of the report have both.
         heart: show the heart too: 3 in label maps, a segment in DICOM SEG, an outline in overlays.
         ctr: when to give the cardiothoracic ratio: "auto" withholds it where it is not reliable, "always" or "never".
-        on_result: called after each file of this process with its index from 1, the number of files, and its row.
+        private: let other users of this machine read neither the output folder nor what is written to it.
+        trust: the config beside the weights may run code, as a program of the run's author would.
+        on_result: called after each file of this process with the number of finished ones, of all, and its row.
         command: the command line, which `report.json` records.
 
     Returns:
@@ -92,15 +97,15 @@ def predict(
 
     Raises:
         UsageError: there is nothing to segment, the weights do not know the heart that is asked for, or the output
-            folder cannot be written to, is among the inputs, or has results of another file under the same name.
+            folder cannot be written to, is among the inputs, is written to by another run, or has results of another
+            file under the same name.
         LungsegError: the weights cannot be used, or the disk is full; results that were finished before are kept.
     """
     paths = [Path(path) for path in _as_list(inputs, output)]
     outputs = Outputs(Path(output), kinds)
     with launched_processes() as group:
-        first = group.rank == 0
-        found = _find_inputs(group, paths, outputs, overwrite)
-        if first:
+        found = _find_inputs(group, paths, outputs)
+        if group.rank == 0:
             _log_skipped(found)
         job = Job(
             outputs.folder,
@@ -113,47 +118,66 @@ def predict(
             extent,
             heart,
             ctr,
+            private,
+            trust,
         )
         predictor = job.predictor()
         files = group.share(found.radiographs)
-        usable_folder(outputs.folder)
-        if first:
-            _tidy_folder(outputs.folder)
-        rows: list[Row] = []
-        reused = 0
+        with ExitStack() as stack:
+            if private:
+                stack.enter_context(_unreadable_by_others())
+            group.first_decides(lambda: _take_folder(stack, found.radiographs, outputs, overwrite, private))
+            return _segment(group, job, predictor, outputs, files, batch_size, workers, processes, on_result, command)
 
-        def finished_elsewhere(result: tuple[list[Outcome], list[LogRecord]]) -> None:
-            outcomes, logged = result
-            log_again(logged)
-            finished(outcomes)
 
-        def finished(outcomes: list[Outcome]) -> None:
-            nonlocal reused
-            for outcome in outcomes:
-                rows.append(outcome.row)
-                reused += outcome.reused
-                if outcome.fatal:
-                    raise outcome.fatal
-                if on_result:
-                    on_result(len(rows), len(files), outcome.row)
+def _segment(
+    group: Processes,
+    job: Job,
+    predictor: Predictor,
+    outputs: Outputs,
+    files: Sequence[tuple[Path, Path]],
+    batch_size: int | None,
+    workers: int | None,
+    processes: bool | None,
+    on_result: Callable[[int, int, Row], None] | None,
+    command: Sequence[str] | None,
+) -> list[Row]:
+    """Segment this process's files and write the report; the output folder belongs to this run."""
+    rows: list[Row] = []
+    order = {str(path): number for number, (path, _) in enumerate(files)}
+    reused = 0
 
-        size = batch_size or _BATCH_SIZE.get(predictor.device.type, 1)
-        batches = [files[start : start + size] for start in range(0, len(files), size)]
-        if processes is None:
-            processes = predictor.device.type == "cpu" and core_count() > 1 and len(files) >= _WORTH_PROCESSES
-        workers = max(1, min(workers or default_workers(), len(batches)))
-        # No other process has the same number of a record, wherever it runs.
-        parts = range(group.rank, group.size * workers, group.size)
-        with reporting(outputs.folder, rows, _facts(predictor, outputs, command)) if first else nullcontext():
-            if processes:
-                with worker_processes(job, parts) as pool:
-                    work_in_order(segment, batches, workers, finished_elsewhere, pool)
-            else:
-                with _cores_shared(workers):
-                    work_in_order(job.pipeline(predictor, parts[0]), batches, workers, finished)
-            rows[:] = interleave(group.gather(rows))
-        if reused and first:
-            logger.info("Reused results of an earlier run (same content, weights and settings): %d", reused)
+    def finished(outcomes: list[Outcome]) -> None:
+        nonlocal reused
+        for outcome in outcomes:
+            insort(rows, outcome.row, key=lambda row: order[row.file])
+            reused += outcome.reused
+            if outcome.fatal:
+                raise outcome.fatal
+            if on_result:
+                on_result(len(rows), len(files), outcome.row)
+
+    first = group.rank == 0
+    size = batch_size or _BATCH_SIZE.get(predictor.device.type, 1)
+    if processes is None:
+        processes = predictor.device.type == "cpu" and core_count() > 1 and len(files) >= _WORTH_PROCESSES
+    workers = max(1, min(workers or default_workers(), -(-len(files) // size)))
+    # No other process has the same number of a record, wherever it runs.
+    parts = range(group.rank, group.size * workers, group.size)
+    with reporting(outputs.folder, rows, _facts(predictor, outputs, command)) if first else nullcontext():
+        try:
+            Schedule(job, predictor, parts, size, finished)(files, processes)
+        except BaseException:
+            if group.size == 1:
+                # Of workers that were given up.
+                _remove_abandoned(outputs.folder)
+            raise
+        finally:
+            # This process was not killed, whatever ended the run.
+            take_notes(outputs.folder, parts)
+        rows[:] = interleave(group.gather(rows))
+    if reused and first:
+        logger.info("Reused results of an earlier run (same content, weights and settings): %d", reused)
     return rows
 
 
@@ -168,21 +192,41 @@ def _as_list(
     return names
 
 
-def _find_inputs(group: Processes, inputs: Sequence[Path], outputs: Outputs, overwrite: bool) -> Inputs:
+def _find_inputs(group: Processes, inputs: Sequence[Path], outputs: Outputs) -> Inputs:
     """Find the inputs once for all processes, because a folder may change in between."""
-    found: Inputs | LungsegError | None = None
-    if group.rank == 0:
-        try:
-            found = find_radiographs(inputs, exclude=outputs.folder)
-            _check_apart(inputs, found.radiographs, outputs)
-            if not overwrite:
-                _check_names_free(found.radiographs, outputs)
-        except LungsegError as refused:
-            found = refused
-    answer: Inputs | LungsegError = group.broadcast_first(found)
-    if isinstance(answer, LungsegError):
-        raise answer
-    return answer
+
+    def find() -> Inputs:
+        found = find_radiographs(inputs, exclude=outputs.folder)
+        _check_apart(inputs, found.radiographs, outputs)
+        return found
+
+    return group.first_decides(find)
+
+
+def _take_folder(
+    stack: ExitStack, radiographs: Sequence[tuple[Path, Path]], outputs: Outputs, overwrite: bool, private: bool
+) -> None:
+    """Lock the output folder until the stack is closed, and make it ready for this run.
+
+    Raises:
+        UsageError: it cannot be written to, another run writes to it, or it has results of another file.
+        LungsegError: the disk is full.
+    """
+    (private_folder if private else usable_folder)(outputs.folder)
+    stack.enter_context(only_user(outputs.folder / "records.lock"))
+    if not overwrite:
+        _check_names_free(radiographs, outputs)
+    _tidy_folder(outputs.folder)
+    note_kills(outputs.folder)
+
+
+@contextmanager
+def _unreadable_by_others() -> Iterator[None]:
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _tidy_folder(output: Path) -> None:
@@ -190,6 +234,11 @@ def _tidy_folder(output: Path) -> None:
     if start_record(output):
         logger.info("%s was made by an older version of lungseg: everything is segmented again", output)
     remove_reports(output)
+    _remove_abandoned(output)
+
+
+def _remove_abandoned(output: Path) -> None:
+    """Remove the half-written files of processes that were killed."""
     remove_abandoned(output, sub_folders=False)
     for kind in KINDS:
         remove_abandoned(output / kind)
@@ -244,14 +293,3 @@ def _log_skipped(found: Inputs) -> None:
     ):
         if paths:
             logger.info("Skipped (%s): %s", kind, shorten_list([path.name for path in paths], _NAMES_SHOWN))
-
-
-@contextmanager
-def _cores_shared(workers: int) -> Iterator[None]:
-    """Let each worker compute with its share of the cores alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(before, core_count() // workers)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -23,11 +23,13 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from numpy.typing import NDArray
 
+from lungseg.data.image_reader import from_monai
 from lungseg.inference.cardiothoracic import CardiothoracicRatio, find_cardiothoracic_ratio
 from lungseg.inference.choices import CTR_CHOICES, EXTENTS
 from lungseg.inference.devices import choose_device
 from lungseg.inference.inputs import Source, check_is_file, check_is_several, load, name_of, radiograph_of
 from lungseg.inference.measurements import full_measurements, measurements
+from lungseg.inference.memory import check_memory
 from lungseg.inference.orientation import Orientation, best
 from lungseg.io.overlay import Line
 from lungseg.io.radiograph import Radiograph
@@ -243,12 +245,13 @@ class Predictor:
         heart: label the heart, with 3, in label maps.
         ctr: when to give the cardiothoracic ratio: "auto" withholds it where it is not reliable, "always" or "never".
         bundle: a bundle to run instead of this package's bundle and `weights`, see :func:`lungseg.model.open_bundle`.
+        trust: the config beside the weights may run code, as a program of the run's author would.
 
     Raises:
         UsageError: the device or the precision is not supported here, an argument is not known, or the heart or the
             full extent is asked of weights that do not know the heart.
-        LungsegError: the weights are missing, damaged, or another network's; or the bundle's config has not the groups
-            of transforms that this version needs.
+        LungsegError: the weights are missing, damaged, or another network's; their config would run code
+            (config-runs-code); or the bundle's config has not the groups of transforms that this version needs.
     """
 
     def __init__(
@@ -262,6 +265,7 @@ class Predictor:
         extent: str = "visible",
         heart: bool = False,
         ctr: str = "auto",
+        trust: bool = False,
     ) -> None:
         self.weights = bundle.weights if bundle else weights_file(weights)
         self.device = choose_device(device)
@@ -269,7 +273,8 @@ class Predictor:
         parser.read_config(bundle.config if bundle else str(config_file("inference")))
         parser["bundle_root"] = str(bundle.root if bundle else bundle_root())
         parser["weights"] = str(self.weights)
-        for key, value in model_settings(self.weights).items():
+        self._settings = model_settings(self.weights, trust or (bundle is not None and bundle.trusted))
+        for key, value in self._settings.items():
             parser[key] = value
         if not (bundle and bundle.network):
             channels = output_channels(self.weights)
@@ -319,7 +324,7 @@ class Predictor:
             "lungseg": __version__,
             "weights": weights_hash(self.weights),
             "models": {file.name: weights_hash(file) for file in models},
-            "config": json.loads(config_file("inference").read_text("utf-8")) | model_settings(self.weights),
+            "config": json.loads(config_file("inference").read_text("utf-8")) | self._settings,
             **self.computed,
         }
 
@@ -416,15 +421,8 @@ class Predictor:
         clock.append(time.perf_counter())
         image = self.groups["prepare"](data)["image"]
         clock.append(time.perf_counter())
-        row, column = (float(mm) for mm in stored.meta["spacing"])
-        radiograph = Radiograph(
-            # Rows must be contiguous for drawing; PyTorch transposes in blocks, which is faster.
-            pixels=stored.as_tensor()[0].T.contiguous().numpy(),
-            spacing=None if np.isnan((row, column)).any() else (row, column),
-            spacing_kind=stored.meta["spacing_kind"],
-            view=stored.meta["view"] or None,
-            flipped=stored.meta["flipped"],
-        )
+        radiograph = from_monai(stored.as_tensor()[0], stored.meta)
+        check_memory(radiograph.pixels.size, name_of(source))
         return Prepared(image, radiograph, dict(zip(("read", "prepare"), np.diff(clock).tolist(), strict=True)))
 
     def _load(self, source: Source) -> dict[str, MetaTensor]:

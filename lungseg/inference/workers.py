@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,19 +20,22 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lungseg.inference.memory import MemoryBudget
 from lungseg.inference.outputs import Outputs
 from lungseg.inference.pipeline import Outcome, Pipeline
 from lungseg.inference.predictor import Predictor
 from lungseg.inference.records import ResultRecords
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.imports import silence_libraries
-from lungseg.utils.parallel import core_count
+from lungseg.utils.parallel import ProcessPool, core_count
+from lungseg.utils.signals import STOPS, stops_held_back
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue as Numbers
 
 
 _pipeline: Pipeline | None = None
+_is_busy = False
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class Job:
 
     Attributes:
         output, kinds: see :class:`lungseg.inference.outputs.Outputs`.
-        weights, device, precision, extent, heart, ctr: see :class:`lungseg.inference.predictor.Predictor`.
+        weights, device, precision, extent, heart, ctr, trust: see :class:`lungseg.inference.predictor.Predictor`.
         overwrite, strict: see :class:`lungseg.inference.pipeline.Pipeline`.
+        private: other users may not read the files.
     """
 
     output: Path
@@ -56,6 +59,8 @@ class Job:
     extent: str = "visible"
     heart: bool = False
     ctr: str = "auto"
+    private: bool = False
+    trust: bool = False
 
     def predictor(self) -> Predictor:
         """Load the network.
@@ -71,25 +76,30 @@ class Job:
             extent=self.extent,
             heart=self.heart,
             ctr=self.ctr,
+            trust=self.trust,
         )
         if "heart" in self.kinds:
             predictor.check_knows_heart()
         return predictor
 
-    def pipeline(self, predictor: Predictor, part: int) -> Pipeline:
-        """Build the pipeline of process number `part` of those that share the output folder."""
+    def pipeline(self, predictor: Predictor, part: int, budget: MemoryBudget | None = None) -> Pipeline:
+        """Build the pipeline of process number `part` of those that share the output folder, and a memory budget."""
         records = ResultRecords(self.output, predictor.identity(), part)
-        return Pipeline(predictor, Outputs(self.output, self.kinds), records, self.overwrite, self.strict)
+        return Pipeline(predictor, Outputs(self.output, self.kinds), records, self.overwrite, self.strict, budget)
+
+
+class WorkerKilledError(LungsegError):
+    """A worker process was killed, most often because the memory ran out."""
 
 
 @contextmanager
-def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[Executor]:
+def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[ProcessPool]:
     """Start a process for each number of a record, in which :func:`segment` can be called; the block's end stops them.
 
     Only the process that started them reacts to Ctrl-C.
 
     Raises:
-        LungsegError: one of them was killed.
+        WorkerKilledError: one of them was killed; the others have ended.
     """
     # They are not forked from this process, whose threads would be missing, but, where possible, from a server that
     # imports the libraries once and shares their memory.
@@ -99,15 +109,17 @@ def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[Executor]:
     numbers: Numbers[int] = context.SimpleQueue()
     for part in parts:
         numbers.put(part)
+    budget = MemoryBudget(len(parts), context)
     log_level = logging.getLogger("lungseg").getEffectiveLevel()
     try:
-        with ProcessPoolExecutor(len(parts), context, _begin, (job, numbers, len(parts), log_level)) as pool:
-            with _ctrl_c_held_back():
+        with ProcessPool(len(parts), context, _begin, (job, numbers, budget, len(parts), log_level)) as pool:
+            # No process is half started, and those that are started ignore Ctrl-C.
+            with stops_held_back(inherited=True):
                 for _ in parts:
                     pool.submit(os.getpid)
             yield pool
     except BrokenProcessPool as error:
-        raise LungsegError(
+        raise WorkerKilledError(
             "a worker process was killed: the memory ran out, or a picture crashed its decoder",
             remedy="run the command again with fewer --workers; it goes on from here",
             code="worker-killed",
@@ -120,8 +132,15 @@ def segment(files: Sequence[tuple[Path, Path]]) -> tuple[list[Outcome], list[Log
     Returns:
         The outcomes, and the log records of that time, for `log_again` in the process that started them.
     """
+    global _is_busy
     assert _pipeline is not None
-    return _pipeline(files), _log.take()
+    _is_busy = True
+    try:
+        return _pipeline(files), _log.take()
+    except KeyboardInterrupt:  # of `_end`: what was half written has been removed by now
+        os._exit(1)
+    finally:
+        _is_busy = False
 
 
 def log_again(records: Sequence[LogRecord]) -> None:
@@ -145,40 +164,33 @@ class _Log(QueueHandler):
 _log = _Log()
 
 
-@contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Delay Ctrl-C until the block ends, so that no process is half started; those started in it ignore Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    pressed: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
-    # Processes inherit the mask, but not the handler. This process's other threads have no mask.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-        if pressed:
-            signal.raise_signal(signal.SIGINT)
-
-
-def _begin(job: Job, numbers: Numbers[int], count: int, log_level: int) -> None:
+def _begin(job: Job, numbers: Numbers[int], budget: MemoryBudget, count: int, log_level: int) -> None:
     global _pipeline
-    # For systems without such masks.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # For systems without such masks. The closed terminal is the business of the process that started this one.
+    for number in set(STOPS) - {signal.SIGTERM}:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     silence_libraries()
+    if job.private:
+        os.umask(0o077)
     # As under torchrun, whose variable says how many processes share the machine's cores.
     os.environ["LOCAL_WORLD_SIZE"] = str(count * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(min(torch.get_num_threads(), core_count()))
-    _pipeline = job.pipeline(job.predictor(), numbers.get())
+    _pipeline = job.pipeline(job.predictor(), numbers.get(), budget)
     # Not before: the process that started this one has logged what loading the network logs.
     logger = logging.getLogger("lungseg")
     logger.setLevel(log_level)
     logger.addHandler(_log)
     logger.propagate = False
+    # The pool sends it to the other workers when one was killed.
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, frame: object) -> None:
+    """End this worker, without half-written files."""
+    if _is_busy:
+        raise KeyboardInterrupt
+    os._exit(1)
 
 
 def _end_with_parent() -> None:

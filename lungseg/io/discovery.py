@@ -19,7 +19,7 @@ from lungseg.utils.errors import LungsegError, UsageError
 # Endings that are removed to name the results; any other ending may be a part of the name, as in a DICOM UID.
 _PICTURE_ENDINGS = (*ENDINGS, ".bmp", ".gif")
 _NOT_PICTURES = re.compile(
-    r"\.(bib|cfg|csv|db|docx?|html?|ini|ipynb|jsonl?|log|md|odt|onnx|pdf|pth?|py|rst|sh|tar|tgz|toml|tsv|txt"
+    r"\.(bib|cfg|csv|db|docx?|html?|ini|ipynb|jsonl?|lock|log|md|odt|onnx|pdf|pth?|py|rst|sh|tar|tgz|toml|tsv|txt"
     r"|xlsx?|xml|ya?ml|zip)(\.(bz2|gz|xz|zst))?$|^(\.|(dicomdir|license|makefile|readme)$|events\.out\.tfevents\.)",
     re.IGNORECASE,
 )

@@ -17,6 +17,12 @@ MAX_SIDE = 32767
 MAX_PIXELS = 80_000_000
 # Such a film has 0.6 GB, uncompressed, with 64 bits for each grey value.
 MAX_BYTES = 1_000_000_000
+# Pages of a TIFF file: a picture and its previews.
+MAX_PAGES = 16
+# Elements of a DICOM header, on its first level; an enhanced object has hundreds.
+MAX_ELEMENTS = 20_000
+# Alternative windows of a DICOM file that are considered.
+MAX_WINDOWS = 16
 # A number in the header outside these millimetres per pixel is not the spacing of a radiograph.
 _PLAUSIBLE_MM = (0.01, 5.0)
 TOO_LARGE = f"give one with at most {MAX_PIXELS // 1_000_000} million pixels"

@@ -13,7 +13,6 @@ from __future__ import annotations
 import gzip
 import math
 from io import BytesIO
-from os import PathLike
 from pathlib import Path
 
 import nibabel
@@ -24,9 +23,9 @@ from nibabel.nifti2 import Nifti2Header
 from nibabel.orientations import io_orientation
 
 from lungseg.io.colour import luma
-from lungseg.io.formats import HEAD_BYTES, format_of
+from lungseg.io.content import Content
 from lungseg.io.limits import check_size, plausible_spacing
-from lungseg.io.radiograph import Radiograph, SpacingKind, View
+from lungseg.io.radiograph import Radiograph, SourceFile, View
 from lungseg.utils.errors import LungsegError
 
 _COPY_AGAIN = "copy or export it again"
@@ -42,8 +41,8 @@ _MAX_OFFSET = 2**20
 _VIEWS: tuple[View | None, ...] = ("lateral", "frontal", None)
 
 
-def read_nifti(path: Path) -> Radiograph:
-    """Read a NIfTI file, gzipped or not, with one picture: 2-D, or 3-D with one slice in any plane.
+def read_nifti(content: Content) -> Radiograph:
+    """Decode a NIfTI file, gzipped or not, with one picture: 2-D, or 3-D with one slice in any plane.
 
     The spacing is unknown if it is 1 x 1, the default of writers, or if the file states neither a unit nor an
     orientation. Its kind is always unknown: NIfTI cannot state the plane of the detector.
@@ -52,11 +51,12 @@ def read_nifti(path: Path) -> Radiograph:
         LungsegError: the file is damaged, too small or too large, holds several pictures, or has its pixels in another
             file.
     """
+    path = content.path
     try:
-        pixels, header = _load(path)
+        pixels, header = _load(content)
         axes, flips, view = _layout(pixels.shape[:3], header)
         spacing = _spacing(header, axes)
-    except LungsegError:
+    except (LungsegError, MemoryError):
         raise
     except Exception as error:  # a damaged file makes a decoder raise any exception
         raise LungsegError(f"the NIfTI file is damaged ({error})", path, _COPY_AGAIN, code="damaged") from error
@@ -65,36 +65,35 @@ def read_nifti(path: Path) -> Radiograph:
     # (H, W), or (H, W, colours).
     picture = np.flip(np.moveaxis(pixels, (y, x, slice_axis), (0, 1, 2))[:, :, 0], flips)
     grey = luma(picture) if picture.ndim == 3 else picture
-    return Radiograph(np.ascontiguousarray(grey, dtype=np.float32), spacing, "unknown", view)
+    source = SourceFile(path, content.sha256, "nifti", header.binaryblock)
+    return Radiograph(grey, spacing, "unknown", view, source=source)
 
 
-def _lay_as_stored(picture: np.ndarray, path: Path) -> tuple[np.ndarray, Nifti1Header]:
-    """Turn `picture`, (H, W), back into the axes of the file `path`, the inverse of `read_nifti`.
-
-    Returns:
-        The picture in the axes of the file, without an axis of colours, and the header of the file.
-    """
-    pixels, header = _load(path)
-    (x, y), flips, _ = _layout(pixels.shape[:3], header)
+def _lay_as_stored(picture: np.ndarray, header: Nifti1Header, path: Path) -> np.ndarray:
+    """Turn `picture`, (H, W), back into the axes of the file `path`, the inverse of `read_nifti`; without colours."""
+    (x, y), flips, _ = _layout(_single_picture(header, path)[:3], header)
     stored = np.moveaxis(np.flip(picture, flips)[:, :, None], (0, 1, 2), (y, x, 3 - x - y))
     shape = header.get_data_shape()
-    return stored.reshape(shape if math.prod(shape) == stored.size else stored.shape), header
+    return stored.reshape(shape if math.prod(shape) == stored.size else stored.shape)
 
 
-def _load(path: Path) -> tuple[np.ndarray, Nifti1Header]:
+def _parse_header(head: bytes) -> Nifti1Header:
+    kind = Nifti2Header if head[4:6] == b"n+" or head[4:6] == b"ni" else Nifti1Header
+    return kind(head[: kind.sizeof_hdr])  # type: ignore[no-untyped-call]
+
+
+def _load(source: Content) -> tuple[np.ndarray, Nifti1Header]:
     """Return the pixels, (X, Y, Z) or (X, Y, Z, colours), and the header. Never inflate more than the header states."""
-    with open(path, "rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if zipped else open(path, "rb") as file:
+    path, stored = source.path, BytesIO(source.data)
+    with gzip.open(stored) if source.data.startswith(b"\x1f\x8b") else stored as file:
         head = file.read(540)
-        kind = Nifti2Header if head[4:6] == b"n+" or head[4:6] == b"ni" else Nifti1Header
         if head[344:347] != b"n+1" and head[4:7] != b"n+2":
             if head[344:347] == b"ni1" or head[4:7] == b"ni2":
                 what = "the NIfTI file has its pixels in another file"
                 raise LungsegError(what, path, "save both as one .nii file", code="pixels-elsewhere")
             what = "this is not a NIfTI file, although it is compressed like one"
             raise LungsegError(what, path, "unpack it first", code="unknown-format")
-        header = kind(head[: kind.sizeof_hdr])  # type: ignore[no-untyped-call]
+        header = _parse_header(head)
         shape = _single_picture(header, path)
         offset, size = header.get_data_offset(), header.get_data_dtype().itemsize * math.prod(header.get_data_shape())
         if not 0 <= offset <= _MAX_OFFSET:
@@ -163,13 +162,7 @@ def _spacing(header: Nifti1Header, axes: tuple[int, int]) -> tuple[float, float]
     return plausible_spacing(float(f"{mm * (unit or 1.0):.6g}") for mm in (row, column))
 
 
-def encode_nifti(
-    labels: np.ndarray,
-    source: str | PathLike[str],
-    spacing: tuple[float, float] | None,
-    spacing_kind: SpacingKind,
-    extent: str = "visible",
-) -> bytes:
+def encode_nifti(labels: np.ndarray, radiograph: Radiograph, extent: str = "visible") -> bytes:
     """Return the bytes of a .nii.gz file of uint8 labels.
 
     The labels of a NIfTI file have its axes and its affine. The labels of another file have x as axis 0 and y as axis
@@ -178,22 +171,21 @@ def encode_nifti(
 
     Args:
         labels: (H, W) uint8: 0 background, 1 right lung, 2 left lung, 3 heart.
-        source: the file that was segmented.
-        spacing: (row, column) millimetres per pixel, or None when it is unknown.
-        spacing_kind: see :class:`lungseg.io.Radiograph`; stated in the description of the header.
+        radiograph: the radiograph that was segmented; the kind of its spacing is stated in the header's description.
         extent: of the lungs, "visible" or "full"; stated there too.
     """
-    with open(source, "rb") as file:
-        is_nifti = format_of(file.read(HEAD_BYTES)) == "nifti"
-    image = _like(labels, Path(source)) if is_nifti else _new(labels, spacing)
+    source, kind = radiograph.source, radiograph.spacing_kind
+    is_nifti = source is not None and source.format == "nifti"
+    image = _like(labels, source) if source and is_nifti else _new(labels, radiograph.spacing)
     image.header.set_intent(_LABEL_INTENT, name="lungs")
-    image.header["descrip"] = f"1 right lung, 2 left lung, 3 heart; {extent} extent; spacing: {spacing_kind}".encode()
+    image.header["descrip"] = f"1 right lung, 2 left lung, 3 heart; {extent} extent; spacing: {kind}".encode()
     # Without a time stamp, the same labels give the same file.
     return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
 
 
-def _like(labels: np.ndarray, source: Path) -> nibabel.Nifti1Image:
-    volume, header = _lay_as_stored(labels, source)
+def _like(labels: np.ndarray, source: SourceFile) -> nibabel.Nifti1Image:
+    header = _parse_header(source.header)
+    volume = _lay_as_stored(labels, header, source.path)
     header.set_data_dtype(np.uint8)
     header["cal_min"], header["cal_max"] = 0, 0
     kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image

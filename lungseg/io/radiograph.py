@@ -4,13 +4,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+Format = Literal["dicom", "raster", "nifti"]
 SpacingKind = Literal["patient", "detector", "unknown"]
 View = Literal["frontal", "lateral", "oblique"]
 Projection = Literal["PA", "AP"]
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """The file that a radiograph was read from. All facts come from the same bytes, which were read once.
+
+    Attributes:
+        path: the file.
+        sha256: of its content, in hex.
+        format: its format.
+        header: of a DICOM file as :func:`lungseg.io.dicom.header_bytes.encode_header` returns it, of a NIfTI file as it
+            is stored, else empty.
+    """
+
+    path: Path
+    sha256: str
+    format: Format
+    header: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -27,6 +47,7 @@ class Radiograph:
         projection: the way of the rays of a frontal view if the file states it, "PA" (from behind) or "AP" (from the
             front, which enlarges the heart), else None.
         supine: whether the file states that the patient lay on the back.
+        source: the file that it was read from; None for a radiograph that is not from a file.
     """
 
     pixels: np.ndarray
@@ -36,3 +57,4 @@ class Radiograph:
     flipped: bool = False
     projection: Projection | None = None
     supine: bool = False
+    source: SourceFile | None = None

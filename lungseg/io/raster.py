@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from lungseg.io.content import Content
 from lungseg.io.jpeg import is_filled_up
-from lungseg.io.limits import TOO_LARGE, check_size
+from lungseg.io.limits import MAX_PAGES, TOO_LARGE, check_size
+from lungseg.io.parts import check_parts
 from lungseg.io.radiograph import Radiograph
 from lungseg.utils.errors import LungsegError
 
@@ -25,7 +28,7 @@ _DEEP_MODES = ("I", "F")
 # TIFF tags and their values.
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 339, (1,), (2,)
-_SUBFILE_TYPE, _BITS_PER_SAMPLE = 254, 258
+_SUBFILE_TYPE, _PREVIEW, _BITS_PER_SAMPLE = 254, 1, 258
 _PLANAR_CONFIGURATION, _SEPARATE_PLANES = 284, 2
 # If Pillow's cut to 8 bits leaves fewer grey levels, the lungs are not visible.
 _MIN_LEVELS = 64
@@ -33,25 +36,28 @@ _COPY_AGAIN = "copy or export it again"
 _SAVE_GREY = "save it in grey, with 8 or 16 bits"
 
 
-def read_raster(path: Path) -> Radiograph:
-    """Read a PNG, JPEG or TIFF file. Its spacing is unknown: the resolution in the file is meant for printers.
+def read_raster(content: Content) -> Radiograph:
+    """Decode a PNG, JPEG or TIFF file. Its spacing is unknown: the resolution in the file is meant for printers.
+
+    The pixels have the type that they were decoded to.
 
     Raises:
         LungsegError: the file is damaged, too small, too large or holds several pictures.
     """
+    path = content.path
     try:
-        # Pillow maps a file into memory if it gets its name: then it transposes some uncompressed TIFF files, and a
-        # file that is truncated meanwhile ends the process.
-        with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
+        check_parts(content)
+        # From memory: Pillow maps a file that it gets by name, and then transposes some uncompressed TIFF files.
+        with Image.open(BytesIO(content.data), formats=_FORMATS) as image:
             page = _check_header(image, path)
             if image.format == "PNG":
                 # Loading alone ignores the checksums of the pixel data.
                 image.verify()
-        with open(path, "rb") as file, Image.open(file, formats=_FORMATS) as image:
+        with Image.open(BytesIO(content.data), formats=_FORMATS) as image:
             if image.format == "TIFF":
                 image.seek(page)
             pixels = brightness(image, path)
-    except LungsegError:
+    except (LungsegError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         what = "the picture claims to be too large for a radiograph"
@@ -61,7 +67,7 @@ def read_raster(path: Path) -> Radiograph:
         raise LungsegError(what, path, "export it as PNG", code="damaged") from error
     except Exception as error:  # a damaged file makes a decoder raise any exception
         raise LungsegError(f"the picture is damaged ({error})", path, _COPY_AGAIN, code="damaged") from error
-    return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32))
+    return Radiograph(pixels)
 
 
 def brightness(image: Image.Image, name: str | PathLike[str]) -> np.ndarray:
@@ -85,31 +91,48 @@ def brightness(image: Image.Image, name: str | PathLike[str]) -> np.ndarray:
 
 def _check_header(image: ImageFile.ImageFile, path: Path) -> int:
     """Return the number of the page that holds the picture."""
-    # The JPEG file of a camera may contain a preview as a second picture.
-    pages = [0] if image.format in _JPEG else list(range(getattr(image, "n_frames", 1)))
+    page = 0
     if image.format == "TIFF":
-        pages = [page for page in pages if not _is_preview(image, page)] if len(pages) > 1 else pages
-        image.seek(pages[0] if pages else 0)
+        page = _only_picture(image, path)
+        image.seek(page)
         tags = _tiff_tags(image)
         if tags.get(_PLANAR_CONFIGURATION) == _SEPARATE_PLANES and max(tags.get(_BITS_PER_SAMPLE, (8,))) > 8:
             what = "the picture's 16-bit colours are stored in separate planes"
             raise LungsegError(what, path, _SAVE_GREY, code="colours-unsupported")
-    if len(pages) != 1:
-        what = f"the file holds {len(pages)} pictures"
-        raise LungsegError(what, path, "save the radiograph alone in a file", code="several-pictures")
+    # The JPEG file of a camera may contain a preview as a second picture.
+    elif image.format not in _JPEG and getattr(image, "n_frames", 1) > 1:
+        raise several_pictures(f"{image.n_frames}", path)  # type: ignore[attr-defined]
     check_size(*image.size, path)
-    return pages[0]
+    return page
+
+
+def _only_picture(image: ImageFile.ImageFile, path: Path) -> int:
+    """Return the number of the only page of a TIFF file that is not a preview of another one."""
+    found: list[int] = []
+    for page in range(MAX_PAGES + 1):
+        try:
+            image.seek(page)
+        except EOFError:
+            break
+        # A page that is alone is the picture, whatever it states.
+        if not _tiff_tags(image).get(_SUBFILE_TYPE, 0) & _PREVIEW:
+            found.append(page)
+    else:
+        raise several_pictures(f"more than {MAX_PAGES}", path)
+    if page > 1 and len(found) != 1:
+        raise several_pictures(f"{len(found)}", path)
+    return found[0] if found else 0
+
+
+def several_pictures(count: str, path: Path) -> LungsegError:
+    """Return the error for a file that holds more than one radiograph."""
+    what = f"the file holds {count} pictures"
+    return LungsegError(what, path, "save the radiograph alone in a file", code="several-pictures")
 
 
 def _tiff_tags(image: Image.Image) -> Any:
     """Return the tags of the current page of a TIFF file, a mapping by number."""
     return image.tag_v2  # type: ignore[attr-defined]
-
-
-def _is_preview(image: ImageFile.ImageFile, page: int) -> bool:
-    """Return whether a page is a reduced version of another page."""
-    image.seek(page)
-    return bool(_tiff_tags(image).get(_SUBFILE_TYPE, 0) & 1)
 
 
 def _use_native_order(image: ImageFile.ImageFile) -> None:

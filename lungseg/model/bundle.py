@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
-from lungseg.model.paths import bundle_root
+from lungseg.model.config import read_json
+from lungseg.model.paths import bundle_root, config_file
+from lungseg.model.trust import REMEDY, check_values_only
 from lungseg.utils.errors import LungsegError, UsageError, first_line
 
 _CONFIG, _METADATA = "inference.json", "metadata.json"
@@ -28,6 +30,7 @@ class Bundle:
         version: the bundle's version.
         weights: file of the network's weights.
         network: the network itself, on the CPU, if the file holds one.
+        trusted: its configs may run code of their own.
     """
 
     root: Path
@@ -35,25 +38,33 @@ class Bundle:
     version: str
     weights: Path
     network: torch.nn.Module | None = None
+    trusted: bool = False
 
 
-def open_bundle(path: str | PathLike[str] | None = None) -> Bundle:
+def open_bundle(path: str | PathLike[str] | None = None, trust: bool = False) -> Bundle:
     """Open a bundle's folder or TorchScript file; None opens this package's bundle.
 
     A TorchScript file holds the network and the configs; the models beside it are those of this package.
 
+    Args:
+        path: the folder or the file.
+        trust: run the code that the bundle brings, as you would run a program of its author. Without that, a folder's
+            `inference.json` may differ from this package's in values only, and a TorchScript file, which is a
+            program, is refused. This package's own bundle is trusted.
+
     Raises:
         UsageError: the path is neither.
-        LungsegError: the bundle is damaged.
+        LungsegError: the bundle is damaged, or brings code and is not trusted (config-runs-code,
+            torchscript-runs-code).
     """
     path = bundle_root() if path is None else _within(Path(path))
     if path.is_dir():
-        return _open_folder(path)
+        return _open_folder(path, trust)
     if not path.is_file():
         raise UsageError(
             "there is no such bundle", path, "give the folder that holds configs and models", code="no-such-bundle"
         )
-    return _open_torchscript(path)
+    return _open_torchscript(path, trust)
 
 
 def _within(path: Path) -> Path:
@@ -62,22 +73,20 @@ def _within(path: Path) -> Path:
     return models[0] if len(models) == 1 else path
 
 
-def _open_folder(root: Path) -> Bundle:
+def _open_folder(root: Path, trust: bool) -> Bundle:
     config, metadata = (root / "configs" / name for name in (_CONFIG, _METADATA))
     if not config.is_file():
         raise UsageError(
             "the folder holds no bundle", root, f"give the folder that holds configs/{_CONFIG}", code="no-such-bundle"
         )
-    try:
-        contents = [json.loads(file.read_text(encoding="utf-8")) for file in (config, metadata)]
-    except (OSError, ValueError) as error:
-        raise LungsegError(
-            f"the bundle's configs cannot be read ({first_line(error)})", root, "restore it", code="config-unreadable"
-        ) from error
-    return Bundle(root, contents[0], contents[1]["version"], root / "models" / "model.pt")
+    content, version = read_json(config), str(read_json(metadata).get("version"))
+    trusted = trust or root.resolve() == bundle_root().resolve()
+    if not trusted:
+        check_values_only(content, read_json(config_file("inference")), config)
+    return Bundle(root, content, version, root / "models" / "model.pt", trusted=trusted)
 
 
-def _open_torchscript(path: Path) -> Bundle:
+def _open_torchscript(path: Path, trust: bool) -> Bundle:
     from monai.data import load_net_with_metadata
 
     names: list[str] = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
@@ -95,6 +104,9 @@ def _open_torchscript(path: Path) -> Bundle:
             "give a bundle's folder or a file that ckpt_export wrote",
             code="not-torchscript",
         )
+    if not trust:
+        what = "a TorchScript file is a program, which runs when it is opened"
+        raise LungsegError(what, path, REMEDY, code="torchscript-runs-code")
     try:
         network, metadata, more = load_net_with_metadata(str(path), torch.device("cpu"), more_extra_files=[_CONFIG])
         config = json.loads(more[_CONFIG])
@@ -103,4 +115,4 @@ def _open_torchscript(path: Path) -> Bundle:
         raise LungsegError(
             f"the TorchScript file cannot be used ({first_line(error)})", path, remedy, code="torchscript-damaged"
         ) from error
-    return Bundle(bundle_root(), config, metadata["version"], path, network)
+    return Bundle(bundle_root(), config, metadata["version"], path, network, trusted=True)

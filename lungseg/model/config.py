@@ -15,6 +15,7 @@ from typing import Any
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from lungseg.model.paths import bundle_root, config_file
+from lungseg.model.trust import is_computed
 from lungseg.utils.errors import LungsegError, UsageError, find_lungseg_error, first_line
 
 
@@ -30,7 +31,7 @@ def read_config(files: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str
         LungsegError: a file is missing or damaged.
     """
     for file in files:
-        _read_json(file)
+        read_json(file)
     parser = ConfigParser()
     parser.read_config([str(file) for file in files])
     for key, value in overrides.items():
@@ -47,10 +48,15 @@ def read_config(files: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str
     return config
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a config as it stands in its file.
+
+    Raises:
+        LungsegError: the file is missing or damaged (config-unreadable).
+    """
     try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise LungsegError(
             f"the config cannot be read ({first_line(error)})", file, "restore it", code="config-unreadable"
         ) from error
@@ -64,11 +70,6 @@ def _has_same_kind(old: object, new: object) -> bool:
     if any(item is None or is_computed(item) for item in (old, new)):
         return True
     return _kind(old) == _kind(new)
-
-
-def is_computed(item: object) -> bool:
-    """Return whether a config's item is an expression or a reference, whose value the config does not state."""
-    return isinstance(item, str) and item.startswith(("$", "@"))
 
 
 def _kind(value: object) -> str:
@@ -97,7 +98,7 @@ def parse_overrides(texts: Iterable[str], options: Mapping[str, str] | None = No
     overrides: dict[str, Any] = {}
     for text in texts:
         if text.endswith(".json") and "=" not in text:
-            overrides |= _read_json(Path(text))
+            overrides |= read_json(Path(text))
             continue
         key, equals, value = text.partition("=")
         if not equals:

@@ -21,6 +21,7 @@ from lungseg.metrics.summary import summarise
 from lungseg.model.weights import weights_hash
 from lungseg.report.distribution import plot_distribution
 from lungseg.report.page import photo_uri, png_uri, write_page
+from lungseg.report.table import safe_cells
 from lungseg.report.text import SUMMARY_HEADER, format_value, summary_cells, summary_groups
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
@@ -135,7 +136,8 @@ def _write_csv(rows: list[Case], path: Path) -> None:
         for row in rows:
             values = [row.get(key, math.nan) for key in keys]
             cells = ["" if math.isnan(value) else f"{value:.6g}" for value in values]
-            writer.writerow([*(row.get(key, "") for key in _FIRST_COLUMNS), *cells, row.get("note", "")])
+            first = safe_cells(row.get(key, "") for key in _FIRST_COLUMNS)
+            writer.writerow([*first, *cells, *safe_cells([row.get("note", "")])])
 
 
 def _draw(cases: dict[str, list[Case]], load_case: LoadCase, folder: Path) -> list[dict[str, str]]:

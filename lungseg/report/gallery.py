@@ -16,6 +16,7 @@ from lungseg.report.histogram import Histogram, histogram
 from lungseg.report.manifest import STATUSES
 from lungseg.report.page import write_page
 from lungseg.report.table import Row
+from lungseg.utils.text import escape_control
 from lungseg.version import __version__
 
 _ORDERS = {
@@ -124,10 +125,10 @@ def _unit(rows: Sequence[Row]) -> str:
 def _card(row: Row, folder: Path, common: str, metric: bool) -> dict[str, Any]:
     """Return the data that the script makes a card of."""
     card = {
-        "name": os.path.relpath(row.file, common) if common else row.file,
-        "file": row.file,
+        "name": escape_control(os.path.relpath(row.file, common) if common else row.file),
+        "file": escape_control(row.file),
         "status": row.status,
-        "reason": row.reason.removeprefix(f"{row.file}: "),
+        "reason": row.reason.removeprefix(f"{escape_control(row.file)}: "),
         "doubts": row.doubts.split(),
         "notes": row.notes.split(),
         **_figures(row, metric),

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from typing import Any
 
+from lungseg.report.page import PATIENT_DATA
 from lungseg.report.table import Row
 from lungseg.utils.files import atomic_path
 from lungseg.version import __version__
@@ -34,6 +35,7 @@ def write_manifest(path: str | PathLike[str], rows: Sequence[Row], run: Mapping[
     """
     found = Counter(row.status for row in rows)
     facts = {
+        "notice": PATIENT_DATA,
         "lungseg": __version__,
         **run,
         "versions": _versions(),

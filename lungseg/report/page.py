@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungseg.utils.files import atomic_path
+from lungseg.utils.text import escape_control
 
 # Imported when a page is made: most commands make none.
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _LONGEST_SIDE = 720
+# Pages and manifests say it.
+PATIENT_DATA = "Contains patient data: names of files, and pictures. Share it only with those who may see them."
 
 
 def write_page(path: str | PathLike[str], template: str, **context: Any) -> None:
@@ -28,7 +31,8 @@ def write_page(path: str | PathLike[str], template: str, **context: Any) -> None
     Args:
         path: the HTML file.
         template: name of a file in the folder `templates`.
-        **context: the template's variables; text is escaped. Generators are read while the page is written.
+        **context: the template's variables; text is escaped, also characters that would turn or hide it. Generators are
+            read while the page is written.
 
     Raises:
         LungsegError: the file cannot be written.
@@ -73,8 +77,14 @@ def _environment() -> Environment:
 
     loader = PackageLoader("lungseg.report")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else escape_control(value),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     # Style sheets and scripts are not templates: their braces are their own.
+    environment.globals["patient_data"] = PATIENT_DATA
     environment.globals["asset"] = lambda name: Markup(loader.get_source(environment, name)[0])
     return environment

@@ -16,6 +16,7 @@ from lungseg.report.manifest import write_manifest
 from lungseg.report.table import Row, write_csv
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import writing_failed
+from lungseg.utils.signals import stops_held_back
 
 _NAMES = ("report.csv", "report.json", "report.html")
 
@@ -71,10 +72,11 @@ def reporting(folder: str | PathLike[str], rows: Sequence[Row], run: Mapping[str
         yield
     except BaseException as error:
         run |= {"seconds": _since(began), "stopped": _describe(error)}
-        with suppress(LungsegError):
+        with suppress(LungsegError), stops_held_back():
             write_reports(folder, rows, run)
         raise
-    write_reports(folder, rows, run | {"seconds": _since(began)})
+    with stops_held_back():
+        write_reports(folder, rows, run | {"seconds": _since(began)})
 
 
 def _since(began: float) -> float:

@@ -7,8 +7,10 @@ import csv
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from os import PathLike
+from typing import Any
 
 from lungseg.utils.files import atomic_path
+from lungseg.utils.text import protect_cell
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Row:
 
 
 def write_csv(path: str | PathLike[str], rows: Iterable[Row]) -> None:
-    """Write `report.csv`: a header, and a line for each row.
+    """Write `report.csv`: a header, and a line for each row. Texts go through :func:`lungseg.utils.text.protect_cell`.
 
     Raises:
         LungsegError: the file cannot be written.
@@ -108,4 +110,9 @@ def write_csv(path: str | PathLike[str], rows: Iterable[Row]) -> None:
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(field.name for field in fields(Row))
-        writer.writerows(map(astuple, rows))
+        writer.writerows(map(safe_cells, map(astuple, rows)))
+
+
+def safe_cells(cells: Iterable[Any]) -> list[Any]:
+    """Make the texts among the cells of a line harmless in a spreadsheet; numbers stay as they are."""
+    return [protect_cell(cell) if isinstance(cell, str) else cell for cell in cells]

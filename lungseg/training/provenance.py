@@ -17,8 +17,8 @@ from monai.bundle import ConfigParser
 from lungseg.data import datalist
 from lungseg.data.patients import file_stem
 from lungseg.data.splits import RUN_SPLITS, SECTIONS, TRAINED_BEFORE, is_frozen, read_split, write_split
-from lungseg.model.config import is_computed
 from lungseg.model.paths import lists_file
+from lungseg.model.trust import is_computed
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.text import shorten_list
 

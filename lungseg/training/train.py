@@ -22,8 +22,9 @@ import torch
 from lungseg.data import check_has_lateral_labels
 from lungseg.data.check import excluded_cases
 from lungseg.data.splits import RUN_SPLITS
-from lungseg.model.config import build_workflow, is_computed, plain_errors, read_config
+from lungseg.model.config import build_workflow, plain_errors, read_config
 from lungseg.model.paths import bundle_root, config_file, weights_file
+from lungseg.model.trust import check_values_only, is_computed
 from lungseg.model.weights import load_weights, output_channels
 from lungseg.report.curves import learning_curves
 from lungseg.training.provenance import (
@@ -49,6 +50,7 @@ def train(
     overrides: Mapping[str, Any] | None = None,
     init: str | PathLike[str] | None = None,
     resume: bool = False,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Train the bundle's network, or resume a run that was stopped.
 
@@ -59,6 +61,8 @@ def train(
         overrides: items of `train.json` and their values. A resumed run keeps the overrides that it was started with.
         init: weights to start from; see :func:`lungseg.model.paths.weights_file`.
         resume: continue from `last.pt`, or start again if the first epoch was not finished.
+        trust: resume a run whose config has code of its own, as you would run a program of its author; without that,
+            it may differ from `train.json` in values only.
 
     Returns:
         The content of `run.json`: versions, seed, threads, hash of the data, metrics, config.
@@ -66,7 +70,8 @@ def train(
     Raises:
         UsageError: the folder holds a run already, or no run that can be resumed, or cannot be written to; or an
             override is unknown.
-        LungsegError: the data or the weights cannot be used, an older version made the run, or the disk is full.
+        LungsegError: the data or the weights cannot be used, an older version made the run, its config would run code
+            (config-runs-code), or the disk is full.
     """
     output, began = Path(output), time.time()
     stored = output / "config.json"
@@ -78,6 +83,8 @@ def train(
             remedy = "give only --resume and --output"
             raise UsageError("a resumed run keeps its settings", output, remedy, code="resume-with-settings")
         _check_version(stored)
+        if not trust:
+            check_values_only(read_config([stored], {}), read_config([config_file("train")], {}), stored)
     else:
         if (output / "last.pt").exists():
             remedy = "give only --resume and --output to continue it, or another --output, with --init to start from it"

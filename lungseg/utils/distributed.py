@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+from lungseg.utils.errors import LungsegError
 
 Item = TypeVar("Item")
 
@@ -41,6 +43,23 @@ class Processes:
         values = [value]
         broadcast_object_list(values, src=0)
         return values[0]
+
+    def first_decides(self, decide: Callable[[], Item]) -> Item:
+        """Call a function in the first process, and return its value in all of them.
+
+        Raises:
+            LungsegError: the function raised it; all processes do.
+        """
+        decided: Item | LungsegError | None = None
+        if self.rank == 0:
+            try:
+                decided = decide()
+            except LungsegError as refused:
+                decided = refused
+        answer: Any = self.broadcast_first(decided)
+        if isinstance(answer, LungsegError):
+            raise answer
+        return cast(Item, answer)
 
     def gather(self, value: Item) -> list[Item]:
         """Return the values of all processes, in the order of their ranks; all processes wait for the last one."""

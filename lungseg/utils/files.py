@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
@@ -20,9 +19,8 @@ from lungseg.utils.errors import LungsegError, UsageError
 logger = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-# The temporary files of `atomic_path`; a writer that still ran after so many seconds is dead.
+# The temporary files of `atomic_path` and `usable_folder`.
 _TEMPORARY = re.compile(r"\..{0,40}\.[0-9a-f]{8}(\..{0,19})?", re.DOTALL)
-_ABANDONED = 600
 _NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT)
 
 
@@ -57,17 +55,41 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: str | PathLike[str], sub_folders: bool = True) -> None:
-    """Remove the temporary files in `folder` that killed writers left, as far as the system allows it."""
+    """Remove the temporary files in `folder` that killed writers left, as far as the system allows it.
+
+    No writer may be at work there: see :func:`only_user`.
+    """
     for parent, folders, names in os.walk(os.fspath(folder)):
         if not sub_folders:
             folders.clear()
-        for name in names:
-            if not _TEMPORARY.fullmatch(name):
-                continue
+        for name in filter(_TEMPORARY.fullmatch, names):
             with suppress(OSError):
-                file = Path(parent, name)
-                if time.time() - file.stat().st_mtime > _ABANDONED:
-                    file.unlink()
+                os.unlink(os.path.join(parent, name))
+
+
+@contextmanager
+def only_user(lock: str | PathLike[str]) -> Iterator[None]:
+    """Hold the lock that this file stands for during the block; the system releases it however the process ends.
+
+    Raises:
+        UsageError: another process holds it, or its folder cannot be written to.
+        LungsegError: the disk is full.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = Path(lock)
+    held = FileLock(lock, timeout=0)
+    try:
+        held.acquire()
+    except Timeout as error:
+        what, remedy = "another run writes to this folder", "wait for its end, or choose another folder"
+        raise UsageError(what, lock.parent, remedy, code="folder-in-use") from error
+    except OSError as error:
+        raise writing_failed(error, lock) from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def usable_folder(path: str | PathLike[str]) -> Path:
@@ -81,7 +103,7 @@ def usable_folder(path: str | PathLike[str]) -> Path:
     # pathlib raises an error of its own for a name that is too long.
     if os.path.exists(path) and not os.path.isdir(path):
         raise UsageError("this is a file, not a folder", path, "choose another folder for the results", code="is-file")
-    trial = path / f".{secrets.token_hex(4)}"
+    trial = path / f".trial.{secrets.token_hex(4)}"
     try:
         path.mkdir(parents=True, exist_ok=True)
         trial.write_bytes(b"lungseg")

@@ -31,6 +31,11 @@ def is_utf8(name: str) -> bool:
     return True
 
 
+def is_file_name(name: str) -> bool:
+    """Return whether a text names one file or folder on every system, and not a path."""
+    return name not in ("", ".", "..") and not _NOT_IN_NAMES.search(name)
+
+
 def path_inside(folder: str | PathLike[str], *names: str) -> Path:
     """Join names that strangers chose, each of one file or folder, and return a path that lies in `folder`.
 
@@ -41,12 +46,12 @@ def path_inside(folder: str | PathLike[str], *names: str) -> Path:
     """
     path = Path(folder)
     for name in names:
-        if name in ("", ".", "..") or _NOT_IN_NAMES.search(name):
+        if not is_file_name(name):
             what = f"{name!r} is not the name of a file"
             raise LungsegError(what, remedy="use a name without separators", code="name-is-path")
         path = path / name
         if path.is_symlink():
-            what, remedy = "this is a link, and links are not followed here", "put the file itself there"
+            what, remedy = "this is a link, and links are not followed here", "replace it by the file or folder itself"
             raise LungsegError(what, path, remedy, code="name-is-link")
     return _checked(path, Path(folder))
 

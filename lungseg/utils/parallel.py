@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from lungseg.utils.signals import stops_held_back
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,17 +34,31 @@ def default_workers() -> int:
     return min(core_count() + 1, _MOST_WORKERS)
 
 
+class ProcessPool(ProcessPoolExecutor):
+    """Processes that can be killed; see :class:`concurrent.futures.ProcessPoolExecutor`."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._others = set(multiprocessing.active_children())
+        super().__init__(*arguments)
+
+    def kill(self) -> None:
+        """Kill the processes, whatever they do."""
+        for process in set(multiprocessing.active_children()) - self._others:
+            process.kill()
+
+
 def work_in_order(
     work: Callable[[Item], Result],
     items: Iterable[Item],
     workers: int,
     finished: Callable[[Result], None],
-    pool: Executor | None = None,
+    pool: ProcessPool | None = None,
 ) -> None:
     """Call `work` with each item in `workers` threads, and `finished` with each result, in this thread and in order.
 
     Only a few items are in progress at a time. When either function or Ctrl-C raises an exception, no further item is
-    started; the items in progress are completed and given to `finished`, and then the exception is raised here.
+    started; the items in progress are completed and given to `finished`, and then the exception is raised here. After
+    another Ctrl-C, the items in progress are given up: processes are killed, and threads go on until the program ends.
 
     Args:
         work: processes an item.
@@ -71,19 +88,34 @@ def work_in_order(
 
     # Processes do not know of each other's errors: there, only items that were not handed out are not started.
     call = work if pool else guarded
-    with pool or ThreadPoolExecutor(workers) as executor:
-        try:
-            for item in items:
-                pending.append(executor.submit(call, item))
-                if len(pending) > _AHEAD * workers:
-                    finish_first()
-            while pending:
+    executor: Executor = pool or ThreadPoolExecutor(workers)
+    try:
+        for item in items:
+            pending.append(executor.submit(call, item))
+            if len(pending) > _AHEAD * workers:
                 finish_first()
-        except BaseException:
-            stop.set()
-            executor.shutdown(cancel_futures=True)
-            for future in pending:
-                # The first error is the one to raise.
-                with suppress(BaseException):
-                    finished(future.result())
-            raise
+        while pending:
+            finish_first()
+    except BaseException:
+        stop.set()
+        for future in pending:
+            future.cancel()
+        try:
+            _finish_rest(pending, finished)
+            executor.shutdown()
+        except KeyboardInterrupt:
+            with stops_held_back():
+                if pool:
+                    pool.kill()
+                executor.shutdown(wait=pool is not None, cancel_futures=True)
+        raise
+    executor.shutdown()
+
+
+def _finish_rest(pending: Iterable[Future[Result]], finished: Callable[[Result], None]) -> None:
+    """Wait for what is in progress; errors are passed over, because the first one is the one to raise."""
+    for future in pending:
+        wait([future])
+        if not future.cancelled() and future.exception() is None:
+            with suppress(Exception):
+                finished(future.result())

@@ -17,6 +17,7 @@ from benchmarks import (
     accuracy,
     annotation,
     deploy,
+    hostile,
     judgement,
     orientation,
     pictures,
@@ -105,7 +106,19 @@ def test_variants_leave_out_what_their_names_say():
 
 
 def test_every_marked_table_has_a_script():
-    modules = (sources, ablations, windows, training, predict, robustness, orientation, judgement, annotation, deploy)
+    modules = (
+        sources,
+        ablations,
+        windows,
+        training,
+        predict,
+        robustness,
+        orientation,
+        judgement,
+        annotation,
+        deploy,
+        hostile,
+    )
     known = set(tables([], {})) | {name for module in modules for name in module.tables(None)}
     for document in (ROOT / name for name in record.DOCUMENTS):
         if document.is_file():

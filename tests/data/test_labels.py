@@ -220,7 +220,7 @@ def test_a_mask_is_laid_as_its_image(tmp_path, orientation, name):
 def test_label_maps_as_nifti(tmp_path):
     picture, labels = tmp_path / "a.png", labels_of()
     save(picture, image_of())
-    (tmp_path / "a.nii.gz").write_bytes(encode_nifti(labels, picture, None, "unknown"))
+    (tmp_path / "a.nii.gz").write_bytes(encode_nifti(labels, read_radiograph(picture)))
     found = read_label(tmp_path / "a.nii.gz").labels
     assert (found.dtype, np.array_equal(found, labels)) == (np.uint8, True)
     (tmp_path / "b.nii.gz").write_bytes(b"\x1f\x8b no such thing")

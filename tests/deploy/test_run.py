@@ -332,7 +332,7 @@ def test_start_by_the_sdk_with_a_torchscript_file(studies, processed, tmp_path):
     done = start("-m", "monai.bundle", "ckpt_export", "network_def", *export, cwd=bundle_root())
     assert done.returncode == 0, done
     variables = {"HOLOSCAN_INPUT_PATH": str(studies / "a"), "HOLOSCAN_OUTPUT_PATH": str(tmp_path / "out")}
-    done = start(ROOT / "workflows" / "deploy", "--model", tmp_path / "lungs.ts", env=os.environ | variables)
+    done = start(ROOT / "workflows" / "deploy", "--model", tmp_path / "lungs.ts", "--trust", env=os.environ | variables)
     assert done.returncode == 0, done
     output, _ = processed
     source = dcmread(studies / "a" / "pa.dcm")

@@ -6,14 +6,17 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import shutil
 from io import BytesIO
 from types import SimpleNamespace
 
 import pytest
 import requests
+from foreign_code import IN_WHOLE_CONFIGS, spoil
 from urllib3 import HTTPResponse
 
-from lungseg.utils.errors import UsageError
+from lungseg.model.paths import bundle_root
+from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.workflows.deploy.orthanc import watch
 from lungseg.workflows.deploy.orthanc.backlog import Backlog
 from lungseg.workflows.deploy.orthanc.client import NotOrthancError, Orthanc
@@ -176,3 +179,16 @@ def test_each_answer_is_checked(answers, call, arguments):
     answers((200, PAGE))
     with pytest.raises(NotOrthancError):
         getattr(Orthanc(URL), call)(*arguments)
+
+
+@pytest.mark.safety("foreign-config")
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_bundle_with_code_of_its_own_is_refused(answers, tmp_path, dry_run):
+    pytest.importorskip("holoscan", reason="the extra `deploy` is not installed")
+    root = shutil.copytree(bundle_root(), tmp_path / "bundle", ignore=shutil.ignore_patterns("docs"))
+    spoil(root / "configs/inference.json", IN_WHOLE_CONFIGS["network as an expression"], tmp_path / "made")
+    answers((200, NO_CHANGES))
+    with pytest.raises(LungsegError) as refused:
+        watch.watch(URL, root, state=tmp_path / "state", dry_run=dry_run)
+    assert (refused.value.code, refused.value.where) == ("config-runs-code", root / "configs/inference.json")
+    assert not (tmp_path / "made").exists()

@@ -5,9 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from scipy.ndimage import rotate
 
+from lungseg.cli.demo import real_radiograph
 from lungseg.inference.cardiothoracic import find_cardiothoracic_ratio, measure_widths
+from lungseg.inference.predictor import Predictor
 from lungseg.io.radiograph import Radiograph
 
 WITHOUT_FLAGS: dict[str, str] = {}
@@ -147,3 +150,11 @@ def test_the_interval_is_found_along_the_patients_transverse_axis(turns):
     regions, probabilities = regions_of(lungs, heart), blurred_across(lungs, heart)
     turned = interval(np.rot90(regions, turns), np.rot90(probabilities, turns, (1, 2)))
     assert turned == pytest.approx(interval(regions, probabilities), abs=0.02)
+
+
+@pytest.mark.parametrize(("view", "note"), [("PA", ""), ("AP", "withheld: AP view")])
+def test_the_view_of_a_file_reaches_the_ratio(tmp_path, view, note):
+    dataset = dcmread(real_radiograph())
+    dataset.ViewPosition = view
+    dataset.save_as(tmp_path / "a.dcm")
+    assert Predictor().predict(tmp_path / "a.dcm").cardiothoracic_ratio.note == note

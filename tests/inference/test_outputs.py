@@ -166,8 +166,9 @@ def test_the_labels_of_a_nifti_file_have_its_dimensions(tmp_path, shape):
     stored = np.zeros(shape, np.uint8)
     stored[3:9, 5:7] = 200
     nibabel.save(nibabel.Nifti1Image(stored, np.diag([-0.1, -0.2, 1, 1])), tmp_path / "a.nii")
-    labels = (read_radiograph(tmp_path / "a.nii").pixels > 100).astype(np.uint8)
-    image = nibabel.Nifti1Image.from_bytes(gzip.decompress(encode_nifti(labels, tmp_path / "a.nii", None, "unknown")))
+    radiograph = read_radiograph(tmp_path / "a.nii")
+    labels = (radiograph.pixels > 100).astype(np.uint8)
+    image = nibabel.Nifti1Image.from_bytes(gzip.decompress(encode_nifti(labels, radiograph)))
     assert image.shape == (shape if shape[-1] != 3 else shape[:3])
     assert set(zip(*np.nonzero(image.get_fdata().reshape(70, 48)), strict=True)) == {
         (x, y) for x in range(3, 9) for y in (5, 6)
@@ -296,7 +297,7 @@ class OutputKind:
         return Outputs(tmp_path / "out", [self.kind])
 
     def write(self, outputs: Outputs, prediction: SimpleNamespace, source: Path) -> Path:
-        contents, refused = outputs.encode(prediction, source)
+        contents, refused = outputs.encode(prediction)
         assert not refused
         outputs.make_room(Path("sub/a"), contents)
         outputs.write(Path("sub/a"), contents)
@@ -356,7 +357,7 @@ class OutputKind:
     def test_a_file_in_the_place_of_its_folder_stays(self, outputs, prediction, source):
         outputs.folder.mkdir()
         (outputs.folder / self.kind).write_text("mine")
-        contents, _ = outputs.encode(prediction, source)
+        contents, _ = outputs.encode(prediction)
         for call in (outputs.make_room, outputs.write):
             with pytest.raises(LungsegError):
                 call(Path("a"), contents)

@@ -15,7 +15,8 @@ import pytest
 from lungseg.inference import outputs
 from lungseg.inference.outputs import Outputs
 from lungseg.inference.pipeline import Pipeline
-from lungseg.inference.records import ResultRecords, content_hash, read_entries
+from lungseg.inference.records import ResultRecords, read_entries
+from lungseg.io.content import content_hash
 
 STEM = Path("a")
 # The context of processes that share this one's memory: no network is loaded here.
@@ -27,14 +28,15 @@ class Predictor:
     """Finds lungs at once."""
 
     def prepare(self, path: Path) -> SimpleNamespace:
-        return SimpleNamespace(seconds={})
+        source = SimpleNamespace(path=path, sha256=content_hash(path))
+        return SimpleNamespace(seconds={}, radiograph=SimpleNamespace(source=source, pixels=np.zeros((2, 3))))
 
     def run(self, batch: list) -> list:
         return [None] * len(batch)
 
     def finish(self, prepared: SimpleNamespace, logits: None) -> SimpleNamespace:
         labels = np.ones((2, 3), np.uint8)
-        radiograph = SimpleNamespace(spacing=None, spacing_kind="unknown")
+        radiograph = SimpleNamespace(spacing=None, spacing_kind="unknown", source=prepared.radiograph.source)
         return SimpleNamespace(
             labels=labels,
             radiograph=radiograph,
@@ -51,7 +53,7 @@ class Predictor:
 def plain_kinds(monkeypatch):
     """Files that hold the input's content and their kind."""
     for kind, (ending, _) in outputs.KINDS.items():
-        encode = lambda prediction, source, kind=kind: content_of(source.read_bytes(), kind)  # noqa: E731
+        encode = lambda prediction, kind=kind: content_of(prediction.radiograph.source.path.read_bytes(), kind)  # noqa: E731
         monkeypatch.setitem(outputs.KINDS, kind, (ending, encode))
 
 

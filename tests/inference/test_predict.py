@@ -9,14 +9,17 @@ import json
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lungseg.data import phantom
 from lungseg.inference.outputs import DEFAULT_KINDS, Outputs
+from lungseg.inference.predict import predict
 from lungseg.inference.predictor import Predictor
 from lungseg.inference.records import ResultRecords
 from lungseg.utils.files import writing_failed
@@ -421,3 +424,78 @@ def test_workers_and_batches_change_no_bit(command, run_folder, source, tmp_path
     for file in (tmp_path / "one").glob("*/*.png"):
         other = tmp_path / "other" / file.relative_to(tmp_path / "one")
         np.testing.assert_array_equal(np.asarray(Image.open(other)), np.asarray(Image.open(file)))
+
+
+@pytest.mark.safety("clock-put-back")
+def test_results_of_other_weights_are_not_called_done_after_the_clock_was_put_back(
+    segment, source, run_folder, tmp_path, monkeypatch
+):
+    """The clock is an hour fast in the first run, and right in the others."""
+    others = Path(shutil.copytree(run_folder, tmp_path / "others"))
+    changed = others / "model.pt"
+    state = torch.load(changed, weights_only=True)
+    torch.save({name: value * 1.05 if value.is_floating_point() else value for name, value in state.items()}, changed)
+    now = time.time_ns()
+    names = sorted(path.name for path in source.iterdir())
+    for fast, weights in ((3600, run_folder), (0, others), (0, run_folder)):
+        monkeypatch.setattr(time, "time_ns", lambda fast=fast: now + fast * 10**9)
+        monkeypatch.setattr(time, "time", lambda fast=fast: now / 10**9 + fast)
+        assert segment("--weights", weights) == names
+        assert not reused(segment.out)
+    for row in report(tmp_path / "out"):
+        labels = np.asarray(Image.open(tmp_path / "out" / "labels" / f"{row['name']}.png"))
+        assert int(row["lungs_px"]) == np.count_nonzero(labels)
+
+
+@pytest.mark.safety("changed-results")
+def test_a_result_that_was_changed_is_not_called_done(segment, tmp_path, caplog):
+    names = segment()
+    mask = tmp_path / "out" / "masks" / names[1]
+    before = mask.read_bytes()
+    changed = bytearray(before)
+    changed[-20] ^= 1
+    mask.write_bytes(changed)
+    assert segment() == [names[1]]
+    assert mask.read_bytes() == before
+    assert segment() == []
+
+
+@pytest.mark.safety("one-run-per-folder")
+def test_a_second_run_into_the_same_folder_is_refused(command, run_folder, source, tmp_path):
+    out = tmp_path / "out"
+    refused = []
+
+    def again(index: int, total: int, row) -> None:
+        refused.append(command("predict", source, "-o", out, "--weights", run_folder))
+
+    predict([source], out, run_folder, "cpu", on_result=again, workers=1)
+    assert [done.status for done in refused] == [2] * 4
+    assert "another run writes to this folder" in refused[0].sentence
+    assert str(out) in refused[0].sentence
+    assert [row["status"] == "failed" for row in report(out)] == [False] * 4
+    done = command("predict", source, "-o", out, "--weights", run_folder)
+    assert (done.status, reused(done.out)) == (0, 4)
+
+
+@pytest.mark.safety("private-results")
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+@pytest.mark.parametrize("processes", [(), ("processes",)], ids=["threads", "processes"])
+def test_private_results_are_closed_to_other_users(run_folder, source, tmp_path, processes):
+    out = tmp_path / "out"
+    before = os.umask(0o022)
+    try:
+        predict([source], out, run_folder, "cpu", private=True, workers=2, processes=bool(processes))
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert out.stat().st_mode & 0o777 == 0o700
+    modes = {path.stat().st_mode & 0o777 for path in out.rglob("*") if path.is_file()}
+    assert modes == {0o600}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+def test_the_option_private_closes_a_folder_that_is_there(command, run_folder, source, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir(mode=0o755)
+    assert command("predict", source, "-o", out, "--weights", run_folder, "--private").status == 0
+    assert out.stat().st_mode & 0o777 == 0o700

@@ -5,18 +5,34 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from lungseg.inference.records import Entry, ResultRecords, content_hash, read_entries, start_record
+from lungseg.inference.records import (
+    Entry,
+    ResultRecords,
+    digest_of,
+    is_unchanged,
+    read_entries,
+    start_record,
+)
+from lungseg.inference.under_way import UnderWay, take_notes
+from lungseg.io.content import content_hash
 from lungseg.report.table import Row
 
 ROW = Row(file="a.png", status="ok", name="a", lungs_px=3, lungs_mm2=1.0, quality=0.9)
 
 
+def files(*kinds: str) -> dict[str, str]:
+    return {kind: digest_of(kind.encode()) for kind in kinds}
+
+
 def test_a_result_is_found_by_a_later_run(tmp_path):
-    ResultRecords(tmp_path, {"weights": 1}).add(Path("a"), "content", ROW, ["masks", "nifti"], {"dicom-seg": "why"})
+    ResultRecords(tmp_path, {"weights": 1}).add(
+        Path("a"), "content", ROW, files("masks", "nifti"), {"dicom-seg": "why"}
+    )
     records = ResultRecords(tmp_path, {"weights": 1})
     entry = records.find(Path("a"))
     assert entry.row == ROW
@@ -32,7 +48,7 @@ def test_a_result_is_found_by_a_later_run(tmp_path):
 
 def test_kinds_that_were_begun_do_not_count_until_they_are_recorded(tmp_path):
     """A kill between the files of one radiograph: some are new, some are old."""
-    ResultRecords(tmp_path, {}).add(Path("a"), "content", ROW, ["masks", "labels", "nifti"])
+    ResultRecords(tmp_path, {}).add(Path("a"), "content", ROW, files("masks", "labels", "nifti"))
     ResultRecords(tmp_path, {}).begin(Path("a"), ["masks", "overlays"])
     records = ResultRecords(tmp_path, {})
     entry = records.find(Path("a"))
@@ -41,14 +57,14 @@ def test_kinds_that_were_begun_do_not_count_until_they_are_recorded(tmp_path):
     records.begin(Path("a"), ["masks"])
     records.begin(Path("unknown"), ["masks"])
     assert records.path.stat().st_size == size
-    records.add(Path("a"), "content", ROW, ["masks"])
+    records.add(Path("a"), "content", ROW, files("masks"))
     assert read_entries(tmp_path)["a"] == records.find(Path("a"))
     assert (records.find(Path("a")).kinds, records.find(Path("a")).touched) == ({"masks"}, frozenset())
 
 
 def test_a_failure_is_recorded_and_changes_nothing(tmp_path):
     records = ResultRecords(tmp_path, {})
-    records.add(Path("a"), "content", ROW, ["masks"])
+    records.add(Path("a"), "content", ROW, files("masks"))
     for name in "ab":
         records.add_failure(Path(name), Row(file=f"{name}.png", status="failed", reason="why"))
     assert list(read_entries(tmp_path)) == ["a"]
@@ -70,14 +86,16 @@ def test_the_latest_line_counts_whichever_process_wrote_it(tmp_path):
     [
         {"event": "unknown"},
         {"event": ["result"]},
-        {"time": None},
-        {"time": "1"},
+        {"generation": None},
+        {"generation": "1"},
+        {"generation": 1.5},
         {"name": ["a"]},
         {"content": 5},
         {"model": {}},
         {"source": 7},
-        {"kinds": [["masks"]]},
-        {"kinds": "masks"},
+        {"files": {"masks": ["1"]}},
+        {"files": ["masks"]},
+        {"files": "masks"},
         {"refused": {"nifti": 3}},
         {"refused": None},
         {"row": None},
@@ -90,7 +108,7 @@ def test_the_latest_line_counts_whichever_process_wrote_it(tmp_path):
 )
 def test_a_line_with_values_of_other_types_is_ignored(tmp_path, damage):
     records = ResultRecords(tmp_path, {})
-    records.add(Path("a"), "content", ROW, ["masks"])
+    records.add(Path("a"), "content", ROW, files("masks"))
     line = json.loads(records.path.read_text())
     with records.path.open("a") as file:
         file.write(json.dumps(line | {"name": "b"} | damage) + "\n[]\nnull\n7\n{}\n")
@@ -102,22 +120,22 @@ def test_a_line_with_values_of_other_types_is_ignored(tmp_path, damage):
 def test_a_line_that_was_cut_off_is_ignored_and_the_next_one_is_not(tmp_path, cut):
     records = ResultRecords(tmp_path, {})
     for name in "abc":
-        records.add(Path(name), "content", ROW, ["masks"])
+        records.add(Path(name), "content", ROW, files("masks"))
     content = records.path.read_bytes()
     # Without its line break alone, a line is whole.
     records.path.write_bytes(content[:-cut])
     whole = ["a", "b", "c"] if cut == 1 else ["a", "b"]
     assert list(read_entries(tmp_path)) == whole
-    ResultRecords(tmp_path, {}).add(Path("d"), "content", ROW, ["masks"])
+    ResultRecords(tmp_path, {}).add(Path("d"), "content", ROW, files("masks"))
     assert list(read_entries(tmp_path)) == [*whole, "d"]
 
 
 def test_bytes_that_are_not_text_are_ignored(tmp_path):
     records = ResultRecords(tmp_path, {})
-    records.add(Path("a"), "content", ROW, ["masks"])
+    records.add(Path("a"), "content", ROW, files("masks"))
     with records.path.open("ab") as file:
         file.write(bytes(range(256)))
-    records.add(Path("b"), "content", ROW, ["masks"])
+    records.add(Path("b"), "content", ROW, files("masks"))
     assert list(read_entries(tmp_path)) == ["a", "b"]
 
 
@@ -127,6 +145,113 @@ def test_only_records_are_read(tmp_path):
         (tmp_path / name).write_bytes((tmp_path / "records.jsonl").read_bytes().replace(b'"a"', b'"b"'))
     assert list(read_entries(tmp_path)) == ["a"]
     assert read_entries(tmp_path / "missing") == {}
+
+
+@pytest.mark.safety("clock-put-back")
+def test_order_does_not_depend_on_the_clock(tmp_path, monkeypatch):
+    """Each run finds the last one's results, whatever the time says and whichever process wrote them."""
+    for hours, part, content in ((2, 0, "first"), (0, 1, "second"), (-5, 0, "third"), (-9, 3, "fourth")):
+        monkeypatch.setattr(time, "time_ns", lambda hours=hours: hours * 3600 * 10**9)
+        monkeypatch.setattr(time, "time", lambda hours=hours: hours * 3600.0)
+        records = ResultRecords(tmp_path, {}, part)
+        if part != 3:
+            records.begin(Path("a"), ["masks"])
+        records.add(Path("a"), content, ROW, files("masks"))
+        assert ResultRecords(tmp_path, {}).is_current(Path("a"), content)
+
+
+def test_the_position_in_the_file_breaks_a_tie(tmp_path):
+    records = ResultRecords(tmp_path, {})
+    records.add(Path("a"), "first", ROW)
+    line = records.path.read_text()
+    records.path.write_text(line + line.replace("first", "second"))
+    assert read_entries(tmp_path)["a"].content == "second"
+
+
+@pytest.mark.safety("clock-put-back")
+def test_files_are_invalid_on_the_disk_before_they_change(tmp_path, monkeypatch):
+    """After a power cut, the line that files are being replaced is there if the new files are."""
+    ResultRecords(tmp_path, {}).add(Path("a"), "content", ROW, files("masks"))
+    records, synced = ResultRecords(tmp_path, {}), []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(read_entries(tmp_path)["a"].touched))
+    records.begin(Path("a"), ["masks"])
+    assert synced == [{"masks"}]
+
+
+@pytest.mark.safety("clock-put-back")
+def test_lines_of_a_version_that_trusted_the_clock_are_not_trusted(tmp_path):
+    records = ResultRecords(tmp_path, {})
+    records.add(Path("a"), "content", ROW, files("masks"))
+    line = json.loads(records.path.read_text())
+    del line["generation"], line["files"]
+    records.path.write_text(json.dumps(line | {"time": 2**62, "kinds": ["masks"]}) + "\n")
+    assert read_entries(tmp_path) == {}
+    assert start_record(tmp_path)
+    ResultRecords(tmp_path, {}).add(Path("b"), "content", ROW, files("masks"))
+    assert list(read_entries(tmp_path)) == ["b"]
+    assert not start_record(tmp_path)
+
+
+@pytest.mark.safety("changed-results")
+def test_a_file_is_known_by_its_size_and_content(tmp_path):
+    digest = digest_of(b"abc")
+    for content, unchanged in ((b"abc", True), (b"abd", False), (b"abcd", False)):
+        (tmp_path / "a").write_bytes(content)
+        assert is_unchanged(tmp_path / "a", digest) is unchanged
+    assert not is_unchanged(tmp_path / "gone", digest)
+    assert not is_unchanged(tmp_path, digest)
+    for damaged in ("", "3", "3 x", "x"):
+        assert not is_unchanged(tmp_path / "a", damaged)
+
+
+@pytest.mark.safety("file-that-kills")
+def test_a_file_is_suspected_after_one_kill_and_convicted_after_two_of_the_same_content(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"abc")
+    name, content = Path("a"), content_hash(path)
+    for kills in (1, 2):
+        ResultRecords(tmp_path, {}).add_kill(name, content)
+        entry = read_entries(tmp_path)["a"]
+        assert (entry.kills, entry.kills_process(path)) == (kills, kills == 2)
+    # A failure by itself ends a suspicion only.
+    ResultRecords(tmp_path, {}).add_failure(name, ROW)
+    assert read_entries(tmp_path)["a"].kills == 2
+    path.write_bytes(b"other")
+    assert not read_entries(tmp_path)["a"].kills_process(path)
+    ResultRecords(tmp_path, {}).add_kill(name, content_hash(path))
+    assert read_entries(tmp_path)["a"].kills == 1
+    records = ResultRecords(tmp_path, {})
+    records.add_failure(name, ROW)
+    assert records.find(name).kills == read_entries(tmp_path)["a"].kills == 0
+    ResultRecords(tmp_path, {}).add_kill(name, content_hash(path))
+    ResultRecords(tmp_path, {}).add(name, "content", ROW)
+    assert read_entries(tmp_path)["a"].kills == 0
+
+
+@pytest.mark.safety("file-that-kills")
+def test_a_note_names_what_was_under_way_and_nothing_else(tmp_path):
+    first, second = UnderWay(tmp_path, 0), UnderWay(tmp_path, 7)
+    with first.noted({Path("done"): "1"}):
+        pass
+    # They are not left, as by a process that is killed.
+    begun = [first.noted({Path("a"): "2", Path("b/c"): None}), second.noted({Path("d"): "3"})]
+    for note in begun:
+        note.__enter__()
+    with second.path.open("ab") as file:
+        file.write(b'{"begin": {"cut')
+    assert take_notes(tmp_path, [7]) == {"d": "3"}
+    assert take_notes(tmp_path) == {"a": "2", "b/c": ""}
+    assert take_notes(tmp_path) == {}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_note_ends_with_an_error_and_a_full_disk_does_not_matter(tmp_path):
+    note = UnderWay(tmp_path, 0)
+    with pytest.raises(KeyboardInterrupt), note.noted({Path("a"): ""}):
+        raise KeyboardInterrupt
+    assert take_notes(tmp_path) == {}
+    with UnderWay(tmp_path / "missing", 0).noted({Path("a"): ""}):
+        pass
 
 
 def test_a_folder_of_an_older_version_is_recognised_once(tmp_path):

@@ -21,7 +21,9 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from lungseg.data import RadiographReader
-from lungseg.io import read_radiograph
+from lungseg.io import read_radiograph, reader_process
+from lungseg.io.content import read_content
+from lungseg.io.dicom.reader import read_dicom
 from lungseg.utils.errors import LungsegError
 
 TWELVE = (GREY16 >> 4).astype(np.uint16)
@@ -497,16 +499,14 @@ def _lossless(folder: Path) -> Path:
 
 @pytest.mark.safety("decoder-crash")
 def test_a_decoder_that_crashes_or_hangs_is_told_and_replaced(tmp_path, monkeypatch):
-    from lungseg.io.dicom import decoder_process as isolated
-
     path = _lossless(tmp_path)
-    monkeypatch.setattr(isolated, "_SERVE", "import os; os.abort()")
-    isolated._stop()
+    monkeypatch.setattr(reader_process, "_SERVE", "import os; os.abort()")
+    reader_process.stop_readers()
     with fails("damaged"):
         read_radiograph(path)
-    monkeypatch.setattr(isolated, "_SERVE", "import time; time.sleep(60)")
-    monkeypatch.setattr(isolated, "_SECONDS", 0.2)
-    with fails("damaged"):
+    monkeypatch.setattr(reader_process, "_SERVE", "import time; time.sleep(60)")
+    monkeypatch.setattr(reader_process, "_SECONDS", 0.1)
+    with fails("too-much-time"):
         read_radiograph(path)
     monkeypatch.undo()
     np.testing.assert_array_equal(read_radiograph(path).pixels, GREY16)
@@ -544,16 +544,16 @@ def test_a_missing_decoder_is_told_with_its_remedy(tmp_path, monkeypatch):
     write_dicom(tmp_path / "a.dcm", GREY)
     compress(tmp_path / "a.dcm", "JPEGLosslessProcess14_1")
 
-    def missing(path):
+    def missing(dataset, data):
         raise RuntimeError("Unable to decompress because all plugins are missing dependencies:\n\tgdcm")
 
-    monkeypatch.setattr("lungseg.io.dicom.decoding.decode_in_subprocess", missing)
+    monkeypatch.setattr("lungseg.io.dicom.decoding.decode_compressed", missing)
     with fails("decoder-missing") as caught:
-        read_radiograph(tmp_path / "a.dcm")
+        read_dicom(read_content(tmp_path / "a.dcm"))
     assert "pip install" not in caught.value.remedy
     monkeypatch.setitem(sys.modules, "gdcm", None)
     with fails("decoder-missing") as caught:
-        read_radiograph(tmp_path / "a.dcm")
+        read_dicom(read_content(tmp_path / "a.dcm"))
     assert 'pip install "lungseg[dicom]"' in caught.value.remedy
 
 

@@ -24,6 +24,7 @@ from pydicom.uid import (
 
 from lungseg.cli.demo import real_radiograph
 from lungseg.data import phantom
+from lungseg.io import read_source
 from lungseg.io.dicom.segmentation import Algorithm, encode_dicom_seg
 from lungseg.io.overlay import COLOURS
 from lungseg.model.weights import weights_hash
@@ -96,7 +97,7 @@ def problems(path: Path) -> set[str]:
 def write_seg(folder: Path, labels: np.ndarray = LABELS, algorithm: Algorithm = ALGORITHM, **attributes) -> Path:
     """Write a source with these attributes, and its segmentation."""
     write_dicom(folder / "source.dcm", IMAGE, **PATIENT | attributes)
-    (folder / "seg.dcm").write_bytes(encode_dicom_seg(labels, folder / "source.dcm", algorithm))
+    (folder / "seg.dcm").write_bytes(encode_dicom_seg(labels, read_source(folder / "source.dcm"), algorithm))
     return folder / "seg.dcm"
 
 
@@ -195,7 +196,7 @@ def test_odd_headers(tmp_path, attributes):
 def test_a_source_without_type_2_attributes(tmp_path):
     uids = {name: value for name, value in PATIENT.items() if name.endswith("InstanceUID")}
     write_dicom(tmp_path / "source.dcm", IMAGE, **uids, Modality=None)
-    (tmp_path / "seg.dcm").write_bytes(encode_dicom_seg(LABELS, tmp_path / "source.dcm", ALGORITHM))
+    (tmp_path / "seg.dcm").write_bytes(encode_dicom_seg(LABELS, read_source(tmp_path / "source.dcm"), ALGORITHM))
     check_round_trip(tmp_path / "seg.dcm", LABELS, dcmread(tmp_path / "source.dcm"))
     assert not problems(tmp_path / "seg.dcm")
 
@@ -206,7 +207,7 @@ def test_a_damaged_value_is_left_out(tmp_path):
     good, bad = (b"\x10\x00\xc0\x21US" + rest for rest in (b"\2\0\4\0", b"\3\0\4\0\0"))
     assert good in content
     (tmp_path / "source.dcm").write_bytes(content.replace(good, bad))
-    (tmp_path / "seg.dcm").write_bytes(encode_dicom_seg(LABELS, tmp_path / "source.dcm", ALGORITHM))
+    (tmp_path / "seg.dcm").write_bytes(encode_dicom_seg(LABELS, read_source(tmp_path / "source.dcm"), ALGORITHM))
     assert "PregnancyStatus" not in dcmread(tmp_path / "seg.dcm")
     check_round_trip(tmp_path / "seg.dcm", LABELS, dcmread(tmp_path / "source.dcm"))
 
@@ -268,7 +269,7 @@ def check_real(path: Path, folder: Path) -> None:
     labels = np.random.default_rng(0).integers(0, 3, (source.Rows, source.Columns), dtype=np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        (folder / "seg.dcm").write_bytes(encode_dicom_seg(labels, path, ALGORITHM))
+        (folder / "seg.dcm").write_bytes(encode_dicom_seg(labels, read_source(path), ALGORITHM))
         check_round_trip(folder / "seg.dcm", labels, source)
     assert problems(folder / "seg.dcm") <= problems(path)
 
@@ -279,7 +280,7 @@ def test_the_heart_is_a_segment_that_may_overlap_the_lungs(tmp_path):
     heart[20:50, 25:60] = True
     assert (heart & (LABELS > 0)).any()
     made = {
-        extent: encode_dicom_seg(LABELS, tmp_path / "source.dcm", ALGORITHM, extent=extent, heart=heart)
+        extent: encode_dicom_seg(LABELS, read_source(tmp_path / "source.dcm"), ALGORITHM, extent=extent, heart=heart)
         for extent in ("visible", "full")
     }
     (tmp_path / "seg.dcm").write_bytes(made["full"])

@@ -65,7 +65,7 @@ def test_an_unknown_unit_is_none(tmp_path):
     nibabel.save(image, tmp_path / "a.nii")
     assert read_radiograph(tmp_path / "a.nii").spacing == (0.2, 0.1)
     labels = (GREY > 100).astype(np.uint8)
-    (tmp_path / "labels.nii.gz").write_bytes(encode_nifti(labels, tmp_path / "a.nii", (0.2, 0.1), "unknown"))
+    (tmp_path / "labels.nii.gz").write_bytes(encode_nifti(labels, read_radiograph(tmp_path / "a.nii")))
     np.testing.assert_array_equal(read_radiograph(tmp_path / "labels.nii.gz").pixels, labels)
 
 

@@ -80,6 +80,19 @@ def test_files_in_sub_folders_are_listed_and_are_not_faults(report, studies):
     assert result == "ok     studies"
 
 
+@pytest.mark.safety("odd-studies")
+def test_odd_studies_are_faults_and_do_not_end_the_check(report, studies):
+    (studies / "link.png").symlink_to("one.png")
+    (studies / "bell\a.png").write_bytes((studies / "one.png").read_bytes())
+    (studies / "empty.png").touch()
+    os.mkfifo(studies / "pipe.png")
+    lines = report("studies", "--studies", studies)
+    for word in ("link.png: it is a link", "bell\\x07.png", "empty.png", "pipe.png"):
+        assert any(word in line for line in lines), word
+    (studies / ".lungseg-label").symlink_to(studies.parent)
+    assert any("link" in line for line in report("workspace", "--studies", studies))
+
+
 @pytest.fixture
 def service():
     """A DICOMweb service with a password and a prefix."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from images_support import write_dicom
 from label_support import COMPLETE, LabelServer, free_port, require_environment
-from pretended_dicomweb import pretended_dicomweb
+from pretended_dicomweb import described, pretended_dicomweb
 
 from lungseg.data import phantom
 
@@ -121,3 +121,29 @@ def test_a_deleted_label_is_not_listed(tmp_path):
         assert server.get("/datastore/", output="train").json == []
         assert server.post("/activelearning/random").json["id"] == "1.2.3.9.0"
         assert server.save("1.2.3.9.0", labels).status == 200
+
+
+@pytest.mark.safety("foreign-names")
+def test_a_uid_that_is_a_path_leaves_that_radiograph_out(tmp_path):
+    require_environment()
+    pixels, labels = phantom((8, 0), (150, 200))
+    write_dicom(tmp_path / "one.dcm", pixels, SOPInstanceUID="1.2.3.9.0")
+    shutil.copy(tmp_path / "one.dcm", tmp_path / "other.dcm")
+    work = tmp_path / "above" / "work"
+    # From the folder of radiographs, in the workspace, and from its folder of labels.
+    paths = ["../../../other", "../../../../../other", str(tmp_path / "other")]
+    odd = [described("1.2.3", "1.2.3.4", path) for path in paths]
+    odd += [described("../1", "1.2.3.4", "1.2.3.9.0"), described("1.2.3", "a/b", "1.2.3.9.0"), {}, "x", None, {"x": 1}]
+    with pretended_dicomweb(tmp_path / "one.dcm", odd) as url, LabelServer(url, "--workspace", work) as server:
+        assert [one["id"] for one in server.get("/lungseg/studies").json] == ["1.2.3.9.0"]
+        for path in paths:
+            assert server.get("/datastore/image", image=path).status == 404
+            assert server.save(path, labels).status == 404
+        assert server.save("1.2.3.9.0", labels).status == 200
+        assert server.form("PUT", "/datastore/image", files={"file": ("x.png", b"x")}, image="new").status == 400
+    assert "not listed" in server.output
+    assert {path.name for path in tmp_path.iterdir()} == {"one.dcm", "other.dcm", "above"}
+    assert [path.name for path in work.parent.iterdir()] == ["work"]
+    assert {path.name for path in (work / "dicomweb").glob("*.dcm")} == {"1.2.3.9.0.dcm"}
+    for folder in (work, work / "dicomweb"):
+        assert folder.stat().st_mode & 0o777 == 0o700

@@ -21,12 +21,12 @@ NOT_CORE = ("--ignore=tests/io/test_discovery.py", "--ignore=tests/transforms/te
 
 
 def test_an_environment_that_cannot_be_built_does_not_look_complete(tmp_path, monkeypatch):
-    broken = tmp_path / "constraints.txt"
-    broken.write_text("torch==0.0.0\n")
-    monkeypatch.setattr(environment, "CONSTRAINTS", broken)
+    (tmp_path / "none.txt").touch()
+    (tmp_path / "constraints.txt").write_text("torch==0.0.0\n")
+    for name, file in {"CONSTRAINTS": "constraints", "_REQUIREMENTS": "none", "_INSTALLER": "none"}.items():
+        monkeypatch.setattr(environment, name, tmp_path / f"{file}.txt")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setattr(environment, "_PIP", "pip")
     with pytest.raises(LungsegError, match="PyTorch") as failed:
         environment.build(tmp_path / "made")
     assert failed.value.code == "environment-not-built"

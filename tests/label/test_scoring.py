@@ -122,3 +122,18 @@ def test_missing_weights_are_reported(versions):
     with pytest.raises(LungsegError) as missing:
         versions.active()
     assert missing.value.code == "version-weights-missing"
+
+
+@pytest.mark.safety("odd-studies")
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '"x"', '{"a": "x"}', '{"a": {"weights": 5}}', '{"a": {"weights": "new", "quality": NaN}}', "\0"],
+)
+def test_damaged_scores_are_made_again(tmp_path, content):
+    (tmp_path / "scores.json").write_text(content)
+
+    class Active:
+        def loaded(self) -> tuple:
+            return None, None, "new"
+
+    assert Scoring(tmp_path / "scores.json", Studies(tmp_path), Active()).findings() == {}

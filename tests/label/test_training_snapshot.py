@@ -151,3 +151,14 @@ def test_a_study_keeps_its_section():
     for section, members in first.items():
         assert set(members) <= set(later[section])
     assert {name: len(members) for name, members in later.items()} == {"train": 24, "validation": 8, "test": 8}
+
+
+@pytest.mark.safety("odd-studies")
+def test_a_study_that_is_gone_or_has_an_odd_name_is_left_out(labels, frozen, tmp_path):
+    (tmp_path / "final" / "study-0.png").unlink()
+    odd = {name: dict(labels[1], name=name) for name in ("../../x", "n" * 254)}
+    labels.extend(odd.values())
+    frozen()
+    used = {name for names in read_split(tmp_path / "data" / "splits.json").values() for name in names}
+    assert used == {f"labelled/study-{number}" for number in range(1, COUNT)}
+    assert not list(tmp_path.rglob("x.png"))

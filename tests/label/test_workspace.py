@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
+from errors_support import fails
 from label_support import LabelServer, require_environment
 from PIL import Image
 
@@ -156,3 +157,19 @@ def test_the_workspace_of_a_service_from_0_3_is_found_on_every_system(tmp_path, 
     earlier = tmp_path / ".local" / "state" / "lungseg" / present.name
     earlier.mkdir(parents=True)
     assert default_workspace(SERVICE) == earlier
+
+
+@pytest.mark.safety("private-state")
+def test_other_users_cannot_enter_a_workspace(tmp_path, studies):
+    before = studies / ".lungseg-label"
+    before.chmod(0o755)
+    for workspace in (before, tmp_path / "new"):
+        assert prepare_workspace(workspace).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.safety("links-in-studies")
+def test_a_workspace_that_is_a_link_in_the_studies_is_refused(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / ".lungseg-label").symlink_to(tmp_path)
+    with fails("name-is-link"):
+        default_workspace(str(tmp_path / "studies"))

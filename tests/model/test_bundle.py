@@ -253,7 +253,7 @@ def test_a_bundle_without_the_named_groups_is_refused(tmp_path):
     config["preprocessing"]["transforms"] = config.pop("load") + config.pop("prepare")
     file.write_text(json.dumps(config))
     with pytest.raises(LungsegError) as error:
-        Predictor(device="cpu", bundle=open_bundle(root))
+        Predictor(device="cpu", bundle=open_bundle(root, trust=True))
     assert error.value.code == "bundle-without-groups"
     assert "'load'" in str(error.value)
 

@@ -93,6 +93,21 @@ def test_csv_holds_each_case_worst_first(evaluation):
         assert bool(line["hd95_mm"]) == ("hd95_mm" in by_name[line["name"]])
 
 
+@pytest.mark.safety("csv-formula")
+def test_names_that_are_formulas_or_turn_the_text_are_harmless(tmp_path, evaluation):
+    _, rows, *_ = evaluation
+    rows = [{**rows[0], "name": "=1+1", "file": "@a.png", "note": "-"}, {**rows[1], "name": "a\u202eb"}]
+    pixels = np.zeros((8, 8), np.uint8)
+    write_evaluation(rows, tmp_path, lambda row: (pixels, pixels, pixels))
+    with open(tmp_path / "cases.csv", newline="", encoding="utf-8") as file:
+        lines = {line["name"]: line for line in csv.DictReader(file)}
+    assert (lines["'=1+1"]["file"], lines["'=1+1"]["note"]) == ("'@a.png", "'-")
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "\u202e" not in page
+    assert r"a\u202eb" in page
+    assert "Contains patient data" in page
+
+
 def test_summary_names_the_weights(evaluation):
     folder, _, summary, _ = evaluation
     assert json.loads((folder / "summary.json").read_text()) == summary

@@ -29,9 +29,11 @@ from lungseg.report.page import page_parts
 from lungseg.report.predictions import reporting, write_reports
 from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError
+from lungseg.utils.text import escape_control, restore_cell
 
 RUN = {"weights": {"file": "some/where/model.pt", "sha256": "5" * 64}}
-HOSTILE = "</script><script>document.title = 'run'\n\"&é胸\udcff"
+HOSTILE = "</script><script>document.title = 'run'\n\"&é胸\u202e\udcff"
+SHOWN = escape_control(HOSTILE)
 
 
 class Page(HTMLParser):
@@ -242,12 +244,36 @@ def test_hostile_names_are_shown_and_not_obeyed(tmp_path):
     run = {**RUN, "stopped": HOSTILE}
     write_reports(tmp_path, rows, run)
     page = Page(tmp_path / "report.html")
-    assert page.rows[0]["name"] == f"{HOSTILE}.png"
+    assert page.rows[0]["name"] == f"{SHOWN}.png"
     assert os.fsdecode(unquote_to_bytes(page.rows[0]["overlay"])) == f"overlays/{HOSTILE}.png"
     assert page.rows[0]["picture"]
     assert len(page.attributes("script")) == 2
     assert "<b>" not in page.text
+    assert "\u202e" not in page.text
     assert json.loads((tmp_path / "report.json").read_text())["files"][0]["name"] == HOSTILE
+
+
+@pytest.mark.safety("csv-formula")
+def test_names_that_are_formulas_are_texts_in_the_table(tmp_path):
+    formulas = ['=HYPERLINK("http:,evil","x").png', "@SUM(1+1).png", "+a.png", "-b.png"]
+    rows = [
+        row(number, file=name, name=name, reason=name, left_right_ratio=-1.5) for number, name in enumerate(formulas)
+    ]
+    write_reports(tmp_path, rows, RUN)
+    with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    for column in ("file", "name", "reason"):
+        assert [line[column] for line in lines] == [f"'{name}" for name in formulas]
+        assert [restore_cell(line[column]) for line in lines] == formulas
+    assert {line["left_right_ratio"] for line in lines} == {"-1.5"}
+
+
+@pytest.mark.safety("shared-reports")
+def test_reports_say_that_they_hold_patient_data(tmp_path):
+    write_reports(tmp_path, [row(1)], RUN)
+    notice = json.loads((tmp_path / "report.json").read_text())["notice"]
+    assert notice.startswith("Contains patient data")
+    assert notice in Page(tmp_path / "report.html").text
 
 
 @pytest.mark.parametrize("rows", [[], [failure(1)], [row(1)]], ids=["none", "failed", "one"])
@@ -374,7 +400,7 @@ def test_a_browser_shows_cards_and_filters_and_sorts_them(tmp_path):
       bar.dispatchEvent(new Event("click")); seen.bar = [form.shown.value, bar.getAttribute("aria-label")];
     """
     found = seen(tmp_path / "report.html", steps, tmp_path / "browser")
-    assert found["first"] == ["film 100.png", f"{HOSTILE}.png", "film 099.png"]
+    assert found["first"] == ["film 100.png", f"{SHOWN}.png", "film 099.png"]
     assert 60 <= found["made"] <= 103
     assert found["pictures"] == found["made"]
     assert found["told"] == "103 of 103 shown"
@@ -384,6 +410,6 @@ def test_a_browser_shows_cards_and_filters_and_sorts_them(tmp_path):
     assert "the file is empty" in found["failed"]
     assert "film 101.png" in found["failed"]
     assert found["search"] == [f"film {number:03d}.png" for number in range(49, 39, -1)]
-    assert found["large"] == f"{HOSTILE}.png"
+    assert found["large"] == f"{SHOWN}.png"
     assert found["bar"][0] == "2 of 103 shown"
     assert "2 flagged" in found["bar"][1]

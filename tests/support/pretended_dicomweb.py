@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,10 +23,20 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.shutdown()
 
 
+def described(study: str, series: str, instance: str) -> dict:
+    """Return a series or an instance as a service lists it."""
+    return {tag: {"vr": "UI", "Value": [uid]} for tag, uid in zip(_TAGS, (study, series, instance), strict=True)}
+
+
 @contextmanager
-def pretended_dicomweb(file: Path) -> Iterator[str]:
-    """Serve a file as the one instance, and yield the service's URL."""
-    listed = json.dumps([{tag: {"vr": "UI", "Value": [uid]} for tag, uid in zip(_TAGS, _UIDS, strict=True)}]).encode()
+def pretended_dicomweb(file: Path, odd: Sequence[object] = ()) -> Iterator[str]:
+    """Serve a file as the one instance, and yield the service's URL.
+
+    Args:
+        file: the instance.
+        odd: further entries of each list, first.
+    """
+    listed = json.dumps([*odd, described(*_UIDS)]).encode()
     head = b"--x\r\nContent-Type: application/dicom\r\n\r\n"
 
     class Service(BaseHTTPRequestHandler):

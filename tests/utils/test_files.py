@@ -7,12 +7,11 @@ import errno
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.utils.files import atomic_path, private_folder, remove_abandoned, usable_folder, writing_failed
+from lungseg.utils.files import atomic_path, only_user, private_folder, remove_abandoned, usable_folder, writing_failed
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
@@ -82,14 +81,33 @@ def test_every_failure_has_a_code(tmp_path, number, code, kind):
     assert "a.png" in str(error) or str(tmp_path) in str(error)
 
 
-def test_abandoned_files_are_removed_and_others_kept(tmp_path):
-    names = (".a.0123abcd.png", ".b.0123abcd.png", "c.png", ".hidden")
-    for name in names:
+@pytest.mark.safety("killed-run-leftovers")
+def test_abandoned_files_are_removed_at_once_and_others_kept(tmp_path):
+    (tmp_path / "masks").mkdir()
+    for name in (".a.0123abcd.png", "masks/.b.0123abcd.png", ".trial.0123abcd", "c.png", ".hidden", ".d.png"):
         (tmp_path / name).write_bytes(b"")
-    for name in (names[0], *names[2:]):
-        os.utime(tmp_path / name, (time.time() - 9999,) * 2)
+    remove_abandoned(tmp_path, sub_folders=False)
+    assert (tmp_path / "masks" / ".b.0123abcd.png").exists()
     remove_abandoned(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".d.png", ".hidden", "c.png", "masks"]
+    assert not list((tmp_path / "masks").iterdir())
+
+
+@pytest.mark.safety("one-run-per-folder")
+def test_a_folder_has_one_user_at_a_time_and_the_lock_dies_with_its_process(tmp_path):
+    lock = tmp_path / "lock"
+    code = (
+        "import sys; from lungseg.utils.files import only_user\nwith only_user(sys.argv[1]): print(); sys.stdin.read()"
+    )
+    held = subprocess.Popen([sys.executable, "-c", code, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert held.stdout.readline() == b"\n"
+    with pytest.raises(UsageError) as refused, only_user(lock):
+        pass
+    assert refused.value.code == "folder-in-use"
+    held.kill()
+    held.communicate()
+    with only_user(lock):
+        pass
 
 
 @pytest.mark.safety("private-state")

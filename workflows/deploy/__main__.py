@@ -32,6 +32,11 @@ def _parse_options() -> argparse.Namespace:
         metavar="BUNDLE",
         help="folder or TorchScript file of a bundle (default: the shipped bundle)",
     )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="run the code that the bundle brings, as you would run its author's program",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--settings", metavar="FILE", help="YAML file to use instead of the application's own app.yaml")
     return parser.parse_args()
@@ -47,7 +52,7 @@ def main() -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("lungseg").setLevel(logging.INFO)
     try:
-        return run(options.input, options.output, options.model, options.device, options.settings)
+        return run(options.input, options.output, options.model, options.device, options.settings, options.trust)
     except LungsegError as error:
         logger.error("%s", error)
         return 2 if isinstance(error, UsageError) else 1

@@ -18,19 +18,27 @@ logger = logging.getLogger(__name__)
 
 
 def load_application(
-    bundle: str | PathLike[str] | None = None, device: str = "auto", settings: str | PathLike[str] | None = None
+    bundle: str | PathLike[str] | None = None,
+    device: str = "auto",
+    settings: str | PathLike[str] | None = None,
+    trust: bool = False,
 ) -> LungsApplication:
     """Return the application, ready to run; the imports take some seconds.
 
+    Args:
+        bundle, trust: see :func:`lungseg.model.open_bundle`.
+        device, settings: see :class:`LungsApplication`.
+
     Raises:
         UsageError: a package is not installed, or there is no such bundle, device or file of settings.
+        LungsegError: the bundle is damaged, or brings code and is not trusted.
     """
     prepare_runtime()
     import_monai_quickly()
     from lungseg.model.bundle import open_bundle
     from lungseg.workflows.deploy.app import LungsApplication
 
-    return LungsApplication(open_bundle(bundle), device, settings)
+    return LungsApplication(open_bundle(bundle, trust), device, settings)
 
 
 def run(
@@ -39,13 +47,14 @@ def run(
     bundle: str | PathLike[str] | None = None,
     device: str = "auto",
     settings: str | PathLike[str] | None = None,
+    trust: bool = False,
 ) -> int:
     """Process the folder `source`, log the outcome, and return the exit status: 1 if a file failed, otherwise 0.
 
     Raises:
         LungsegError: see :meth:`LungsApplication.process` and :func:`load_application`.
     """
-    summary = load_application(bundle, device, settings).process(source, output)
+    summary = load_application(bundle, device, settings, trust).process(source, output)
     for entry in summary["files"]:
         if entry["status"] == "failed":
             logger.error("failed: %s", entry["reason"])

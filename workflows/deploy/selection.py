@@ -13,10 +13,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from lungseg.io.dicom.file import open_dicom
 from lungseg.io.dicom.header import view_of
-from lungseg.io.formats import format_of
-from lungseg.io.reading import read_head
+from lungseg.io.dicom.header_bytes import decode_header
+from lungseg.io.reading import read_source
 from lungseg.utils.errors import LungsegError, first_line
 from lungseg.utils.names import is_uid
 from lungseg.workflows.deploy.study_file import StudyFile
@@ -34,11 +33,11 @@ def read_study_file(path: Path) -> StudyFile:
     """Read the header of a file and return it as selected, as skipped, or as failed if the header is not readable."""
     study_file = StudyFile(path)
     try:
-        head, _ = read_head(path)
-        if format_of(head) != "dicom":
+        source = read_source(path)
+        if source.format != "dicom":
             study_file.skip("not-dicom", "this is not a DICOM file")
             return study_file
-        header = open_dicom(path, stop_before_pixels=True)
+        study_file.sha256, header = source.sha256, decode_header(source.header)
         study_file.study, study_file.series, study_file.instance, study_file.sop_class = (
             str(header.get(name) or "")
             for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
@@ -52,7 +51,10 @@ def read_study_file(path: Path) -> StudyFile:
             what = "a UID is missing or not valid"
             study_file.fail(LungsegError(what, path, "export the file again", code="uid-invalid"))
     except LungsegError as error:
-        study_file.fail(error)
+        if error.code == "unknown-format":
+            study_file.skip("not-dicom", "this is not a DICOM file")
+        else:
+            study_file.fail(error)
     except Exception as error:  # a damaged byte can lead pydicom to any exception
         what, remedy = f"the header cannot be read ({first_line(error)})", "copy or export the file again"
         study_file.fail(LungsegError(what, path, remedy, code="header-unreadable"))

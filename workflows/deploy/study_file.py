@@ -23,6 +23,7 @@ class StudyFile:
 
     Attributes:
         path: the file.
+        sha256: of its content when its header was read.
         status: "selected" until it is segmented, then "ok" or "flagged"; "skipped" if it is not a frontal radiograph,
             "failed" if an error prevented its processing.
         code: stable name of the reason why it was skipped or failed, or has no results; otherwise empty.
@@ -35,6 +36,7 @@ class StudyFile:
     """
 
     path: Path
+    sha256: str = ""
     status: Status = "selected"
     code: str = ""
     reason: str = ""

@@ -34,14 +34,15 @@ class LungsApp(MONAILabelApp):
     Args:
         app_dir: the workspace.
         studies: a folder of radiographs or the URL of a DICOMweb service.
-        conf: `weights` (the first weights) and `replay_data` (folder of the data set that these were trained on), both
-            optional.
+        conf: `weights` (the first weights), `replay_data` (folder of the data set that these were trained on) and
+            `trust` ("true": the configs of weights and of stopped trainings may run code), all optional.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         self.workspace = Path(app_dir)
         self.versions = Versions(self.workspace / "versions", weights_file(conf.get("weights")))
-        self.model = ActiveModel(self.versions)
+        self.trust = conf.get("trust") == "true"
+        self.model = ActiveModel(self.versions, self.trust)
         # The server segments several images at a time, each with one core.
         if self._is_server():
             torch.set_num_threads(1)
@@ -73,7 +74,7 @@ class LungsApp(MONAILabelApp):
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """Return the training task."""
-        return {BUNDLE_NAME: LungsTrain(self.versions, self.workspace, self.conf.get("replay_data"))}
+        return {BUNDLE_NAME: LungsTrain(self.versions, self.workspace, self.conf.get("replay_data"), self.trust)}
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Return the strategies that choose the next study to annotate."""

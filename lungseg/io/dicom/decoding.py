@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decode the stored pixels of a DICOM file.
+"""Decode the stored pixels of a DICOM file, in a process that damaged data may end.
 
 Only GDCM supports every compression, but it ends the whole process on some damaged data (an abort or a segmentation
-fault, which Python cannot catch). Decoders that only raise exceptions run in this process, GDCM in a child process.
+fault, which Python cannot catch). Decoders that only raise exceptions are preferred.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from lungseg.io.dicom.codecs import stored_pixels
-from lungseg.io.dicom.decoder_process import CrashError, decode_in_subprocess
+from lungseg.io.content import Content
+from lungseg.io.dicom.codecs import decode_compressed, stored_pixels
 from lungseg.io.jpeg import ends_well, is_filled_up
+from lungseg.io.parts import check_scans
 from lungseg.utils.errors import LungsegError
 
-# pydicom's names of the decoders that only raise exceptions.
+# pydicom's names of decoders that only raise exceptions.
 _SAFE_DECODERS = {
     JPEGBaseline8Bit: "pillow",
     JPEG2000: "pillow",
@@ -46,7 +47,7 @@ _SEARCHED = 4096
 _FRAME_MARKERS = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
 
 
-def decode(dataset: Dataset, path: Path) -> np.ndarray:
+def decode(dataset: Dataset, content: Content) -> np.ndarray:
     """Return the stored pixels: (H, W), or (H, W, 3) with YBR converted to RGB.
 
     Raises:
@@ -54,7 +55,7 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
             installed.
         Exception: a decoder may raise any exception on damaged data.
     """
-    syntax = dataset.file_meta.TransferSyntaxUID
+    syntax, path = dataset.file_meta.TransferSyntaxUID, content.path
     if syntax.is_private or not syntax.is_transfer_syntax:
         what = f"its transfer syntax {syntax} is private or unknown"
         raise LungsegError(what, path, "export it with a standard transfer syntax", code="transfer-syntax-unknown")
@@ -62,9 +63,13 @@ def decode(dataset: Dataset, path: Path) -> np.ndarray:
         return _single(stored_pixels(dataset), dataset, path)
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
         _check_frame(dataset, path)
+        check_scans(dataset.PixelData, content)
     try:
-        pixels = stored_pixels(dataset) if _choose_safe_decoder(dataset, syntax) else decode_in_subprocess(path)
-    except (CrashError, RuntimeError) as error:
+        _choose_safe_decoder(dataset, syntax)
+        pixels = decode_compressed(dataset, content.data)
+    except MemoryError:
+        raise
+    except Exception as error:  # a decoder may raise any exception
         if any(words in str(error) for words in _NO_DECODER):
             what = f"no decoder for its pixel data ({syntax.name}) is installed"
             raise LungsegError(what, path, _other_ways(), code="decoder-missing") from error
@@ -96,19 +101,17 @@ def _single(pixels: np.ndarray, dataset: Dataset, path: Path) -> np.ndarray:
     return pixels.reshape(shape)
 
 
-def _choose_safe_decoder(dataset: Dataset, syntax: UID) -> bool:
-    """Make pydicom use a safe decoder, and return whether there is one; pydicom 2 has no such option."""
+def _choose_safe_decoder(dataset: Dataset, syntax: UID) -> None:
+    """Make pydicom use a safe decoder if there is one; pydicom 2 has no such option."""
     name = _SAFE_DECODERS.get(syntax)
     # Pillow does not support deep colours.
     deep = dataset.BitsAllocated > (16 if dataset.SamplesPerPixel == 1 else 8)
     if name is None or deep or not hasattr(dataset, "pixel_array_options"):
-        return False
+        return
     from pydicom.pixels import get_decoder
 
-    if name not in get_decoder(syntax).available_plugins:
-        return False
-    dataset.pixel_array_options(decoding_plugin=name)
-    return True
+    if name in get_decoder(syntax).available_plugins:
+        dataset.pixel_array_options(decoding_plugin=name)
 
 
 def _check_frame(dataset: Dataset, path: Path) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pydicom.valuerep import DA, TM
 
-from lungseg.io.formats import HEAD_BYTES, format_of
-from lungseg.utils.errors import LungsegError, first_line
+from lungseg.io.dicom.header_bytes import decode_header
+from lungseg.io.radiograph import SourceFile
+from lungseg.utils.errors import LungsegError
 
 _TYPE_1 = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 # Attributes that every object must have, possibly empty, with a function that raises for an invalid value.
@@ -52,22 +52,25 @@ class Algorithm:
     software: str
 
 
-def read_reference(source: str | PathLike[str], product: str, remedy: str) -> Dataset:
+def reference_header(source: SourceFile | None, product: str, remedy: str) -> Dataset:
     """Return the header of a DICOM file in a form that highdicom accepts: complete, and without damaged attributes.
 
     Args:
-        source: the file of the radiograph.
+        source: the file of the radiograph, as it was read.
         product: name of the derived object, for errors.
         remedy: what the user can do if it cannot be made.
 
     Raises:
         LungsegError: it is not a DICOM file, or lacks an attribute that `product` must repeat.
     """
-    reference = _repaired(_read_header(source, product, remedy))
+    if source is None or source.format != "dicom":
+        what = f"this is not a DICOM file, so that no {product} can refer to it"
+        raise LungsegError(what, source.path if source else None, remedy, code="not-dicom")
+    reference = _repaired(decode_header(source.header))
     missing = [name for name in _TYPE_1 if not reference.get(name)]
     if missing:
         what = f"the DICOM file has no {missing[0]}, so that no {product} can refer to it"
-        raise LungsegError(what, source, remedy, code="attribute-missing")
+        raise LungsegError(what, source.path, remedy, code="attribute-missing")
     return reference
 
 
@@ -105,20 +108,6 @@ def marked(text: str, doubts: Sequence[str]) -> str:
     more = f"{text}, doubtful: {', '.join(doubts)}"
     # The longest text that the value representation LO holds.
     return more if len(more) <= 64 else f"{text}, doubtful"
-
-
-def _read_header(source: str | PathLike[str], product: str, remedy: str) -> Dataset:
-    try:
-        with open(source, "rb") as file:
-            head = file.read(HEAD_BYTES)
-        if format_of(head) == "dicom":
-            return dcmread(source, stop_before_pixels=True, force=True)
-    except Exception as error:  # it could be read before
-        what = f"the file cannot be read again ({first_line(error)})"
-        raise LungsegError(what, source, "check the disk", code="not-readable") from None
-    raise LungsegError(
-        f"this is not a DICOM file, so that no {product} can refer to it", source, remedy, code="not-dicom"
-    )
 
 
 def _repaired(source: Dataset) -> Dataset:

@@ -11,6 +11,7 @@ import numpy as np
 from pydicom import Dataset
 
 from lungseg.io.dicom.header import first_item, first_number, numbers
+from lungseg.io.limits import MAX_WINDOWS
 
 # A table or a window that shows a smaller share of the picture between black and white was not made for it.
 _MIN_SHOWN = 0.4
@@ -100,9 +101,10 @@ def _values_of_interest(
     if table is not None and _share(picture, table[1] - 1, table[1] + len(table[0])) >= _MIN_SHOWN:
         return _look_up(values, *table)
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
+    centers, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
     windows = [
         (center - 0.5, width - 1) if function == "LINEAR" else (center, width)
-        for center, width in zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False)
+        for center, width in list(zip(centers, widths, strict=False))[:MAX_WINDOWS]
     ]
     # A sigmoid extends over twice its width.
     reach = 1.0 if function == "SIGMOID" else 0.5

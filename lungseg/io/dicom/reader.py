@@ -11,12 +11,14 @@ from pydicom import Dataset
 from pydicom.uid import SegmentationStorage
 
 from lungseg.io.colour import luma
+from lungseg.io.content import Content
 from lungseg.io.dicom.decoding import decode, several_frames
-from lungseg.io.dicom.file import open_dicom
+from lungseg.io.dicom.file import parse_dicom
 from lungseg.io.dicom.grayscale import display_values
 from lungseg.io.dicom.header import is_flipped, is_supine, numbers, projection_of, view_of
+from lungseg.io.dicom.header_bytes import encode_header
 from lungseg.io.limits import check_size, plausible_spacing
-from lungseg.io.radiograph import Radiograph, SpacingKind
+from lungseg.io.radiograph import Radiograph, SourceFile, SpacingKind
 from lungseg.utils.errors import LungsegError
 
 # pydicom has no name for the second one, Label Map Segmentation Storage.
@@ -25,27 +27,32 @@ _SEGMENTATIONS = (SegmentationStorage, "1.2.840.10008.5.1.4.1.1.66.7")
 _ROUNDING = 1e-3
 
 
-def read_dicom(path: Path) -> Radiograph:
-    """Read a DICOM file with one radiograph, as a viewer shows it.
+def read_dicom(content: Content) -> Radiograph:
+    """Decode a DICOM file with one radiograph, as a viewer shows it.
+
+    The pixels have the type that the transformations give them.
 
     Raises:
         LungsegError: the file is damaged, has no pixel data, several frames, is too small or too large, or has a
             compression that no installed decoder supports.
     """
+    path = content.path
     try:
-        dataset = open_dicom(path)
+        dataset = parse_dicom(content)
+        # Before any element is read, which might change its bytes.
+        source = SourceFile(path, content.sha256, "dicom", encode_header(dataset))
         _check_header(dataset, path)
-        pixels = _to_grey(decode(dataset, path), dataset, path)
+        pixels = _to_grey(decode(dataset, content), dataset, path)
         spacing, kind = spacing_of(dataset)
         view, flipped = view_of(dataset), is_flipped(dataset)
         projection, supine = projection_of(dataset), is_supine(dataset)
-    except LungsegError:
+    except (LungsegError, MemoryError):
         raise
     except Exception as error:  # a damaged file makes a decoder raise any exception
         reason = str(error).split(" - ")[0]  # pydicom continues with guesses
         what = f"the DICOM file is damaged ({reason})"
         raise LungsegError(what, path, "copy or export it again", code="damaged") from error
-    return Radiograph(np.ascontiguousarray(pixels, dtype=np.float32), spacing, kind, view, flipped, projection, supine)
+    return Radiograph(pixels, spacing, kind, view, flipped, projection, supine, source)
 
 
 def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKind]:

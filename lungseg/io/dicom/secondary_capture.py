@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from os import PathLike
 
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.io.dicom.derived import Algorithm, comment, derived_uids, described, read_reference
+from lungseg.io.dicom.derived import Algorithm, comment, derived_uids, described, reference_header
+from lungseg.io.radiograph import SourceFile
 from lungseg.utils.errors import LungsegError, first_line
 
 _REMEDY = "leave out the overlay of this file"
 
 
 def encode_dicom_overlay(
-    picture: np.ndarray, source: str | PathLike[str], algorithm: Algorithm, *, doubts: Sequence[str] = ()
+    picture: np.ndarray, source: SourceFile | None, algorithm: Algorithm, *, doubts: Sequence[str] = ()
 ) -> bytes:
     """Return the bytes of a secondary capture (RGB, uncompressed) of a radiograph with the outlines of its lungs.
 
@@ -25,20 +25,21 @@ def encode_dicom_overlay(
 
     Args:
         picture: (H, W, 3) uint8, see :func:`lungseg.io.draw_overlay`.
-        source: the DICOM file of the radiograph.
+        source: the DICOM file of the radiograph, as it was read.
         algorithm: the algorithm that found the lungs.
         doubts: names of the doubts about the lungs, which the description then states.
 
     Raises:
         LungsegError: the source is not a DICOM file, or lacks an attribute that must be repeated.
     """
-    reference = read_reference(source, "overlay", _REMEDY)
+    reference = reference_header(source, "overlay", _REMEDY)
+    assert source is not None
     file = io.BytesIO()
     try:
         _capture(picture, reference, algorithm, doubts).save_as(file)
     except Exception as error:  # an odd header makes highdicom raise any exception
         what = f"no overlay can be made of it ({first_line(error)})"
-        raise LungsegError(what, source, _REMEDY, code="header-unsupported") from error
+        raise LungsegError(what, source.path, _REMEDY, code="header-unsupported") from error
     return file.getvalue()
 
 

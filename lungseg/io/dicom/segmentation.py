@@ -6,13 +6,13 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
-from os import PathLike
 
 import numpy as np
 from pydicom import Dataset
 
-from lungseg.io.dicom.derived import Algorithm, comment, derived_uids, described, marked, read_reference
+from lungseg.io.dicom.derived import Algorithm, comment, derived_uids, described, marked, reference_header
 from lungseg.io.dicom.header import is_flipped
+from lungseg.io.radiograph import SourceFile
 from lungseg.utils.errors import LungsegError, first_line
 
 _REMEDY = "leave out dicom-seg for this file"
@@ -31,7 +31,7 @@ class MirroredError(LungsegError):
 
 def encode_dicom_seg(
     labels: np.ndarray,
-    source: str | PathLike[str],
+    source: SourceFile | None,
     algorithm: Algorithm,
     *,
     one_per_source: bool = False,
@@ -46,7 +46,7 @@ def encode_dicom_seg(
 
     Args:
         labels: (H, W) uint8 with the size of the source: 0 background, 1 right lung, 2 left lung.
-        source: the DICOM file that was segmented.
+        source: the DICOM file that was segmented, as it was read.
         algorithm: the algorithm that made the labels.
         one_per_source: the UIDs depend only on the source and the weights, not on the labels, where the number of
             threads may change a pixel. An archive then keeps one segmentation, however often it is made.
@@ -58,16 +58,17 @@ def encode_dicom_seg(
         MirroredError: the source states that it is mirrored.
         LungsegError: it is not a DICOM file, or lacks an attribute that a segmentation must repeat.
     """
-    reference = read_reference(source, "DICOM SEG", _REMEDY)
+    reference = reference_header(source, "DICOM SEG", _REMEDY)
+    assert source is not None
     if is_flipped(reference):
         what = "its PatientOrientation says that it is mirrored"
-        raise MirroredError(what, source, _REMEDY, code="mirrored-header")
+        raise MirroredError(what, source.path, _REMEDY, code="mirrored-header")
     file = io.BytesIO()
     try:
         _segmentation(labels, reference, algorithm, one_per_source, extent, heart, doubts).save_as(file)
     except Exception as error:  # an odd header makes highdicom raise any exception
         what = f"no DICOM SEG can be made of a {reference.SOPClassUID.name} ({first_line(error)})"
-        raise LungsegError(what, source, _REMEDY, code="header-unsupported") from error
+        raise LungsegError(what, source.path, _REMEDY, code="header-unsupported") from error
     return file.getvalue()
 
 

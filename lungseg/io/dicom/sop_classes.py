@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 # DICOM PS3.4, B.5: waveforms, presentation states, from raw data to segmentations, value mappings, surfaces, structured
 # reports and key object selections, encapsulated documents.
 _GROUPS = ("9.", "11.", "66", "67", "68.", "88.", "104.")
+# The group of file meta elements has a few hundred bytes; no stated length makes the parser read more.
+_META_BYTES = 2**14
 _PREFIXES = tuple(f"1.2.840.10008.5.1.4.1.1.{group}" for group in _GROUPS)
 
 
@@ -18,12 +21,13 @@ def is_non_image(path: Path) -> bool:
         return False
     try:
         with open(path, "rb") as file:
-            if file.read(132)[128:] != b"DICM":
-                return False
+            head = file.read(_META_BYTES)
+        if head[128:132] != b"DICM":
+            return False
         # Folders without DICOM files do not need pydicom.
-        from pydicom.filereader import read_file_meta_info
+        from lungseg.io.dicom.file import parse_file_meta
 
-        kind = read_file_meta_info(path).get("MediaStorageSOPClassUID")
+        kind = parse_file_meta(BytesIO(head)).get("MediaStorageSOPClassUID")
     except Exception:  # the reader of the file will report the damage
         return False
     return str(kind or "").startswith(_PREFIXES)

@@ -11,6 +11,7 @@ from holoscan.core import Fragment
 from monai.deploy.operators.inference_operator import InferenceOperator
 
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
+from lungseg.io.content import changed_while_read
 from lungseg.quality.flags import NOT_FRONTAL
 from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
 from lungseg.workflows.deploy.study_file import StudyFile
@@ -38,6 +39,10 @@ class SegmentLungsOperator(StudyFileOperator, InferenceOperator):
         if study_file.instance in self._segmented:
             return study_file.skip("duplicate", "another file holds the same object")
         prepared = self.pre_process(study_file.path)
+        source = prepared.radiograph.source
+        # The header was read before: its identity must be that of these pixels.
+        if source and source.sha256 != study_file.sha256:
+            raise changed_while_read(study_file.path)
         prediction = self.post_process(prepared, self.predict(prepared))
         self._segmented.add(study_file.instance)
         study_file.prediction = prediction

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset, dcmread
 
-from lungseg.io.dicom.derived import read_reference
+from lungseg.io.dicom.derived import reference_header
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.deploy.operators.study_file_operator import StudyFileOperator
 from lungseg.workflows.deploy.study_file import StudyFile
@@ -38,7 +38,8 @@ class VerifyOperator(StudyFileOperator):
 
     def process(self, study_file: StudyFile) -> None:
         """Compare each result with the values in memory and with the source."""
-        source = read_reference(study_file.path, "result", "check the disk")
+        assert study_file.prediction is not None
+        source = reference_header(study_file.prediction.radiograph.source, "result", "check the disk")
         for kind, file in study_file.files.items():
             fault = _find_fault(kind, file, study_file, source)
             if fault:

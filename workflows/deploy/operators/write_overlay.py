@@ -36,7 +36,7 @@ class WriteOverlayOperator(StudyFileOperator):
         study_file.picture = draw_overlay(
             prediction.radiograph.pixels, lungs, heart=heart, lines=prediction.lines, text=text
         )
-        content = encode_dicom_overlay(study_file.picture, study_file.path, self.algorithm, doubts=doubts)
+        content = encode_dicom_overlay(study_file.picture, prediction.radiograph.source, self.algorithm, doubts=doubts)
         target = path_inside(self.fragment.output, study_file.study, f"{study_file.instance}.overlay.dcm")
         with atomic_path(target) as temporary:
             temporary.write_bytes(content)

@@ -34,7 +34,7 @@ class WriteSegmentationOperator(StudyFileOperator):
         try:
             content = encode_dicom_seg(
                 prediction.label_map(prediction.extent),
-                study_file.path,
+                prediction.radiograph.source,
                 self.algorithm,
                 one_per_source=True,
                 extent=prediction.extent,

@@ -85,6 +85,7 @@ def watch(
     send_to: list[str] | None = None,
     dry_run: bool = False,
     once: bool = False,
+    trust: bool = False,
 ) -> None:
     """Process the studies that arrive in an Orthanc, until stopped.
 
@@ -92,7 +93,7 @@ def watch(
 
     Args:
         url: of Orthanc's REST interface.
-        bundle, device, settings: see :func:`lungseg.workflows.deploy.run.load_application`.
+        bundle, device, settings, trust: see :func:`lungseg.workflows.deploy.run.load_application`.
         credentials_file: see :func:`read_credentials`.
         state: folder of the worker's state, which only this user may enter; the default depends on the URL.
         since: number of the change in the feed to start after. The default is the change at which the last worker
@@ -109,11 +110,13 @@ def watch(
     """
     orthanc, folder = Orthanc(url, read_credentials(credentials_file)), Path(state or default_folder(url))
     if dry_run:
-        _log_new_studies(orthanc, _first_sequence(orthanc, since, read_sequence(folder)), bundle)
+        _log_new_studies(orthanc, _first_sequence(orthanc, since, read_sequence(folder)), bundle, trust)
         return
     held = State(folder)
-    # SIGTERM becomes KeyboardInterrupt, so that the state is closed.
-    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is signal.SIG_DFL:
+        # It becomes KeyboardInterrupt, so that the state is closed, where the command line has not seen to that.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # Before the application is loaded, so that studies that arrive meanwhile are not missed.
         sequence = _wait_for_orthanc(lambda: _first_sequence(orthanc, since, held.load()), once)
@@ -122,7 +125,7 @@ def watch(
             what = f"Orthanc does not know the modality {unknown[0]}"
             raise UsageError(what, url, "add it to DicomModalities", code="modality-unknown")
         held.save(sequence)
-        application = load_application(bundle, device, settings)
+        application = load_application(bundle, device, settings, trust)
         processor = StudyProcessor(orthanc, application, folder / "work", send_to or [])
         worker = _Worker(orthanc, processor, held, Backlog(sequence, 0 if once else _ASK_AFTER))
         algorithm = application.algorithm
@@ -186,11 +189,11 @@ def _wait_for_orthanc(call: Callable[[], int], once: bool) -> int:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _log_new_studies(orthanc: Orthanc, sequence: int, bundle: str | PathLike[str] | None) -> None:
+def _log_new_studies(orthanc: Orthanc, sequence: int, bundle: str | PathLike[str] | None, trust: bool) -> None:
     from lungseg.model.bundle import open_bundle
     from lungseg.model.weights import weights_hash
 
-    weights = weights_hash(open_bundle(bundle).weights)
+    weights = weights_hash(open_bundle(bundle, trust).weights)
     seen: set[str] = set()
     for change in orthanc.changes(sequence):
         if change.kind == "StableStudy" and change.resource not in seen:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Collection
@@ -17,6 +16,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from lungseg.model.paths import BUNDLE_NAME
 from lungseg.workflows.label.app import LungsApp
+from lungseg.workflows.label.store.stored_values import read_object
 
 # Users with a role; without authentication, everybody has all roles.
 AsUser = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
@@ -66,10 +66,4 @@ def plain_name(name: str, what: str) -> str:
 
 def parameters(text: str | None, known: Collection[str]) -> dict[str, Any]:
     """Return the known keys of the JSON object in a form's `params`, or answer 400."""
-    try:
-        given = json.loads(text or "{}")
-    except ValueError:
-        given = None
-    if not isinstance(given, dict):
-        raise HTTPException(400, "params is not a JSON object; send one, or leave params out.")
-    return {key: value for key, value in given.items() if key in known}
+    return {key: value for key, value in read_object(text, "params").items() if key in known}

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from lungseg.io import read_radiograph
 from lungseg.model.paths import weights_file
+from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights
-from lungseg.utils.errors import LungsegError
+from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import usable_folder
 from lungseg.workflows.label.setup.environment import environment_folder, is_current, python_of
-from lungseg.workflows.label.setup.start import check_port
+from lungseg.workflows.label.setup.start import check_port, check_url
 from lungseg.workflows.label.store.model_versions import Versions
 from lungseg.workflows.label.store.study_files import find_studies
 from lungseg.workflows.label.store.workspace import default_workspace, is_url
@@ -37,33 +38,34 @@ def check(
     workspace: str | None = None,
     weights: str | None = None,
     replay_data: str | None = None,
+    trust: bool = False,
 ) -> int:
     """Check everything that `start` needs, log the result of each check, and return the number of faults.
 
     Args:
-        studies, port, host, workspace, weights, replay_data: see :func:`start.start`; without studies, neither they
-            nor the workspace are checked.
+        studies, port, host, workspace, weights, replay_data, trust: see :func:`start.start`; without studies, neither
+            they nor the workspace are checked.
     """
     faults = _report("environment", _environment())
     faults += _report("port", _port(host, port))
-    faults += _report("weights", _weights(weights))
+    faults += _report("weights", _weights(weights, trust))
     if replay_data:
         faults += _report("replay data", _replay(Path(replay_data)))
     if studies:
-        faults += _report("studies", _service(studies) if is_url(studies) else _studies(Path(studies)))
-        folder = Path(workspace) if workspace else default_workspace(studies)
+        faults += _report("studies", _service(studies) if "://" in studies else _studies(Path(studies)))
         if is_url(studies) or Path(studies).is_dir():
-            faults += _report("workspace", _workspace(folder, weights_file(weights)))
+            faults += _report("workspace", _workspace(studies, workspace, weights_file(weights), trust))
     logger.info("Faults: %d.", faults)
     return faults
 
 
 def _report(subject: str, findings: Iterator[str]) -> int:
     """Log the result of a check, and return the number of its faults."""
+    faults: list[str] = []
     try:
-        faults = list(findings)
+        faults.extend(findings)
     except LungsegError as error:
-        faults = [str(error)]
+        faults.append(str(error))
     if faults:
         _log(f"fault  {subject}", faults)
     else:
@@ -113,8 +115,9 @@ def _port(host: str, port: int) -> Iterator[str]:
     yield from ()
 
 
-def _weights(weights: str | None) -> Iterator[str]:
+def _weights(weights: str | None, trust: bool) -> Iterator[str]:
     load_weights(weights_file(weights))
+    model_settings(weights_file(weights), trust)
     yield from ()
 
 
@@ -137,15 +140,16 @@ def _studies(folder: Path) -> Iterator[str]:
     for file in found.studies:
         try:
             read_radiograph(file)
-        except LungsegError as error:
-            yield str(error)
+        except Exception as error:  # one study can lead the libraries to any exception
+            yield str(as_lungseg_error(error, "this study cannot be read", file))
 
 
 def _service(url: str) -> Iterator[str]:
     from base64 import b64encode
-    from urllib.error import URLError
+    from http.client import HTTPException
     from urllib.request import Request, urlopen
 
+    check_url(url)
     # The server uses MONAI Label's settings.
     prefix, user, password = (
         os.environ.get(f"MONAI_LABEL_{name}", "") for name in ("QIDO_PREFIX", "DICOMWEB_USERNAME", "DICOMWEB_PASSWORD")
@@ -158,14 +162,16 @@ def _service(url: str) -> Iterator[str]:
             request.add_unredirected_header("Authorization", f"Basic {credentials}")
         with urlopen(request, timeout=10):
             pass
-    except (URLError, OSError, ValueError) as error:
+    except (HTTPException, OSError, ValueError) as error:
         yield f"{address}: the DICOMweb service does not answer ({error}); check its address, user and password."
 
 
-def _workspace(folder: Path, first: Path) -> Iterator[str]:
+def _workspace(studies: str, workspace: str | None, first: Path, trust: bool) -> Iterator[str]:
+    folder = Path(workspace) if workspace else default_workspace(studies)
     if folder.exists():
         usable_folder(folder)
         versions = Versions(folder / "versions", first)
         load_weights(versions.active().weights)
+        model_settings(versions.active().weights, trust)
         if run := versions.unfinished():
             yield f'{run}: a training is running, or was stopped; resume it with POST /train/… and {{"resume": true}}.'

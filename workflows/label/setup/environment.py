@@ -20,8 +20,10 @@ from lungseg.version import __version__
 
 logger = logging.getLogger(__name__)
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
+# The same versions with the hashes of their files, of all but PyTorch; and the packages that build others.
+_REQUIREMENTS = CONSTRAINTS.with_name("requirements.txt")
+_INSTALLER = CONSTRAINTS.with_name("installer.txt")
 VARIABLE = "LUNGSEG_LABEL_ENVIRONMENT"
-_PIP = "pip>=25.2,<27"
 _STAMP = "lungseg-label"
 
 
@@ -80,16 +82,19 @@ def build(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _run("create the environment", sys.executable, "-m", "venv", folder)
     pip = (python_of(folder), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    _run("update pip", *pip, _PIP)
-    logger.info("Installing PyTorch …")
-    # Separately and with its dependencies, so that pip's own settings choose between the builds for CPU and GPU.
-    _run("install PyTorch", *pip, "--constraint", CONSTRAINTS, "torch")
+    # The list is complete, so that nothing is resolved; without isolation, a build takes nothing that is not in it.
+    listed = (*pip, "--require-hashes", "--no-deps", "--no-build-isolation", "--requirement")
+    _run("update pip", *listed, _INSTALLER)
     logger.info("Installing MONAI Label …")
-    _run("install MONAI Label", *pip, "--no-deps", "--requirement", CONSTRAINTS)
+    _run("install MONAI Label", *listed, _REQUIREMENTS)
+    logger.info("Installing PyTorch …")
+    # Alone and with its dependencies, so that pip's own settings choose between the builds for CPU and GPU. The builds
+    # differ, so it has no hash.
+    _run("install PyTorch", *pip, "--constraint", CONSTRAINTS, "torch")
     logger.info("Installing lungseg …")
     tree = _source_tree()
     if tree:
-        _run("install lungseg", *pip, "--no-deps", "--editable", tree)
+        _run("install lungseg", *pip, "--no-deps", "--no-build-isolation", "--editable", tree)
     else:
         put_package_into(folder)
     (folder / _STAMP).write_text(_fingerprint())
@@ -115,7 +120,8 @@ def put_package_into(folder: Path) -> None:
 def _fingerprint() -> str:
     # A source tree is installed in place; an installed package is copied, and the copy can become outdated.
     copied = "" if _source_tree() else __version__
-    return hashlib.sha256(CONSTRAINTS.read_bytes() + copied.encode()).hexdigest()
+    lists = b"".join(file.read_bytes() for file in (CONSTRAINTS, _REQUIREMENTS, _INSTALLER))
+    return hashlib.sha256(lists + copied.encode()).hexdigest()
 
 
 def _run(what: str, *command: object) -> None:

@@ -26,14 +26,14 @@ def main() -> None:
     from lungseg.workflows.label.setup.torchvision_stub import declare_operators
 
     declare_operators()
-    from monailabel.main import Main
+    from lungseg.workflows.label.server.connections import Server
 
     conf = [part for pair in options.conf for part in ("--conf", *pair)]
     address = ["--host", options.host, "--port", str(options.port)]
     server = ["--uvicorn_app", "lungseg.workflows.label.server.web:app"]
     app = ["--app", str(options.workspace), "--studies", options.studies]
     sys.argv = ["monailabel", "start_server", *app, *conf, *address, *server]
-    Main().run()
+    Server().run()
 
 
 def _settings(host: str, workspace: Path) -> dict[str, str]:

@@ -8,8 +8,10 @@ import os
 import socket
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lungseg.model.paths import weights_file
+from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.workflows.label.setup.environment import ready_python
@@ -28,6 +30,7 @@ def start(
     workspace: str | None = None,
     weights: str | None = None,
     replay_data: str | None = None,
+    trust: bool = False,
 ) -> None:
     """Replace this process by the server, which ends with Ctrl-C.
 
@@ -37,17 +40,21 @@ def start(
         workspace: folder for model versions, scores and logs; see :func:`default_workspace`.
         weights: the first weights; see :func:`lungseg.model.paths.weights_file`.
         replay_data: folder of the data set that the first weights were trained on, for training and comparing.
+        trust: the configs of weights and of stopped trainings may run code, as a program of their author would.
 
     Raises:
-        UsageError: there are no studies, the port is taken, or a folder cannot be used.
+        UsageError: there are no studies, the URL has a password, the port is taken, or a folder cannot be used.
         LungsegError: the environment cannot be built, or the weights cannot be used.
     """
-    if not is_url(studies):
+    if "://" in studies:
+        check_url(studies)
+    else:
         studies = str(_check_studies(Path(studies)))
     if replay_data and not Path(replay_data).is_dir():
         raise UsageError("there is no such folder", replay_data, "check the path of the replay data", code="not-found")
     first = weights_file(weights)
     load_weights(first)
+    model_settings(first, trust)
     check_port(host, port)
     python = ready_python()
     folder = prepare_workspace(Path(workspace) if workspace else default_workspace(studies))
@@ -60,6 +67,8 @@ def start(
     command = [str(python), "-m", "lungseg.workflows.label.setup.serve", "--studies", studies]
     command += ["--workspace", str(folder), "--host", host, "--port", str(port)]
     command += ["--conf", "weights", str(first.absolute())]
+    if trust:
+        command += ["--conf", "trust", "true"]
     if replay_data:
         command += ["--conf", "replay_data", str(Path(replay_data).absolute())]
     sys.stdout.flush()
@@ -79,6 +88,27 @@ def check_port(host: str, port: int) -> None:
         except (OSError, OverflowError) as error:
             what = f"the server cannot listen at {host}:{port} ({error})"
             raise UsageError(what, remedy="choose another --port", code="port-unavailable") from error
+
+
+def check_url(studies: str) -> None:
+    """Check the URL of a DICOMweb service.
+
+    Raises:
+        UsageError: it is not one (url-invalid), or it has a password (url-with-password).
+    """
+    try:
+        parts = urlsplit(studies)
+        usable = is_url(studies) and parts.hostname and parts.port != 0
+    except ValueError:  # an impossible host or port
+        usable = False
+    if not usable:
+        # The part before an @ may be a password.
+        what, remedy = "this is not the URL of a DICOMweb service", "give one such as http://127.0.0.1:8042/dicom-web"
+        raise UsageError(what, studies.rpartition("@")[2], remedy, code="url-invalid")
+    if "@" in parts.netloc:
+        what = "a password must not be in a URL, which other users of this machine can read"
+        remedy = "set MONAI_LABEL_DICOMWEB_USERNAME and MONAI_LABEL_DICOMWEB_PASSWORD"
+        raise UsageError(what, parts.hostname, remedy, code="url-with-password")
 
 
 def _check_studies(folder: Path) -> Path:

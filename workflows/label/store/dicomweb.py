@@ -7,25 +7,31 @@ for new ones every ten seconds, and labels stay in the workspace.
 
 from __future__ import annotations
 
-import os
+import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import requests
 from dicomweb_client import DICOMwebClient
-from dicomweb_client.session_utils import create_session_from_user_pass
 from monailabel.config import settings
 from monailabel.datastore.dicom import DICOMwebClientX
 from monailabel.datastore.local import DataModel, ImageLabelModel
 from pydicom import Dataset
 
 from lungseg.utils.errors import LungsegError, first_line
-from lungseg.utils.files import atomic_path
+from lungseg.utils.files import atomic_path, private_folder
+from lungseg.utils.names import is_uid, path_inside
+from lungseg.workflows.label.store.bounded_session import BoundedSession
 from lungseg.workflows.label.store.folder import StudyFolder
 
+logger = logging.getLogger(__name__)
 _MODALITIES = ("CR", "DX")
 # The shortest time between two requests for the list of studies, in seconds.
 _PAUSE = 10.0
 _ENDING = ".dcm"
+_MOST_REPORTED = 1000
 
 
 def open_dicomweb(url: str, workspace: Path, watch: bool) -> DicomWebStudies:
@@ -36,11 +42,9 @@ def open_dicomweb(url: str, workspace: Path, watch: bool) -> DicomWebStudies:
         workspace: gets the radiographs and the labels, in `dicomweb/`.
         watch: see :class:`StudyFolder`.
     """
-    session = None
+    session = BoundedSession()
     if settings.MONAI_LABEL_DICOMWEB_USERNAME:
-        session = create_session_from_user_pass(
-            settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD
-        )
+        session.auth = (settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD)
     client = DICOMwebClientX(
         url=url,
         session=session,
@@ -65,7 +69,13 @@ class DicomWebStudies(StudyFolder):
         self._asked = 0.0
         self._series_of: dict[str, tuple[str, str]] = {}
         self._listed: dict[tuple[str, str], int] = {}
-        super().__init__(str(folder), replaced, watch)
+        # The reasons that were logged, so that each is logged once.
+        self._reported: set[str] = set()
+        super().__init__(str(private_folder(folder)), replaced, watch)
+
+    @staticmethod
+    def _is_study(image_id: str) -> bool:
+        return is_uid(image_id)
 
     def list_images(self) -> list[str]:
         """Ask for new radiographs, and return the UIDs of all that are known."""
@@ -83,40 +93,73 @@ class DicomWebStudies(StudyFolder):
         """
         if image_id not in self._datastore.objects and image_id not in self.list_images():
             return ""
-        file = Path(self._datastore.image_path(), f"{image_id}{_ENDING}")
-        if not file.is_file():
-            self._fetch(image_id, file)
-        return os.path.realpath(file)
+        if self._present_file(image_id) is None:
+            self._fetch(image_id)
+        return super().get_image_uri(image_id)
+
+    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
+        """Refuse to add a radiograph.
+
+        Raises:
+            LungsegError: always (studies-of-service).
+        """
+        remedy = "send the radiograph to the service"
+        raise LungsegError("the studies come from a DICOMweb service", remedy=remedy, code="studies-of-service")
 
     def _ask(self) -> None:
-        try:
-            for modality in _MODALITIES:
-                for found in self._client.search_for_series(search_filters={"Modality": modality}):
-                    self._note(Dataset.from_json(found))
-        except Exception as error:  # a service can answer anything, or not at all
-            raise self._unreachable(error) from error
+        for modality in _MODALITIES:
+            try:
+                listed = list(self._client.search_for_series(search_filters={"Modality": modality}))
+            except Exception as error:  # a service can answer anything, or not at all
+                raise self._unreachable(error) from error
+            for found in listed:
+                self._note_unless_odd(self._note, found)
 
-    def _note(self, found: Dataset) -> None:
+    def _note_unless_odd(self, note: Callable[..., None], *found: Any) -> None:
+        """Leave out a series or a radiograph that the service describes in an odd way; the others are listed."""
+        try:
+            note(*found)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise self._unreachable(error) from error
+        except LungsegError as error:
+            if error.code == "dicomweb-unreachable":
+                raise
+            self._report(str(error))
+        except Exception as error:  # a service can answer anything
+            self._report(first_line(error))
+
+    def _report(self, reason: str) -> None:
+        if reason not in self._reported and len(self._reported) < _MOST_REPORTED:
+            self._reported.add(reason)
+            logger.warning("not listed: the DICOMweb service describes a radiograph in an odd way: %s", reason)
+
+    def _note(self, found: Any) -> None:
         """List the radiographs of a series, unless all that the service states are listed."""
-        study, series = str(found.StudyInstanceUID), str(found.SeriesInstanceUID)
-        stated = found.get("NumberOfSeriesRelatedInstances")
+        described = Dataset.from_json(found)
+        study, series = _uid(described, "StudyInstanceUID"), _uid(described, "SeriesInstanceUID")
+        stated = described.get("NumberOfSeriesRelatedInstances")
         if stated is not None and self._listed.get((study, series)) == stated:
             return
         instances = self._client.search_for_instances(study_instance_uid=study, series_instance_uid=series)
         for instance in instances:
-            uid = str(Dataset.from_json(instance).SOPInstanceUID)
-            self._series_of[uid] = (study, series)
-            model = ImageLabelModel(image=DataModel(info={"name": uid, "ts": int(time.time())}, ext=_ENDING))
-            self._datastore.objects.setdefault(uid, model)
+            self._note_unless_odd(self._note_instance, instance, study, series)
         self._listed[study, series] = len(instances)
 
-    def _fetch(self, image_id: str, file: Path) -> None:
+    def _note_instance(self, found: Any, study: str, series: str) -> None:
+        uid = _uid(Dataset.from_json(found), "SOPInstanceUID")
+        self._series_of[uid] = (study, series)
+        model = ImageLabelModel(image=DataModel(info={"name": uid, "ts": int(time.time())}, ext=_ENDING))
+        self._datastore.objects.setdefault(uid, model)
+
+    def _fetch(self, image_id: str) -> None:
         try:
             if image_id not in self._series_of:
                 self._ask()
             study, series = self._series_of[image_id]
             dataset = self._client.retrieve_instance(study, series, image_id)
-            with atomic_path(file) as temporary:
+            if _uid(dataset, "SOPInstanceUID") != image_id:
+                raise ValueError("it sent another radiograph than the one asked for")
+            with atomic_path(path_inside(self._folder, f"{image_id}{_ENDING}")) as temporary:
                 dataset.save_as(temporary)
         except LungsegError:
             raise
@@ -128,14 +171,18 @@ class DicomWebStudies(StudyFolder):
         remedy = "check its address, user and password"
         return LungsegError(what, self._client.base_url, remedy, code="dicomweb-unreachable")
 
-    def _remove_non_existing(self) -> int:
-        """Remove the labels whose files no longer exist; a radiograph without a file was not fetched yet."""
-        gone = [
-            (study.labels, tag)
-            for image_id, study in self._datastore.objects.items()
-            for tag in study.labels
-            if self.label_file(image_id, tag) is None
-        ]
-        for labels, tag in gone:
-            del labels[tag]
-        return len(gone)
+    def _is_there(self, name: str, files: set[str]) -> bool:
+        """Return true: a radiograph without a file was not fetched yet."""
+        return True
+
+
+def _uid(described: Dataset, name: str) -> str:
+    """Return a UID of a data set.
+
+    Raises:
+        LungsegError: it is missing or not valid (uid-invalid).
+    """
+    uid = str(described.get(name) or "")
+    if not is_uid(uid):
+        raise LungsegError(f"its {name} {uid[:100]!r} is not valid", remedy="correct it there", code="uid-invalid")
+    return uid

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ from lungseg.io import Radiograph, encode_png, read_radiograph
 from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.io.nifti import encode_nifti
 from lungseg.utils.errors import LungsegError
+from lungseg.workflows.label.store.nrrd import MAGIC, read_nrrd
 
 LUNGS = {"right_lung": 1, "left_lung": 2}
 
@@ -38,7 +41,8 @@ def encode(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path, endin
     Raises:
         LungsegError: the ending is unknown (label-map-format).
     """
-    if ending not in _ENCODERS:
+    # A request can have a value of any type here.
+    if ending not in ENDINGS:
         what, remedy = f"label maps cannot be written as {ending!r}", f"use one of {', '.join(ENDINGS)}"
         raise LungsegError(what, remedy=remedy, code="label-map-format")
     return _ENCODERS[ending](labels, radiograph, image)
@@ -49,7 +53,7 @@ def _png(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path) -> byte
 
 
 def _nifti(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path) -> bytes:
-    return encode_nifti(labels, image, radiograph.spacing, radiograph.spacing_kind)
+    return encode_nifti(labels, radiograph)
 
 
 def _nrrd(labels: NDArray[np.uint8], radiograph: Radiograph, image: Path) -> bytes:
@@ -84,26 +88,30 @@ def decode(file: Path, image: Path) -> NDArray[np.uint8]:
         LungsegError: the file is damaged or not a label map (not-a-label-map), has another size than the radiograph
             (label-map-size), or other values than 0, 1 and 2 (label-map-values).
     """
-    values = _read(file)
     expected = read_radiograph(image).pixels.shape
+    values = _read(file, expected)
     if values.shape != expected:
         sizes = " but the radiograph ".join(f"{width} x {height}" for height, width in (values.shape, expected))
         what, remedy = f"the label map has {sizes} pixels", "draw on the radiograph itself"
         raise LungsegError(what, remedy=remedy, code="label-map-size")
+    _check_values(values)
+    return values.astype(np.uint8)
+
+
+def _check_values(values: NDArray[Any]) -> None:
     strange = sorted(set(np.unique(values).tolist()) - {0, *LUNGS.values()})
     if strange:
         what = f"the label map has the value {strange[0]:g}"
         raise LungsegError(what, remedy="use 0 background, 1 right lung, 2 left lung", code="label-map-values")
-    return values.astype(np.uint8)
 
 
-def _read(file: Path) -> NDArray[Any]:
-    """Return the (H, W) values of a PNG, NIfTI or NRRD file."""
+def _read(file: Path, expected: tuple[int, int]) -> NDArray[Any]:
+    """Return the (H, W) values of a PNG, NIfTI or NRRD file; of NRRD, only as many as are expected."""
     with open(file, "rb") as opened:
         head = opened.read(HEAD_BYTES)
     try:
-        if head.startswith(b"NRRD"):
-            return _read_nrrd(file)
+        if head.startswith(MAGIC):
+            return _read_nrrd(file, expected)
         match format_of(head):
             case "nifti":
                 return read_radiograph(file).pixels
@@ -116,15 +124,13 @@ def _read(file: Path) -> NDArray[Any]:
     raise LungsegError("this file is not a label map", remedy=remedy, code="not-a-label-map")
 
 
-def _read_nrrd(file: Path) -> NDArray[Any]:
-    import SimpleITK
-
-    with TemporaryDirectory() as folder:
-        nifti = Path(folder, "labels.nii.gz")
-        try:
-            SimpleITK.WriteImage(SimpleITK.ReadImage(str(file), SimpleITK.sitkUInt8, "NrrdImageIO"), str(nifti))
-        except RuntimeError as error:
-            raise LungsegError("the NRRD file is damaged", remedy="export it again", code="nrrd-damaged") from error
+def _read_nrrd(file: Path, expected: tuple[int, int]) -> NDArray[Any]:
+    """Return the (H, W) values, turned as a NIfTI file with the same orientation."""
+    image = read_nrrd(file, math.prod(expected))
+    _check_values(image.values)
+    with TemporaryDirectory(prefix="lungseg-") as folder:
+        nifti = Path(folder, "labels.nii")
+        nibabel.save(nibabel.Nifti1Image(image.values.astype(np.uint8), image.affine), nifti)
         return read_radiograph(nifti).pixels
 
 

@@ -18,10 +18,11 @@ class ActiveModel:
 
     Args:
         versions: the versions of the weights.
+        trust: the configs beside the weights may run code, as a program of their author would.
     """
 
-    def __init__(self, versions: Versions) -> None:
-        self.versions = versions
+    def __init__(self, versions: Versions, trust: bool = False) -> None:
+        self.versions, self.trust = versions, trust
         self._lock = threading.Lock()
         self._loaded: tuple[Version, Predictor, str] | None = None
 
@@ -42,5 +43,6 @@ class ActiveModel:
         with self._lock:
             active = self.versions.active()
             if self._loaded is None or self._loaded[0].number != active.number:
-                self._loaded = active, Predictor(active.weights, device="auto"), weights_hash(active.weights)
+                predictor = Predictor(active.weights, device="auto", trust=self.trust)
+                self._loaded = active, predictor, weights_hash(active.weights)
             return self._loaded

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lungseg.utils.errors import LungsegError, first_line
+from lungseg.utils.text import escape_control
 from lungseg.workflows.label.store.json_files import read_json, write_json
+from lungseg.workflows.label.store.stored_values import check_storable
 from lungseg.workflows.label.tasks.active_model import ActiveModel
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class Scoring:
 
     def __init__(self, file: Path, studies: Studies, model: ActiveModel) -> None:
         self.file, self.studies, self.model = Path(file), studies, model
-        self._findings: dict[str, dict[str, Any]] = read_json(self.file, {})
+        self._findings = _read(self.file)
         # These studies could not be fetched and are tried again in each round.
         self._unreachable: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -103,6 +105,7 @@ class Scoring:
         try:
             prediction, _, weights = self.model(file)
             finding = {"weights": weights, **prediction.judgement}
+            check_storable(finding, "the result")
         except Exception as error:  # a picture can make the libraries raise anything; the others are still scored
             finding = {"weights": weights, "error": _sentence(error)}
         finding["file"] = state
@@ -116,6 +119,26 @@ class Scoring:
         write_json(self.file, content)
 
 
+def _read(file: Path) -> dict[str, dict[str, Any]]:
+    """Return the findings in a file, without those that an answer could not contain; they are made again."""
+    try:
+        known = read_json(file, {})
+    except LungsegError as error:
+        logger.warning("the studies are scored again: %s", error)
+        return {}
+    return {name: found for name, found in known.items() if _is_finding(found)} if isinstance(known, dict) else {}
+
+
+def _is_finding(found: Any) -> bool:
+    if not isinstance(found, dict) or not isinstance(found.get("weights"), str):
+        return False
+    try:
+        check_storable(found, "the result")
+    except LungsegError:
+        return False
+    return isinstance(found.get("quality"), int | float | None)
+
+
 def _state(file: Path) -> list[int]:
     """Return the size of a file and its time in nanoseconds, one of which differs once the file is replaced."""
     status = file.stat()
@@ -123,4 +146,4 @@ def _state(file: Path) -> list[int]:
 
 
 def _sentence(error: Exception) -> str:
-    return str(error) if isinstance(error, LungsegError) else first_line(error)
+    return str(error) if isinstance(error, LungsegError) else escape_control(first_line(error))

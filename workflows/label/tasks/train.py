@@ -47,11 +47,12 @@ class LungsTrain(TrainTask):
         versions: gets the new version.
         workspace: the app's workspace.
         replay_data: folder of the data set that the first weights were trained on, or None.
+        trust: the configs of weights and of stopped trainings may run code, as a program of their author would.
     """
 
-    def __init__(self, versions: Versions, workspace: Path, replay_data: str | None) -> None:
+    def __init__(self, versions: Versions, workspace: Path, replay_data: str | None, trust: bool = False) -> None:
         super().__init__("Train on the final labels; the new weights become active only if they are not worse")
-        self.versions, self.workspace = versions, Path(workspace)
+        self.versions, self.workspace, self.trust = versions, Path(workspace), trust
         self.replay_data = Path(replay_data) if replay_data else None
 
     def config(self) -> dict[str, Any]:
@@ -130,10 +131,10 @@ class LungsTrain(TrainTask):
         if (run / "run.json").is_file():  # the training was finished, the comparison was not
             return
         if (run / "config.json").is_file():
-            train(run, resume=True)
+            train(run, resume=True, trust=self.trust)
             return
         overrides = {
-            **model_settings(old.weights),
+            **model_settings(old.weights, self.trust),
             **_snapshot(run),
             "epochs": int(settings["epochs"]),
             "patience": int(settings["patience"]),
@@ -159,7 +160,8 @@ class LungsTrain(TrainTask):
         """Return the mean Dice of the lungs' union of both versions on the same cases, and the number of cases."""
         means: dict[str, float] = {}
         for name, weights in (("old", old.weights), ("new", run / "model.pt")):
-            figures = evaluate(folder / name, section, weights, data)["overall"]["metrics"]["dice"]
+            measured = evaluate(folder / name, section, weights, data, self.trust)
+            figures = measured["overall"]["metrics"]["dice"]
             means[name], means["n"] = figures["mean"], figures["n"]
         return means
 

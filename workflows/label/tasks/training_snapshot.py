@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -12,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from lungseg.data import check_has_lateral_labels, datalist, read_label, unusable_cases
-from lungseg.data.labels import MaskError
 from lungseg.data.splits import RUN_SPLITS, SECTIONS, read_split, split, write_split
 from lungseg.io import write_png
 from lungseg.utils.errors import LungsegError
+from lungseg.utils.files import disk_is_to_blame
+from lungseg.utils.names import path_inside
 
 logger = logging.getLogger(__name__)
 _SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 # With fewer labels, a section could be empty.
 FEWEST = 5
 _SHOWN = 5
+# Of the errors of a system, those that one file has.
+_ITS_OWN = (errno.ENOENT, errno.ENAMETOOLONG)
 
 
 def assign_sections(names: list[str], known: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -89,32 +93,45 @@ def freeze(
         LungsegError: there are too few labels (too-few-labels), a section has no usable label (section-unusable), or
             the replay data cannot be used.
     """
-    if len(labels) < FEWEST:
-        what, remedy = f"{len(labels)} final labels are too few to train", f"annotate at least {FEWEST} studies first"
-        raise LungsegError(what, remedy=remedy, code="too-few-labels")
+    _check_enough(len(labels))
     replayed = replay_cases(replay) if replay is not None else {}
+    placed = {}
+    for case in labels:
+        try:
+            placed[case["name"]] = _place(folder, "labelled", case)
+        except (LungsegError, OSError) as error:
+            _leave_out(case, error)
+    _check_enough(len(placed))
     known = read_split(sections_file) if sections_file.is_file() else {}
-    assigned = assign_sections([case["name"] for case in labels], known)
+    assigned = assign_sections(list(placed), known)
     write_split(sections_file, assigned, seed)
 
-    section_of = {name: section for section, members in assigned.items() for name in members}
-    splits: dict[str, list[str]] = {section: [] for section in SECTIONS}
-    counts = {section: {"labels": 0, "replay": 0} for section in SECTIONS}
-    for case in labels:
-        section = section_of[case["name"]]
-        splits[section].append(_place(folder, "labelled", case))
-        counts[section]["labels"] += 1
+    splits = {section: [placed[name] for name in members if name in placed] for section, members in assigned.items()}
+    counts = {section: {"labels": len(names), "replay": 0} for section, names in splits.items()}
     for section, cases in replayed.items():
         wanted = min(len(cases), round(ratio * counts[section]["labels"]))
         for chosen in random.Random(seed).sample(cases, wanted):
             try:
                 splits[section].append(_place(folder, "replay", chosen))
                 counts[section]["replay"] += 1
-            except MaskError as error:
-                logger.warning("not used: %s", error)
+            except (LungsegError, OSError) as error:
+                _leave_out(chosen, error)
     write_split(folder / "splits.json", splits, seed)
     _check_usable(folder, splits)
     return counts
+
+
+def _check_enough(number: int) -> None:
+    if number < FEWEST:
+        what, remedy = f"{number} final labels are too few to train", f"annotate at least {FEWEST} studies first"
+        raise LungsegError(what, remedy=remedy, code="too-few-labels")
+
+
+def _leave_out(case: dict[str, Any], error: LungsegError | OSError) -> None:
+    """Continue without a case, unless the others would fail in the same way."""
+    if disk_is_to_blame(error) if isinstance(error, LungsegError) else error.errno not in _ITS_OWN:
+        raise error
+    logger.warning("not used: %s (%s)", case["name"], error)
 
 
 def replay_cases(source: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -148,11 +165,13 @@ def _place(folder: Path, group: str, case: dict[str, Any]) -> str:
     """Add a case to the data set, with one label map instead of two masks, and return its name there.
 
     Raises:
-        MaskError: the masks of two lungs cannot be merged.
+        LungsegError: the masks of two lungs cannot be merged, or the case has the name of a path.
+        OSError: a file cannot be copied, or its name is too long.
     """
     name = f"{group}/{case['name']}"
     # Files are paired by the endings of images and read by content, so a link to a NIfTI file can end in .png.
-    image, label = folder / "images" / f"{name}.png", folder / "labels" / f"{name}.png"
+    parts = f"{name}.png".split("/")
+    image, label = path_inside(folder, "images", *parts), path_inside(folder, "labels", *parts)
     for file in (image, label):
         file.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(case["label"], str):

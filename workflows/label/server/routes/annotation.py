@@ -12,6 +12,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from lungseg.io import encode_png, read_radiograph
+from lungseg.workflows.label.server.decoding import IN_DECODING_QUEUE
 from lungseg.workflows.label.server.dependencies import AsUser, known_study, plain_name, the_app
 from lungseg.workflows.label.store.label_maps import decode, encode_picture
 
@@ -54,13 +55,13 @@ def _worst_first(study: dict[str, Any]) -> tuple[bool, bool, float, str]:
     return study["labelled"], study["error"] is not None, 2.0 if quality is None else quality, study["id"]
 
 
-@router.get("/lungseg/studies/{image}/picture")
+@router.get("/lungseg/studies/{image}/picture", dependencies=[IN_DECODING_QUEUE])
 def study_picture(user: AsUser, image: str) -> Response:
     """Return a study of any format as an 8-bit PNG."""
     return Response(encode_picture(read_radiograph(known_study(image))), media_type="image/png")
 
 
-@router.get("/lungseg/studies/{image}/label")
+@router.get("/lungseg/studies/{image}/label", dependencies=[IN_DECODING_QUEUE])
 def study_label(user: AsUser, image: str, tag: str = "final") -> Response:
     """Return a study's label map as a PNG; another program may have saved it in another format."""
     radiograph = known_study(image)

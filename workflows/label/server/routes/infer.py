@@ -14,6 +14,7 @@ from fastapi.background import BackgroundTasks
 from monailabel.config import settings
 from monailabel.endpoints.infer import ResultType, send_response
 
+from lungseg.workflows.label.server.decoding import IN_DECODING_QUEUE
 from lungseg.workflows.label.server.dependencies import (
     AsUser,
     allow,
@@ -29,7 +30,7 @@ router = APIRouter(tags=["Infer"])
 _PARAMETERS = ("result_extension", "heart", "save_label", "label_tag")
 
 
-@router.post("/infer/{model}")
+@router.post("/infer/{model}", dependencies=[IN_DECODING_QUEUE])
 def infer(
     user: AsUser,
     background_tasks: BackgroundTasks,
@@ -50,6 +51,9 @@ def infer(
             400, "dicom_seg is not supported here; ask for image or json, or use lungseg predict --save dicom-seg."
         )
     request = {"model": model, **parameters(params, _PARAMETERS)}
+    for name in ("result_extension", "label_tag"):
+        if not isinstance(request.get(name) or "", str):
+            raise HTTPException(400, f"{name} is not a text; send one, or leave {name} out.")
     if request.get("heart") and request.get("save_label"):
         raise HTTPException(400, "a saved label has lungs only; leave out heart, or save_label.")
     app = the_app()
@@ -67,4 +71,4 @@ def infer(
 
 
 def _tag(request: dict[str, Any]) -> str:
-    return str(request.get("label_tag") or "original")
+    return request.get("label_tag") or "original"

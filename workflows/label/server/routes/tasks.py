@@ -17,6 +17,7 @@ from monailabel.endpoints.train import run_model
 from monailabel.utils.async_tasks.utils import tasks
 
 from lungseg.workflows.label.server.dependencies import AsAdmin, AsUser, known_model, the_app
+from lungseg.workflows.label.store.stored_values import check_storable
 from lungseg.workflows.label.tasks.train import DEFAULTS
 
 router = APIRouter()
@@ -67,6 +68,7 @@ def next_study(user: AsUser, strategy: str, params: dict[str, Any] | None = None
     known = the_app().info()["strategies"]
     if strategy not in known:
         raise HTTPException(404, f"there is no strategy {strategy!r}; use one of {', '.join(known)}.")
+    check_storable(params or {}, "params")
     client = {key: str(value) for key, value in (params or {}).items() if key == "client_id"}
     chosen: dict[str, Any] = sample(strategy, client, user.username)
     return chosen

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of a command by Ctrl-C, SIGTERM (systemd, Docker, Slurm) or SIGHUP (a closed terminal)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+from lungseg.utils.signals import STOPS
+
+_received = signal.SIGINT
+
+
+def stop_as_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does, unless this process was told to ignore them."""
+    owner = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        global _received
+        if os.getpid() != owner:
+            # A forked worker inherits the handler, but not the duty to end in order.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        _received = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    for number in STOPS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, stop)
+
+
+def stopped_status() -> int:
+    """Return the exit status of a command that a signal stopped: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
+    return 128 + _received
+
+
+def ignore_stops() -> None:
+    """Ignore further signals, because this process ends anyway."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def end_without_threads(status: int) -> None:
+    """End this process if threads are still at work on files that were given up; Python would wait for them."""
+    if all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        return
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(status)

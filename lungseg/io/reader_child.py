@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Open, parse and decode files in a process of its own, whose memory and time are limited.
+
+The process answers each request, a line of JSON on stdin, with a line of JSON and raw bytes on stdout: see
+:mod:`lungseg.io.reader_process`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from lungseg.io.content import Content, read_content
+from lungseg.io.formats import HEAD_BYTES, format_of
+from lungseg.io.radiograph import Radiograph, SourceFile
+from lungseg.utils.errors import LungsegError, as_lungseg_error, first_line
+
+# The code of an error that the other process describes.
+OUT_OF_MEMORY = "out-of-memory"
+# Types of pixels: integers and floating-point numbers.
+PIXEL_TYPES = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<f8")
+# Those that a radiograph is sent in; others become float32.
+_NARROW = ("|u1", "<u2", "<i2", "<f4")
+# Some programs write the largest float where there is no picture.
+_LARGEST = 1e30
+# Characters of a sentence.
+_LONGEST = 2000
+
+# Facts, header and pixels.
+_Answer = tuple[dict[str, Any], bytes, np.ndarray | None]
+
+
+def serve(memory: int, seconds: float) -> None:
+    """Answer requests until stdin is closed.
+
+    Args:
+        memory: bytes of address space that this process may have; 0 for no limit.
+        seconds: processor time for each file.
+    """
+    # The libraries must not print between the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    _limit_memory(memory)
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        _limit_time(seconds)
+        facts, header, pixels = _answer(request["task"], os.fsdecode(bytes.fromhex(request["path"])))
+        if pixels is not None:
+            facts |= {"shape": pixels.shape, "type": pixels.dtype.str}
+        answers.write(json.dumps(facts | {"header": len(header)}).encode() + b"\n")
+        answers.write(header)
+        if pixels is not None:
+            answers.write(pixels.data.cast("B"))
+        answers.flush()
+
+
+def _answer(task: str, path: str) -> _Answer:
+    try:
+        with warnings.catch_warnings():
+            # Errors report a damaged file. Oddities of its header do not matter here.
+            warnings.simplefilter("ignore")
+            return _TASKS[task](read_content(path))
+    except MemoryError:
+        return {"error": {"what": "", "remedy": "", "code": OUT_OF_MEMORY}}, b"", None
+    except Exception as error:
+        known = as_lungseg_error(error, "the file cannot be read", path)
+        return {"error": {"what": known.what[:_LONGEST], "remedy": known.remedy, "code": known.code}}, b"", None
+
+
+def _read_radiograph(content: Content) -> _Answer:
+    radiograph = _decode(content)
+    pixels = np.asarray(radiograph.pixels)
+    if pixels.dtype.str not in _NARROW:
+        with np.errstate(over="ignore"):
+            pixels = pixels.astype(np.float32)
+    if pixels.dtype.kind == "f":
+        check_finite(pixels, content.path)
+    facts = {
+        "spacing": radiograph.spacing,
+        "spacing_kind": radiograph.spacing_kind,
+        "view": radiograph.view,
+        "flipped": radiograph.flipped,
+        "projection": radiograph.projection,
+        "supine": radiograph.supine,
+    }
+    source = radiograph.source or SourceFile(content.path, content.sha256, "raster")
+    return facts | _source_facts(source), source.header, np.ascontiguousarray(pixels)
+
+
+def _read_source(content: Content) -> _Answer:
+    kind = format_of(content.data[:HEAD_BYTES])
+    if kind is None:
+        raise _unknown_format(content)
+    header = b""
+    if kind == "dicom":
+        from lungseg.io.dicom.file import parse_dicom
+        from lungseg.io.dicom.header_bytes import encode_header
+
+        try:
+            header = encode_header(parse_dicom(content))
+        except (LungsegError, MemoryError):
+            raise
+        except Exception as error:  # a damaged byte can lead pydicom to any exception
+            what = f"the header cannot be read ({first_line(error)})"
+            remedy = "copy or export the file again"
+            raise LungsegError(what, content.path, remedy, code="header-unreadable") from error
+    return _source_facts(SourceFile(content.path, content.sha256, kind)), header, None
+
+
+def _read_mask(content: Content) -> _Answer:
+    from lungseg.io.mask_values import decode_mask
+
+    values = decode_mask(content)
+    return {}, b"", np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+
+
+def _source_facts(source: SourceFile) -> dict[str, Any]:
+    return {"sha256": source.sha256, "format": source.format}
+
+
+def _decode(content: Content) -> Radiograph:
+    """Decode a file of any supported format. Each reader is imported when the first file needs it."""
+    match format_of(content.data[:HEAD_BYTES]):
+        case "raster":
+            from lungseg.io.raster import read_raster
+
+            return read_raster(content)
+        case "dicom":
+            from lungseg.io.dicom.reader import read_dicom
+
+            return read_dicom(content)
+        case "nifti":
+            from lungseg.io.nifti import read_nifti
+
+            return read_nifti(content)
+    raise _unknown_format(content)
+
+
+def check_finite(pixels: np.ndarray, name: str | PathLike[str]) -> None:
+    """Raise LungsegError if some grey values are not finite, or too large to compute with."""
+    # Comparisons with NaN are false.
+    if not -_LARGEST < pixels.min() <= pixels.max() < _LARGEST:
+        what = "some pixels are not finite numbers, or are too large"
+        raise LungsegError(what, name, "export it with finite pixel values", code="not-finite")
+
+
+def _unknown_format(content: Content) -> LungsegError:
+    remedy = "give a PNG, JPEG, TIFF, DICOM or NIfTI file, whatever its name"
+    return LungsegError("this is not a picture in a known format", content.path, remedy, code="unknown-format")
+
+
+_TASKS: dict[str, Callable[[Content], _Answer]] = {
+    "radiograph": _read_radiograph,
+    "source": _read_source,
+    "mask": _read_mask,
+}
+
+
+def _limit_memory(size: int) -> None:
+    """Limit the address space, where the system can; if the machine runs out of memory, this process ends first."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if size:
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("1000")
+
+
+def _limit_time(seconds: float) -> None:
+    """End this process when the next file has taken so much processor time, where the system can."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + seconds), hard))

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ctrl-C and SIGTERM: the report is written, nothing is left behind, and a second one ends the command at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from command_support import TINY
+from output_support import leftovers, statuses
+from stopping_support import hooked, marks, start, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.safety("stopped-command")]
+
+# From here on the command line takes processes by itself.
+MANY = 200
+IMPATIENCE = 30
+
+
+@pytest.fixture
+def source(dataset, tmp_path) -> Path:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number, path in enumerate(sorted((dataset / "CXR_png").iterdir())[:4]):
+        shutil.copy(path, folder / f"{number:04d}.png")
+    for number in range(4, MANY):
+        os.link(folder / f"{number % 4:04d}.png", folder / f"{number:04d}.png")
+    return folder
+
+
+@pytest.fixture
+def begin(source, run_folder, tmp_path):
+    """Start `lungseg predict` in threads or in processes."""
+    begun = []
+
+    def call(processes: bool, environment=None):
+        if not processes:
+            for path in sorted(source.iterdir())[MANY // 2 :]:
+                path.unlink()
+        command = ("-m", "lungseg", "predict", source, "-o", tmp_path / "out", "--weights", run_folder, "--workers", 2)
+        begun.append(start(*command, environment=environment))
+        return begun[-1]
+
+    yield call
+    for process in begun:
+        process.kill()
+        process.wait()
+
+
+def overlays(out: Path) -> int:
+    return len(list(out.glob("overlays/0*.png")))
+
+
+@pytest.mark.parametrize("processes", [False, True], ids=["threads", "processes"])
+@pytest.mark.parametrize("group", [False, True], ids=["main", "group"])
+def test_sigterm_is_ctrl_c(begin, tmp_path, processes, group):
+    """systemd sends it to all processes of a service, Docker to the first one."""
+    out = tmp_path / "out"
+    process = begin(processes)
+    wait_for(lambda: overlays(out) >= 5)
+    children = psutil.Process(process.pid).children(recursive=True)
+    (os.killpg if group else os.kill)(process.pid, signal.SIGTERM)
+    text = process.communicate(timeout=120)[0]
+    assert process.returncode == 143, text
+    assert "Traceback" not in text
+    assert "resource_tracker" not in text
+    assert "lungseg: stopped; " in text
+    assert json.loads((out / "report.json").read_text())["stopped"] == "interrupted"
+    assert (out / "report.html").is_file()
+    assert 5 <= len(statuses(out)) <= overlays(out) < MANY
+    assert not leftovers(out)
+    assert not list(out.glob("under-way.*"))
+    assert not psutil.wait_procs(children, timeout=IMPATIENCE)[1]
+    assert "killed" not in "".join(file.read_text() for file in out.glob("records*.jsonl"))
+
+
+@pytest.mark.parametrize("processes", [False, True], ids=["threads", "processes"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_ctrl_c_does_not_wait(begin, tmp_path, processes, number):
+    out, hook = tmp_path / "out", tmp_path / "hook"
+    # A picture that takes ten minutes.
+    process = begin(processes, hooked(hook, "/overlays/.0010.", "wait"))
+    wait_for(lambda: marks(hook))
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, number)
+    # It has been seen when no further file is begun; the second one then cannot be taken for the first.
+    status = Path(f"/proc/{process.pid}/status")
+    wait_for(lambda: "SigPnd:\t0000000000000000" in status.read_text())
+    stopping = psutil.Process(process.pid)
+    before = overlays(out)
+    wait_for(lambda: stopping.cpu_percent(interval=0.5) < 5)
+    assert process.poll() is None
+    assert overlays(out) >= before
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
+    text = process.communicate(timeout=IMPATIENCE)[0]
+    assert process.returncode in (128 + number, 130), text
+    assert "Traceback" not in text
+    assert "resource_tracker" not in text
+    assert json.loads((out / "report.json").read_text())["stopped"] == "interrupted"
+    assert (out / "report.html").is_file()
+    assert not leftovers(out)
+    assert not list(out.glob("under-way.*"))
+    assert not psutil.wait_procs(children, timeout=IMPATIENCE)[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("name", ["evaluate", "check-data", "train"])
+def test_other_commands_end_in_order(dataset, run_folder, tmp_path, name, number):
+    hook = tmp_path / "hook"
+    environment = hooked(hook, "phantom_0003", "wait", "open")
+    options = {
+        "check-data": (dataset, "-o", tmp_path / "sheet.png"),
+        "evaluate": ("--data", dataset, "--weights", run_folder, "--split", "all", "-o", tmp_path / "out"),
+        "train": ("--data", dataset, "-o", tmp_path / "out", "--config", *TINY),
+    }
+    process = start("-m", "lungseg", name, *options[name], environment=environment)
+    wait_for(lambda: marks(hook))
+    os.kill(process.pid, number)
+    text = process.communicate(timeout=120)[0]
+    assert process.returncode == 128 + number, text
+    assert "Traceback" not in text
+    assert ("train --resume" if name == "train" else "lungseg: stopped; ") in text
