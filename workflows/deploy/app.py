@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import threading
+from concurrent.futures import wait
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -138,16 +139,17 @@ class LungsApplication(Application):  # type: ignore[misc]
         Holoscan would take the signals: it ends the process after three seconds, or hands them to Python when nobody
         waits for them any more.
         """
-        self.begun.clear()
+        # One for each run: the last one may still be about to set its own.
+        self.begun = begun = threading.Event()
         running = self.run_async()
-        running.add_done_callback(lambda _: self.begun.set())
+        running.add_done_callback(lambda _: begun.set())
         try:
-            self.begun.wait()
+            begun.wait()
             _take_signals_back()
             running.result()
         except KeyboardInterrupt as stop:
             self.stopped_by = stop
-            running.result()
+            wait([running])
 
 
 def _take_signals_back() -> None:
