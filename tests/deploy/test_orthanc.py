@@ -414,7 +414,7 @@ _STAGES = {
     "segment": (SegmentLungsOperator, "predict", False),
     "write the segmentation": (write_segmentation, "encode_dicom_seg", False),
     "write the overlay": (write_overlay, "draw_overlay", False),
-    "verify": (verify, "read_reference", False),
+    "verify": (verify, "_find_fault", False),
     "summarize": (SummarizeOperator, "_write", True),
     "store": (Orthanc, "store", True),
 }

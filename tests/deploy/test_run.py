@@ -23,6 +23,7 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 from benchmarks.orthanc_node import wait_until
 from lungseg.cli.demo import real_radiograph
 from lungseg.data import phantom
+from lungseg.io import read_radiograph
 from lungseg.model.paths import bundle_root
 from lungseg.quality import flags
 
@@ -430,9 +431,8 @@ def test_a_wrong_result_is_found_and_removed(studies, tmp_path, command, monkeyp
     module = import_module(f"lungseg.workflows.deploy.operators.{module}")
     encode = getattr(module, name)
     write_study_file(tmp_path / "other.dcm", "z")
-    monkeypatch.setattr(
-        module, name, lambda pixels, source, *rest, **more: encode(pixels, tmp_path / "other.dcm", *rest, **more)
-    )
+    other = read_radiograph(tmp_path / "other.dcm").source
+    monkeypatch.setattr(module, name, lambda pixels, source, *rest, **more: encode(pixels, other, *rest, **more))
     done = command("deploy", "run", "-i", studies / "a", "-o", tmp_path / "out")
     assert done.status == 1
     entry = by_name(tmp_path / "out")["pa"]
