@@ -14,6 +14,14 @@ from lungseg.utils.signals import STOPS
 _received = signal.SIGINT
 
 
+class StoppedBySignal(KeyboardInterrupt):
+    """Another signal than Ctrl-C stopped the command.
+
+    A class of its own: where a plain KeyboardInterrupt passes `eval`, in which MONAI runs a training, Python ends by
+    SIGINT, whatever the exit status should be.
+    """
+
+
 def stop_as_ctrl_c() -> None:
     """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does, unless this process was told to ignore them."""
     owner = os.getpid()
@@ -25,7 +33,7 @@ def stop_as_ctrl_c() -> None:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         _received = signal.Signals(number)
-        raise KeyboardInterrupt
+        raise StoppedBySignal
 
     for number in STOPS:
         if signal.getsignal(number) is signal.SIG_DFL:
