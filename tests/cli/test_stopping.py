@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from command_support import TINY
 from output_support import leftovers, statuses
 from stopping_support import hooked, marks, start, wait_for
 
@@ -129,3 +130,17 @@ def test_other_commands_end_in_order(dataset, run_folder, tmp_path, name, number
     assert process.returncode == 128 + number, text
     assert "Traceback" not in text
     assert "lungseg: stopped; " in text
+
+
+def test_a_training_ends_in_order(dataset, tmp_path):
+    """MONAI runs it inside `eval`, where Python takes a plain Ctrl-C for the end of the process."""
+    history = tmp_path / "out" / "history.json"
+    process = start(
+        "-m", "lungseg", "train", "--data", dataset, "-o", tmp_path / "out", "--epochs", 500, "--config", *TINY
+    )
+    wait_for(history.is_file)
+    os.kill(process.pid, signal.SIGTERM)
+    text = process.communicate(timeout=120)[0]
+    assert process.returncode == 143, text
+    assert "Traceback" not in text
+    assert "lungseg train --resume" in text

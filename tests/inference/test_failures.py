@@ -12,7 +12,7 @@ from output_support import leftovers, statuses
 
 from lungseg.inference import pipeline
 from lungseg.inference.outputs import DEFAULT_KINDS, Outputs
-from lungseg.inference.predictor import Predictor
+from lungseg.inference.predictor import Prediction, Predictor
 from lungseg.inference.records import ResultRecords
 from lungseg.utils.errors import LungsegError, UsageError
 
@@ -40,7 +40,7 @@ STAGES = {
     "prepare": (Predictor, "prepare", 1),
     "run": (Predictor, "run", 1),
     "finish": (Predictor, "finish", 1),
-    "encode": (Outputs, "encode", 2),
+    "encode": (Outputs, "encode", 1),
     "make-room": (Outputs, "make_room", 1),
     "begin": (ResultRecords, "begin", 1),
     "remove": (Outputs, "remove", 1),
@@ -70,6 +70,8 @@ def test_each_kind_of_error_from_each_stage_fails_its_file(
     def is_of(value: object, stage: str) -> bool:
         if isinstance(value, list):
             return any(is_of(one, stage) for one in value)
+        if isinstance(value, Prediction):
+            return value.radiograph.source.path.stem == stage
         path = files.get(id(value), value)
         return isinstance(path, Path) and path.stem == stage
 
