@@ -150,9 +150,10 @@ class Pipeline:
         for task in tasks:
             prepared = None
             with self._failing(task):
-                prepared = self.predictor.prepare(task.path)
-                self.budget.check(prepared.radiograph.pixels.size, task.path)
-                task.content = _same_content(task, prepared)
+                found = self.predictor.prepare(task.path)
+                self.budget.check(found.radiograph.pixels.size, task.path)
+                task.content = _same_content(task, found)
+                prepared = found
             if prepared is not None:
                 yield task, prepared
 

@@ -135,8 +135,8 @@ def _two_patients(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.safety("read-once")
-@pytest.mark.deploy
 def test_pixels_and_identity_come_from_the_same_bytes(tmp_path, run_folder, monkeypatch):
+    pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
     alice, bob = _two_patients(tmp_path)
     (tmp_path / "in").mkdir()
     current = tmp_path / "in" / "current.dcm"
