@@ -41,6 +41,8 @@ Environment variables:
       or under XDG_DATA_HOME)
   LUNGSEG_LABEL_PUBLIC_HOST
       host name under which a proxy offers the annotation page
+  LUNGSEG_LABEL_ALLOWED_HOSTS
+      further names, with commas between them, under which browsers may call it
   MONAI_LABEL_DICOMWEB_USERNAME, MONAI_LABEL_DICOMWEB_PASSWORD, MONAI_LABEL_QIDO_PREFIX
       account and path of the DICOMweb service of `label --studies URL`
   HOLOSCAN_INPUT_PATH, HOLOSCAN_OUTPUT_PATH, HOLOSCAN_MODEL_PATH

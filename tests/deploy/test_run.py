@@ -147,7 +147,8 @@ def test_the_summary_measures(processed):
     assert entry["measures"]["lungs_px"] > 0
     assert entry["measures"]["lungs_mm2"] == pytest.approx(entry["measures"]["lungs_px"] * 0.04, abs=0.1)
     assert entry["measures"]["full_lungs_px"] >= entry["measures"]["lungs_px"]
-    assert entry["ctr_note"]
+    # The file states the view, so that nothing is to be said against the ratio.
+    assert (entry["ctr_note"], 0 < entry["measures"]["ctr"] < 1) == ("", True)
     assert 0.8 < entry["quality"] <= 1
     assert 0 < entry["quality_lower"] <= entry["quality"]
     assert "lungs_mm2" not in by_name(output)["again"]["measures"]

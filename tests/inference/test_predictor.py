@@ -20,7 +20,7 @@ from lungseg.inference.predict import predict
 
 KINDS = ("labels", "masks", "overlays")
 REPORTS = ["report.csv", "report.html", "report.json"]
-RECORD = "records.jsonl"
+RECORD = ["records.jsonl", "records.lock"]
 
 
 def report(folder: Path) -> list[dict]:

@@ -51,7 +51,7 @@ def read_study_file(path: Path) -> StudyFile:
             what = "a UID is missing or not valid"
             study_file.fail(LungsegError(what, path, "export the file again", code="uid-invalid"))
     except LungsegError as error:
-        if error.code == "unknown-format":
+        if error.code in ("unknown-format", "empty-file"):
             study_file.skip("not-dicom", "this is not a DICOM file")
         else:
             study_file.fail(error)
