@@ -36,7 +36,7 @@ def pixels(path: Path) -> np.ndarray:
 def written(folder: Path) -> list[str]:
     """The files below `folder`, without their ending where it is .png."""
     files = (
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != RECORD
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name not in RECORD
     )
     return sorted(name.removesuffix(".png") for name in files)
 
