@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def machine_memory() -> int | None:
@@ -30,7 +31,7 @@ def _limit_files() -> Iterator[Path]:
     """Yield the files that may hold a limit: of the process's own groups, and of the root that a container sees."""
     lines = []
     with suppress(OSError):
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
     for line in ("0::/", "0:memory:/", *lines):
         number, controllers, path = line.split(":", 2)
         if number == "0" and not controllers:
