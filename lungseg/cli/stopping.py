@@ -7,11 +7,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 
 from lungseg.utils.signals import STOPS
 
 _received = signal.SIGINT
+# Seconds for threads that are about to end.
+_GRACE = 2.0
 
 
 class StoppedBySignal(KeyboardInterrupt):
@@ -53,9 +56,18 @@ def ignore_stops() -> None:
 
 def end_without_threads(status: int) -> None:
     """End this process if threads are still at work on files that were given up; Python would wait for them."""
-    if all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+    # The one that looks after killed workers ends by itself, and frees what they shared.
+    end = time.monotonic() + _GRACE
+    for thread in _threads():
+        thread.join(max(0.0, end - time.monotonic()))
+    if not _threads():
         return
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
     os._exit(status)
+
+
+def _threads() -> list[threading.Thread]:
+    """Return the threads that Python would wait for at its end."""
+    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
