@@ -6,8 +6,8 @@ from __future__ import annotations
 import logging
 import os
 from bisect import insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from lungseg.report.predictions import remove_reports, reporting
 from lungseg.report.table import Row
 from lungseg.utils.distributed import Processes, interleave, launched_processes
 from lungseg.utils.errors import UsageError
-from lungseg.utils.files import only_user, private_folder, remove_abandoned, usable_folder
+from lungseg.utils.files import only_user, private_files, private_folder, remove_abandoned, usable_folder
 from lungseg.utils.parallel import core_count, default_workers
 from lungseg.utils.text import shorten_list
 
@@ -125,7 +125,7 @@ def predict(
         files = group.share(found.radiographs)
         with ExitStack() as stack:
             if private:
-                stack.enter_context(_unreadable_by_others())
+                stack.enter_context(private_files())
             group.first_decides(lambda: _take_folder(stack, found.radiographs, outputs, overwrite, private))
             return _segment(group, job, predictor, outputs, files, batch_size, workers, processes, on_result, command)
 
@@ -218,15 +218,6 @@ def _take_folder(
         _check_names_free(radiographs, outputs)
     _tidy_folder(outputs.folder)
     note_kills(outputs.folder)
-
-
-@contextmanager
-def _unreadable_by_others() -> Iterator[None]:
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 def _tidy_folder(output: Path) -> None:

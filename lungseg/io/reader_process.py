@@ -108,11 +108,12 @@ class _Child:
             answer = _read_answer(self._process.stdout, path)
         except BaseException as error:
             timer.cancel()
+            ended = self._status() if isinstance(error, EOFError | OSError) else None
             # Otherwise the answer for this file would be read as the answer for the next one.
             self.stop()
             if isinstance(error, LungsegError) or not isinstance(error, Exception):
                 raise
-            raise self._explain(path) from error
+            raise self._explain(ended, path) from error
         timer.cancel()
         if isinstance(answer, LungsegError):
             raise answer
@@ -140,16 +141,25 @@ class _Child:
         self._process.kill()
 
     def _too_much_memory(self, path: Path) -> LungsegError:
-        what = f"reading it takes more than {self.memory / 1e9:.1f} GB of memory"
+        what = f"reading it takes more memory than there is, or more than {self.memory / 1e9:.1f} GB"
         remedy = "export it again, smaller, or use a machine with more memory"
         return LungsegError(what, path, remedy, code="too-much-memory")
 
-    def _explain(self, path: Path) -> LungsegError:
-        """Return why the process ended without an answer."""
-        ended = self._process.returncode
+    def _status(self) -> int | None:
+        """Return the exit status of the process, which has closed its output; None if it does not end."""
+        try:
+            return self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def _explain(self, ended: int | None, path: Path) -> LungsegError:
+        """Return why there is no answer; `ended` is how the process ended by itself."""
         if self._timed_out or ended == -getattr(signal, "SIGXCPU", 0):
             what, remedy = f"reading it takes more than {_SECONDS:g} seconds", "copy or export it again"
             return LungsegError(what, path, remedy, code="too-much-time")
+        if ended == -getattr(signal, "SIGKILL", 0):
+            # The system ends it first where the memory of all runs out.
+            return self._too_much_memory(path)
         what, remedy = "the file is damaged, and crashed its decoder", "copy or export it again"
         return LungsegError(what, path, remedy, code="damaged")
 

@@ -115,6 +115,16 @@ def usable_folder(path: str | PathLike[str]) -> Path:
     return path
 
 
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Keep other users from the files that this process makes during the block."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def private_folder(path: str | PathLike[str]) -> Path:
     """Create a folder for state that holds patients' data, or close an existing one to other users, and return it.
 

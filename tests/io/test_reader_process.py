@@ -101,6 +101,15 @@ def test_a_file_that_takes_too_much_memory_fails_alone(png, fresh_process):
         np.testing.assert_array_equal(read_radiograph(png).pixels, GREY)
 
 
+@pytest.mark.safety("decoder-memory")
+def test_a_process_that_the_system_ends_has_taken_too_much_memory(png, fresh_process):
+    with fresh_process.context() as patch:
+        patch.setattr(reader_process, "_SERVE", "import os; os.kill(os.getpid(), 9)")
+        with fails("too-much-memory"):
+            read_radiograph(png)
+    np.testing.assert_array_equal(read_radiograph(png).pixels, GREY)
+
+
 @pytest.mark.safety("decoder-time")
 @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="this system does not count processor time")
 def test_a_file_that_takes_too_much_processor_time_fails_alone(png, fresh_process):

@@ -8,13 +8,13 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error
-from lungseg.utils.files import disk_is_to_blame, writing_failed
+from lungseg.utils.files import disk_is_to_blame, private_files, writing_failed
 from lungseg.workflows.deploy.orthanc.backlog import Backlog
 from lungseg.workflows.deploy.orthanc.client import GoneError, LoginError, Orthanc, UnavailableError, is_safe
 from lungseg.workflows.deploy.orthanc.processor import StudyProcessor, read_study
@@ -62,17 +62,7 @@ def read_credentials(file: str | PathLike[str] | None) -> tuple[str, str] | None
     return name, secret
 
 
-@contextmanager
-def _private_files() -> Iterator[None]:
-    """Keep other users from the files that are made meanwhile: radiographs, results and the state."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-@_private_files()
+@private_files()
 def watch(
     url: str,
     bundle: str | PathLike[str] | None = None,
