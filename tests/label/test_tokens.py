@@ -142,6 +142,7 @@ def test_what_is_not_a_token_does_not(server):
 
 @pytest.mark.safety("body-before-token")
 def test_a_large_request_without_a_token_costs_neither_memory_nor_disk(server):
+    server.get("/lungseg/")
     before, files = peak_memory(server), set(server.temporary.iterdir())
     for path, method, kind in (
         (f"/train/{MODEL}", "POST", "application/json"),
@@ -156,7 +157,8 @@ def test_a_large_request_without_a_token_costs_neither_memory_nor_disk(server):
             piece = b'{"a":[' + b"{}," * 10_000
             for _ in range(size // len(piece)):
                 connection.sendall(piece)
-    assert peak_memory(server) - before < 30 * 2**20
+    # What was sent is 450 MiB, and ten times that once parsed; the server's own threads take some tens.
+    assert peak_memory(server) - before < 100 * 2**20
     assert set(server.temporary.iterdir()) == files
     assert server.get("/lungseg/").status == 200
 

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All kinds of input that people have, for the tests and for `benchmarks.field`."""
+
+from __future__ import annotations
+
+from field_kind import Kind
+
+KINDS: list[Kind] = []
