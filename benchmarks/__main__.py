@@ -21,6 +21,7 @@ NAMES = (
     "annotation",
     "deploy",
     "hostile",
+    "field",
 )
 
 

@@ -17,6 +17,7 @@ from benchmarks import (
     accuracy,
     annotation,
     deploy,
+    field,
     hostile,
     judgement,
     orientation,
@@ -117,6 +118,7 @@ def test_every_marked_table_has_a_script():
         judgement,
         annotation,
         deploy,
+        field,
         hostile,
     )
     known = set(tables([], {})) | {name for module in modules for name in module.tables(None)}

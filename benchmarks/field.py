@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks.field`: give the commands every kind of input that people have, as the tests make it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import ROOT, load, publish, save
+from benchmarks.tables import NOT_MEASURED, markdown_table
+from recipes.command import parser, run
+
+# Characters of a sentence in the table.
+_LONGEST = 160
+_AS_IT_SHOULD = "right"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the commands and write the table."""
+    options = parser("benchmarks.field", __doc__ or "")
+    options.add_argument(
+        "--python", default=sys.executable, help="the Python whose lungseg is tried (default: this one)"
+    )
+    options.add_argument("--column", default="now", choices=("before", "now"), help="of the table (default: now)")
+    chosen = options.parse_args(arguments)
+    kept = load("field", {})
+    if not chosen.tables_only:
+        if chosen.data:
+            os.environ["LUNGSEG_DATA"] = os.path.abspath(chosen.data)
+        found = _try_all(chosen.python)
+        kept = {
+            name: {"right": right, **kept.get(name, {}), chosen.column: outcome}
+            for name, (right, outcome) in found.items()
+        }
+        save("field", kept)
+    publish(tables(kept))
+
+
+def _try_all(python: str) -> dict[str, tuple[str, str]]:
+    """Return the name of each kind -> the sentence on what is right, and what the command does."""
+    sys.path.insert(0, str(ROOT / "tests" / "support"))
+    from field_inputs import KINDS
+    from field_kind import FIELD
+
+    found = {}
+    for kind in KINDS:
+        if kind.real and FIELD is None:
+            continue
+        with tempfile.TemporaryDirectory(prefix="lungseg-field-") as name, chdir(name):
+            # Makers and results say nothing of the folder's name.
+            folder = Path(name).resolve()
+            outcome = _outcome(kind, [str(argument) for argument in kind.make(folder)], folder, python)
+        print(f"{kind.name}: {outcome}", flush=True)
+        found[kind.name] = kind.right, outcome
+    return found
+
+
+def _outcome(kind: Any, arguments: list[str], folder: Path, python: str) -> str:
+    """Return "right", or what the command says or does instead."""
+    done = subprocess.run([python, "-m", "lungseg", *arguments], cwd=folder, capture_output=True, text=True)
+    printed = done.stdout + done.stderr
+    wrong = done.returncode != kind.status or not all(re.search(words, printed) for words in kind.said)
+    if not wrong and kind.check is not None:
+        try:
+            kind.check(folder)
+        except Exception:  # results of another version may lack anything
+            wrong = True
+    if not wrong:
+        return _AS_IT_SHOULD
+    said = [line for line in done.stderr.splitlines() if line.startswith(("lungseg: ", "usage: ")) or "Error" in line]
+    sentence = said[-1].removeprefix("lungseg: ") if said else "another result, and not a word of it"
+    return sentence.replace(f"{folder}{os.sep}", "").replace("|", "/")[:_LONGEST]
+
+
+def tables(found: dict | None) -> dict[str, str]:
+    """Return the table of the outcomes that were kept, by its name."""
+    rows = [
+        [name, outcomes["right"], outcomes.get("before", ""), outcomes.get("now", "")]
+        for name, outcomes in (found or {}).items()
+    ]
+    header = ["Input", "Right", "Before", "Now"]
+    return {"field": markdown_table(header, rows, range(4)) if rows else NOT_MEASURED}
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
