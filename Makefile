@@ -7,12 +7,15 @@ PORT ?= 8000
 demo: .venv/installed
 	$(BIN)/lungseg demo
 
+# A file's tests stay in one process, for what they share. More processes would need more memory than a laptop has.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 test: .venv/complete
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # The core in a few minutes, without Chromium, Orthanc or the environment of MONAI Label.
 test-fast: .venv/complete
-	$(BIN)/python -m pytest -m "not slow and not label and not deploy and not browser"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not label and not deploy and not browser"
 
 bench: .venv/complete
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
