@@ -35,7 +35,7 @@ def read_targets(case: Mapping[Any, Any]) -> np.ndarray:
     """
     label = case["label"]
     files = Path(label) if isinstance(label, str | Path) else (Path(label[0]), Path(label[1]))
-    lungs = read_label(files, case.get("not_judged")).labels
+    lungs = read_label(files, case.get("labels")).labels
     targets = np.full((3, *lungs.shape), NOT_STATED, np.uint8)
     targets[_CHANNELS[case.get("extent", "visible")]] = lungs
     if case.get("heart"):
