@@ -44,7 +44,7 @@ def _check_data(options: argparse.Namespace) -> int:
     if not options.output.lower().endswith(".png"):
         raise UsageError("the contact sheet is a PNG file", options.output, "let its name end in .png", code="not-png")
     suffix = {} if options.mask_suffix is None else {"mask_suffix": options.mask_suffix}
-    result = check_data(find_data(options.data, options.images, options.masks, **suffix))
+    result = check_data(find_data(options.data, options.images, options.masks, **suffix, labels=options.labels))
     print_result(result)
     missing = draw_contact_sheet(result, options.output)
     if missing is not None:

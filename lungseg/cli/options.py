@@ -109,6 +109,12 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mask-suffix", metavar="TEXT", help="end of a mask's name after its image's name (default: _mask, or nothing)"
     )
+    parser.add_argument(
+        "--labels",
+        metavar="MEANINGS",
+        help="what the values or colours of the masks stand for, such as right=1,left=2,heart=3,ignore=4 or lung=128 "
+        "or right=#ff0000,left=#00ff00; ignore is for pixels that say nothing",
+    )
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +149,7 @@ def data_overrides(options: argparse.Namespace, required: bool = True) -> dict[s
         "images": options.images,
         "masks": options.masks,
         "mask_suffix": options.mask_suffix,
+        "labels": options.labels,
         "sets": options.datasets,
         "splits_file": options.splits,
         "patients": options.patients,

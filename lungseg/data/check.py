@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,12 +113,11 @@ class CheckResult:
         return "\n".join(lines)
 
 
-def check_data(layout: Layout, not_judged: int | None = None) -> CheckResult:
+def check_data(layout: Layout) -> CheckResult:
     """Pair and read every image and every mask of a data set that `find_data` found.
 
     Args:
         layout: the data set.
-        not_judged: see :func:`lungseg.data.read_label`.
 
     Raises:
         UsageError: the folder holds no image.
@@ -135,7 +133,7 @@ def check_data(layout: Layout, not_judged: int | None = None) -> CheckResult:
     items += [(case_name(path, layout.images), path, None) for path in pairing.images_without_mask]
     # Decoding a PNG releases the interpreter lock.
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
-        for (name, path, _), found in zip(items, pool.map(partial(_check, not_judged), items), strict=True):
+        for (name, path, _), found in zip(items, pool.map(_check, items), strict=True):
             problems += found.problems
             if found.sizes:
                 resized[name] = found.sizes
@@ -169,21 +167,21 @@ class _Found(NamedTuple):
     sizes: tuple[Size, Size] | None = None
 
 
-def _check(not_judged: int | None, item: tuple[str, Path, Case | None]) -> _Found:
+def _check(item: tuple[str, Path, Case | None]) -> _Found:
     name, path, case = item
     try:
         pixels = read_radiograph(path).pixels
     except LungsegError as error:
         return _Found([Problem(path, UNREADABLE, _sentence(error), True, name)])
     digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest()
-    found = _Found([]) if case is None else _check_label(case, pixels.shape, not_judged)
+    found = _Found([]) if case is None else _check_label(case, pixels.shape)
     return found._replace(digest=digest)
 
 
-def _check_label(case: Case, shape: tuple[int, ...], not_judged: int | None) -> _Found:
+def _check_label(case: Case, shape: tuple[int, ...]) -> _Found:
     file = case.files[0]
     try:
-        label = read_label(case.label, not_judged)
+        label = read_label(case.label, case.labels)
         check_aspect(label.labels.shape, shape)
         if case.heart is not None:
             file = case.heart
@@ -193,7 +191,7 @@ def _check_label(case: Case, shape: tuple[int, ...], not_judged: int | None) -> 
     sizes = None if label.labels.shape == shape else (_size(label.labels.shape), _size(shape))
     if label.union_reason:
         sentence = f"{label.union_reason}; only the union of the lungs is used"
-        return _Found([Problem(file, LATERALITY_IMPLAUSIBLE, sentence, False, case.name)], sizes=sizes)
+        return _Found([Problem(case.files[0], LATERALITY_IMPLAUSIBLE, sentence, False, case.name)], sizes=sizes)
     return _Found([], sizes=sizes)
 
 
@@ -243,24 +241,21 @@ def unusable_cases(sections: Sequence[str], **source: Any) -> list[str]:
     """
     names = {case["name"] for section in sections for case in datalist(section=section, **source)}
     if described := source.get("sources"):
-        found = [
-            _unusable(one.layout(), names, None, one.not_judged)
-            for one in read_sources(described, source.get("dataset_dir"))
-        ]
+        found = [_unusable(one.layout(), names, None) for one in read_sources(described, source.get("dataset_dir"))]
         return sorted(chain.from_iterable(found))
     sets = [source["sets"]] if isinstance(source.get("sets"), str) else source.get("sets")
-    where = {key: source[key] for key in ("dataset_dir", "images", "masks", "mask_suffix") if key in source}
+    where = {key: source[key] for key in ("dataset_dir", "images", "masks", "mask_suffix", "labels") if key in source}
     return _unusable(find_data(**where), names, sets)
 
 
-def _unusable(layout: Layout, names: set[str], sets: Sequence[str] | None, not_judged: int | None = None) -> list[str]:
+def _unusable(layout: Layout, names: set[str], sets: Sequence[str] | None) -> list[str]:
     """Read the cases called `names` of one data set; see `unusable_cases`."""
     pairing = layout.pair()
     cases = [case for case in pairing.pairs if case.name in names]
     if not cases:
         return []
     kept = replace(layout, pair=lambda: replace(pairing, pairs=cases, images_without_mask=[]))
-    result = check_data(kept, not_judged)
+    result = check_data(kept)
     if result.resized:
         logger.info("%d %s", len(result.resized), _resizing(result.resized))
     unused = [problem for problem in result.problems if problem.excluded]
@@ -292,7 +287,7 @@ def check_has_lateral_labels(cases: Sequence[Mapping[str, Any]]) -> None:
     for case in cases:
         if case.get("extent", "visible") != "visible":
             continue
-        reason = read_label(case["label"], case.get("not_judged")).union_reason
+        reason = read_label(case["label"], case.get("labels")).union_reason
         if reason is None:
             return
     remedy = "give label maps, with 1 for the patient's right lung, or a mask for each lung"

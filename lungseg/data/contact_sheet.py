@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lungseg.data.check import CheckResult
 from lungseg.data.labels import read_label
-from lungseg.data.pairing import Label, case_name
+from lungseg.data.pairing import Case, case_name
 from lungseg.io import read_radiograph
 from lungseg.io.overlay import draw_overlay
 from lungseg.io.png import write_png
@@ -44,7 +44,7 @@ def draw_contact_sheet(result: CheckResult, path: str | PathLike[str], count: in
     kinds: dict[str, str] = {}
     for problem in result.problems:
         kinds.setdefault(problem.name, problem.kind)
-    labels = {case.name: case.label for case in result.pairs}
+    labels = {case.name: case for case in result.pairs}
     images = {case_name(path, result.images_folder): path for path in result.images_without_mask}
     images |= {case.name: case.image for case in result.pairs}
     alarming = sorted(name for name in kinds if name in images)
@@ -58,10 +58,10 @@ def draw_contact_sheet(result: CheckResult, path: str | PathLike[str], count: in
     return max(0, len(alarming) - count)
 
 
-def _tile(image: Path, label: Label | None, name: str, kind: str | None) -> np.ndarray:
+def _tile(image: Path, case: Case | None, name: str, kind: str | None) -> np.ndarray:
     """Return (H, W, 3) uint8: a thumbnail above the name of the case and its problem."""
     tile = Image.new("RGB", (_SIDE, _SIDE + 2 * _LINE + 6))
-    picture = Image.fromarray(_thumbnail(image, label))
+    picture = Image.fromarray(_thumbnail(image, case))
     tile.paste(picture, ((_SIDE - picture.width) // 2, (_SIDE - picture.height) // 2))
     draw, font = ImageDraw.Draw(tile), ImageFont.load_default(11)
     draw.text((4, _SIDE + 2), name[-32:], fill=_ALARM if kind else _INK, font=font)
@@ -69,7 +69,7 @@ def _tile(image: Path, label: Label | None, name: str, kind: str | None) -> np.n
     return np.asarray(tile)
 
 
-def _thumbnail(image: Path, label: Label | None) -> np.ndarray:
+def _thumbnail(image: Path, case: Case | None) -> np.ndarray:
     try:
         pixels = read_radiograph(image).pixels
     except LungsegError:
@@ -77,13 +77,13 @@ def _thumbnail(image: Path, label: Label | None) -> np.ndarray:
     scale = _SIDE / max(pixels.shape)
     height, width = (max(1, round(length * scale)) for length in pixels.shape)
     small = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
-    return draw_overlay(small, _small_labels(label, (width, height)))
+    return draw_overlay(small, _small_labels(case, (width, height)))
 
 
-def _small_labels(label: Label | None, size: tuple[int, int]) -> np.ndarray:
+def _small_labels(case: Case | None, size: tuple[int, int]) -> np.ndarray:
     """Return the (H, W) label map at `size` (width, height); empty if there is none."""
     try:
-        labels = read_label(label).labels if label is not None else np.zeros((1, 1), np.uint8)
+        labels = read_label(case.label, case.labels).labels if case is not None else np.zeros((1, 1), np.uint8)
     except LungsegError:
         labels = np.zeros((1, 1), np.uint8)
     return np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))

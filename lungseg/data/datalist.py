@@ -41,6 +41,7 @@ def datalist(
     run_splits: str | PathLike[str] | None = None,
     extent: str = "visible",
     sources: Sequence[Mapping[str, Any]] | None = None,
+    labels: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the cases of one section, sorted by name; the order of the files does not matter.
 
@@ -58,11 +59,12 @@ def datalist(
             have further cases.
         extent: what the masks show: the "visible" lungs, or the lungs to their "full" extent, behind the heart too.
         sources: several sources in `dataset_dir` instead of one data set, see :class:`lungseg.data.sources.Source`.
+        labels: what the values of the masks stand for, see :func:`lungseg.data.label_values.parse_labels`.
 
     Returns:
         A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set or source,
         "extent": extent, "share": of a batch that the case's source has, over its cases}, with "heart" (path) and
-        "not_judged" (value) where a source states them.
+        "labels" where they are stated.
 
     Raises:
         UsageError: there is no data set, or a section, a set, or an item of a source is unknown.
@@ -77,7 +79,7 @@ def datalist(
             for source in read_sources(sources, dataset_dir)
         )
         return _check_names(list(chain.from_iterable(found)), section)
-    layout = find_data(dataset_dir, images, masks, mask_suffix)
+    layout = find_data(dataset_dir, images, masks, mask_suffix, labels)
     pairing = layout.pair()
     pairs = pairing.pairs
     cases = wanted = _of_sets(pairs, sets)
@@ -105,7 +107,7 @@ def datalist(
 
 
 def _item(case: Case, set_name: str, extent: str, share: float) -> dict[str, Any]:
-    return {
+    item = {
         "image": str(case.image),
         "label": [str(p) for p in case.label] if isinstance(case.label, tuple) else str(case.label),
         "name": case.name,
@@ -113,6 +115,8 @@ def _item(case: Case, set_name: str, extent: str, share: float) -> dict[str, Any
         "extent": extent,
         "share": share,
     }
+    stated = {"heart": None if case.heart is None else str(case.heart), "labels": case.labels}
+    return item | {name: value for name, value in stated.items() if value is not None}
 
 
 def _of_source(
@@ -131,13 +135,7 @@ def _of_source(
         lists = source.lists() or _sections(names, names, splits_file, run_splits, seed, patients)
         cases = [case for case in cases if case.name in lists[section]]
     cases = [case for case in cases if case.name not in exclude]
-    facts = {"not_judged": source.not_judged} if source.not_judged is not None else {}
-    return [
-        _item(case, source.name, source.extent, source.share / len(cases))
-        | facts
-        | ({} if case.heart is None else {"heart": str(case.heart)})
-        for case in cases
-    ]
+    return [_item(case, source.name, source.extent, source.share / len(cases)) for case in cases]
 
 
 def _check_names(cases: list[dict[str, Any]], section: str) -> list[dict[str, Any]]:

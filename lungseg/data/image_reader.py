@@ -110,7 +110,14 @@ class LungLabelReader(LateReader):
     Takes one file (binary mask or label map) or the pair [right lung, left lung]. The array is (W, H) uint8,
     axis 0 is x as in MONAI's other readers: 0 background, 1 right lung, 2 left lung, 3 unknown laterality.
     The metadata are `filename_or_obj`, `affine` (identity), `spatial_shape` (W, H) and `original_channel_dim`.
+
+    Args:
+        labels: what the values of the masks stand for, see :func:`lungseg.data.label_values.parse_labels`.
     """
+
+    def __init__(self, labels: str | None = None) -> None:
+        super().__init__()
+        self.labels = labels
 
     def get_data(self, img: _Names) -> tuple[np.ndarray, dict[str, Any]]:
         """Read the reference.
@@ -124,7 +131,8 @@ class LungLabelReader(LateReader):
             what = f"{len(names)} files were given for one reference"
             raise UsageError(what, remedy="give a mask, or [right, left]", code="several-files")
         first, last = Path(names[0]), Path(names[-1])
-        labels = np.ascontiguousarray(read_label(first if len(names) == 1 else (first, last)).labels.T)
+        label = first if len(names) == 1 else (first, last)
+        labels = np.ascontiguousarray(read_label(label, self.labels).labels.T)
         return labels, {
             "filename_or_obj": str(names[0]),
             "affine": np.eye(4),

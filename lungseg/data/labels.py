@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lungseg.data.label_values import LabelValues, parse_labels
 from lungseg.data.pairing import Label
 from lungseg.data.problems import (
     EMPTY_MASK,
@@ -74,30 +75,54 @@ class LabelMap:
     union_reason: str | None = None
 
 
-def read_label(label: str | PathLike[str] | Label, not_judged: int | None = None) -> LabelMap:
+def read_label(label: str | PathLike[str] | Label, labels: str | None = None) -> LabelMap:
     """Read a binary mask (0/255 or 0/1), a label map (0/1/2, 3 for the heart) or a pair of masks (right, left lung).
 
     Args:
         label: the file, or the two files.
-        not_judged: value of the pixels of one file that say nothing, as in masks with devices cut out.
+        labels: what the values of one file stand for, see :func:`lungseg.data.label_values.parse_labels`.
 
     Raises:
         MaskError: the reference cannot be used; the message names its file.
+        UsageError: `labels` cannot be read.
     """
     if isinstance(label, tuple | list):
         right, left = (Path(path) for path in label)
         return _named(right, lambda: from_lungs(read_values(right), read_values(left)))
     path = Path(label)
-    if not_judged is None:
+    if labels is None:
         return _named(path, lambda: from_values(read_values(path)))
-    return _named(path, lambda: _from_partly_judged(read_values(path), not_judged))
+    meanings = parse_labels(labels)
+    return _named(path, lambda: _from_stated(read_values(path), meanings))
 
 
-def _from_partly_judged(values: np.ndarray, not_judged: int) -> LabelMap:
-    """Separate the sides as if the pixels that are not judged were lung: a device does not cut a lung in two."""
-    silent = values == not_judged
-    label = from_values(np.where(silent, values.max(), values) if silent.any() else values)
+def _from_stated(values: np.ndarray, meanings: LabelValues) -> LabelMap:
+    """Turn the (H, W) values of one file into a label map by what is stated about them."""
+    silent = np.isin(values, [value for value, meaning in meanings.numbers.items() if meaning == "ignore"])
+    if not meanings.states_lungs:
+        # A device does not cut a lung in two: the sides are separated as if it were lung.
+        label = from_values(np.where(silent, values.max(), values) if silent.any() else values)
+    else:
+        label = _from_meanings(values, silent, meanings)
     return replace(label, labels=np.where(silent, np.uint8(NOT_STATED), label.labels))
+
+
+def _from_meanings(values: np.ndarray, silent: np.ndarray, meanings: LabelValues) -> LabelMap:
+    parts = {
+        meaning: np.isin(values, [value for value, stated in meanings.numbers.items() if stated == meaning])
+        for meaning in ("right", "left", "lung")
+    }
+    known = np.isin(values, [0, *meanings.numbers])
+    if not known.all():
+        shown = ", ".join(f"{value:g}" for value in np.unique(values[~known])[:4])
+        what = f"it has the value {shown}, for which --labels states no meaning"
+        raise MaskError(what, remedy=f"add background={shown} or ignore={shown}", code=NOT_A_MASK)
+    if parts["lung"].any():
+        lungs = parts["right"] | parts["left"] | parts["lung"]
+        if not lungs.any():
+            raise MaskError("the mask is empty", code=EMPTY_MASK)
+        return _from_binary(lungs | silent)
+    return _check_sides((parts["right"] * np.uint8(RIGHT)) | (parts["left"] * np.uint8(LEFT)))
 
 
 def read_values(path: Path) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from lungseg.data.label_values import parse_labels
 from lungseg.data.pairing import MASK_SUFFIX, Case, Pairing, list_files, pair_by_name, picture_name
 from lungseg.data.problems import ONE_LUNG, Problem
 from lungseg.utils.errors import LungsegError, UsageError
@@ -35,12 +36,29 @@ class Layout:
     images: Path
     pair: Callable[[], Pairing]
 
+    def with_labels(self, labels: str | None) -> Layout:
+        """Return it with a statement of what the values of its references stand for, unless that is None.
+
+        Raises:
+            UsageError: see :func:`lungseg.data.label_values.parse_labels`.
+        """
+        if labels is None:
+            return self
+        parse_labels(labels)
+
+        def pair() -> Pairing:
+            pairing = self.pair()
+            return replace(pairing, pairs=[replace(case, labels=labels) for case in pairing.pairs])
+
+        return replace(self, pair=pair)
+
 
 def find_data(
     dataset_dir: str | PathLike[str] | None = None,
     images: str | PathLike[str] | None = None,
     masks: str | PathLike[str] | None = None,
     mask_suffix: str = MASK_SUFFIX,
+    labels: str | None = None,
 ) -> Layout:
     """Find the data set in a folder or up to two levels below it, or in two folders given by name.
 
@@ -48,16 +66,18 @@ def find_data(
         dataset_dir: the data set's folder, or one that holds it.
         images, masks: two folders of any name, instead of `dataset_dir`.
         mask_suffix: suffix that the name of a mask may have after the name of its image.
+        labels: what the values of the masks stand for, see :func:`lungseg.data.label_values.parse_labels`.
 
     Raises:
-        UsageError: a folder does not exist or holds no data set, or not exactly one of the two ways was used.
+        UsageError: a folder does not exist or holds no data set, `labels` cannot be read, or not exactly one of the two
+            ways was used.
         LungsegError: there is more than one data set.
     """
     if (images is None) != (masks is None) or (images is None) == (dataset_dir is None):
         what = "a data set is given either as one folder or as two"
         raise UsageError(what, remedy="give DIR, or --images and --masks", code="data-set-unclear")
     if images is not None and masks is not None:
-        return two_folders(Path(images), Path(masks), mask_suffix)
+        return two_folders(Path(images), Path(masks), mask_suffix).with_labels(labels)
     assert dataset_dir is not None
     root = Path(dataset_dir)
     if not root.is_dir():
@@ -73,7 +93,7 @@ def find_data(
             what = f"there are {len(found)} data sets in it: {names}"
             raise LungsegError(what, root, remedy, code="several-data-sets")
         if found:
-            return found[0]
+            return found[0].with_labels(labels)
         level = [child for folder in level for child in _sub_folders(folder)]
     raise _nothing_found(root)
 

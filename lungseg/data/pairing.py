@@ -31,12 +31,14 @@ class Case:
         image: the radiograph.
         label: one file (binary mask or label map), or the pair (right lung, left lung).
         heart: mask of the heart, if there is one.
+        labels: what the values of the label stand for, see :func:`lungseg.data.label_values.parse_labels`.
     """
 
     name: str
     image: Path
     label: Label
     heart: Path | None = None
+    labels: str | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -30,7 +30,7 @@ class Source:
         mask_suffix: see :func:`lungseg.data.find_data`.
         extent: what the masks show: the "visible" lungs, or the lungs to their "full" extent, behind the heart too.
         hearts: folder of masks of the heart, for the same cases.
-        not_judged: value of the masks' pixels that say nothing.
+        labels: what the values of the masks stand for, see :func:`lungseg.data.label_values.parse_labels`.
         table: CSV file with a line for each case: its `name`, and its `split` if the source has lists.
         where: column of the table -> the value, or the values, that a case must have to be used.
         sets: only cases of these public data sets, see :func:`lungseg.data.splits.set_of`.
@@ -45,7 +45,7 @@ class Source:
     mask_suffix: str = MASK_SUFFIX
     extent: str = "visible"
     hearts: str | None = None
-    not_judged: int | None = None
+    labels: str | None = None
     table: str | None = None
     where: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     sets: Sequence[str] | None = None
@@ -58,7 +58,7 @@ class Source:
         Raises:
             LungsegError: a folder or the table is missing, or an image has no heart.
         """
-        found = two_folders(self.root / self.images, self.root / self.masks, self.mask_suffix)
+        found = two_folders(self.root / self.images, self.root / self.masks, self.mask_suffix).with_labels(self.labels)
         return replace(found, kind=self.name, pair=lambda: self._pair(found))
 
     def lists(self) -> Split | None:

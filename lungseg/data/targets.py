@@ -38,7 +38,7 @@ def read_targets(case: Mapping[Any, Any], shape: tuple[int, ...] | None = None) 
     """
     label = case["label"]
     files = Path(label) if isinstance(label, str | Path) else (Path(label[0]), Path(label[1]))
-    lungs = read_label(files, case.get("not_judged")).labels
+    lungs = read_label(files, case.get("labels")).labels
     shape = shape or lungs.shape
     targets = np.full((3, *shape), NOT_STATED, np.uint8)
     targets[_CHANNELS[case.get("extent", "visible")]] = _fitted(lungs, shape, files)

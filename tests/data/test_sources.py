@@ -45,10 +45,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ward(**more) -> dict:
-    return {"name": "ward", "images": "ward/CXR_png", "masks": "ward/masks", "extent": "full", "not_judged": 127} | {
-        "table": "ward/cases.csv",
-        **more,
-    }
+    source = {"name": "ward", "images": "ward/CXR_png", "masks": "ward/masks", "table": "ward/cases.csv"}
+    return source | {"extent": "full", "labels": "ignore=127"} | more
 
 
 def listed(folder: Path, section: str, *sources: dict, **more) -> list[dict]:
@@ -96,7 +94,7 @@ def test_the_sampler_gives_each_source_its_share(folder):
     "source",
     [
         {"name": "x", "images": "plain/CXR_png"},
-        PLAIN | {"labels": "plain/masks"},
+        PLAIN | {"label": "plain/masks"},
         PLAIN | {"extent": "hidden"},
         PLAIN | {"share": 0},
         PLAIN | {"name": "ward"},

@@ -174,9 +174,9 @@ def _place(folder: Path, group: str, case: dict[str, Any]) -> str:
     image, label = path_inside(folder, "images", *parts), path_inside(folder, "labels", *parts)
     for file in (image, label):
         file.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(case["label"], str):
+    if isinstance(case["label"], str) and "labels" not in case:
         shutil.copyfile(case["label"], label)
     else:
-        write_png(label, read_label(case["label"]).labels)
+        write_png(label, read_label(case["label"], case.get("labels")).labels)
     os.symlink(Path(case["image"]).resolve(), image)
     return name
