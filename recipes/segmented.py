@@ -69,7 +69,7 @@ def cases(listed: Sequence[dict], kinds: Sequence[str], copies: int, size: int |
     """
     for case in listed:
         pixels = read_radiograph(case["image"]).pixels
-        labels = read_targets(case)[FULL if case["extent"] == "full" else VISIBLE]
+        labels = read_targets(case, pixels.shape)[FULL if case["extent"] == "full" else VISIBLE]
         if size and min(pixels.shape) > size:
             pixels, labels = _reduced(pixels, labels, size)
         yield case, "none", pixels, labels, np.asarray

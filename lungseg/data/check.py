@@ -6,27 +6,28 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from monai.bundle import ConfigParser
 
 from lungseg.data.datalist import datalist
-from lungseg.data.labels import MaskError, read_label
+from lungseg.data.labels import MaskError, read_label, read_values
 from lungseg.data.layouts import Layout, find_data
 from lungseg.data.pairing import Case, case_name, suffix_option
 from lungseg.data.problems import (
     DUPLICATE_IMAGE,
     LATERALITY_IMPLAUSIBLE,
     MASK_WITHOUT_IMAGE,
-    SIZE_MISMATCH,
     UNREADABLE,
     Problem,
 )
+from lungseg.data.sizes import check_aspect
 from lungseg.data.sources import read_sources
 from lungseg.data.splits import set_of
 from lungseg.io import read_radiograph
@@ -38,6 +39,9 @@ logger = logging.getLogger(__name__)
 _NAMES_SHOWN = 3
 _SHOWN = 10
 _THREADS = 4
+
+# Width and height in pixels.
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class CheckResult:
         pairs: the images that have a reference, usable or not.
         images_without_mask, masks_without_image: the files without a partner.
         problems: all problems, sorted by file.
+        resized: the sizes (width, height) of the mask and of the image of each case whose sizes differ, by name: the
+            mask is used, brought to the image's size.
     """
 
     folder: Path
@@ -63,6 +69,7 @@ class CheckResult:
     images_without_mask: list[Path]
     masks_without_image: list[Path]
     problems: list[Problem]
+    resized: dict[str, tuple[Size, Size]] = field(default_factory=dict)
 
     @property
     def excluded_cases(self) -> list[str]:
@@ -97,6 +104,7 @@ class CheckResult:
             f"{len(self.pairs):6} pairs",
             f"{len(self.images_without_mask):6} images without a mask{_some(self.images_without_mask)}",
             f"{len(self.masks_without_image):6} masks without an image{_some(self.masks_without_image)}",
+            *([f"{len(self.resized):6} {_resizing(self.resized)}"] if self.resized else []),
             f"{len(self.problems):6} problems" + (":" if self.problems else ""),
         ]
         for problem in self.problems:
@@ -120,14 +128,17 @@ def check_data(layout: Layout) -> CheckResult:
         raise UsageError("there is no image in this folder", layout.images, remedy, code="no-pictures")
     problems = list(pairing.problems)
     digests: dict[bytes, Path] = {}
+    resized: dict[str, tuple[Size, Size]] = {}
     items: list[tuple[str, Path, Case | None]] = [(case.name, case.image, case) for case in pairing.pairs]
     items += [(case_name(path, layout.images), path, None) for path in pairing.images_without_mask]
     # Decoding a PNG releases the interpreter lock.
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
-        for (name, path, _), (digest, found) in zip(items, pool.map(_check, items), strict=True):
-            problems += found
-            if digest is not None:
-                problems += _same_pixels(digests.setdefault(digest, path), path, name)
+        for (name, path, _), found in zip(items, pool.map(_check, items), strict=True):
+            problems += found.problems
+            if found.sizes:
+                resized[name] = found.sizes
+            if found.digest is not None:
+                problems += _same_pixels(digests.setdefault(found.digest, path), path, name)
     return CheckResult(
         folder=layout.folder,
         layout=layout.kind,
@@ -138,35 +149,62 @@ def check_data(layout: Layout) -> CheckResult:
         images_without_mask=pairing.images_without_mask,
         masks_without_image=pairing.masks_without_image,
         problems=sorted(problems, key=lambda problem: (problem.file, problem.kind)),
+        resized=resized,
     )
 
 
-def _check(item: tuple[str, Path, Case | None]) -> tuple[bytes | None, list[Problem]]:
-    """Return the digest of the pixels of an image (None if they cannot be read) and the problems."""
+class _Found(NamedTuple):
+    """The findings of one case.
+
+    Attributes:
+        problems: of its files.
+        digest: of the pixels of its image; None if they cannot be read.
+        sizes: of mask and image, if the mask is used although they differ.
+    """
+
+    problems: list[Problem]
+    digest: bytes | None = None
+    sizes: tuple[Size, Size] | None = None
+
+
+def _check(item: tuple[str, Path, Case | None]) -> _Found:
     name, path, case = item
     try:
         pixels = read_radiograph(path).pixels
     except LungsegError as error:
-        return None, [Problem(path, UNREADABLE, _sentence(error), True, name)]
+        return _Found([Problem(path, UNREADABLE, _sentence(error), True, name)])
     digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest()
-    return digest, [] if case is None else _check_label(case, pixels.shape)
+    found = _Found([]) if case is None else _check_label(case, pixels.shape)
+    return found._replace(digest=digest)
 
 
-def _check_label(case: Case, shape: tuple[int, ...]) -> list[Problem]:
-    file = case.label[0] if isinstance(case.label, tuple) else case.label
+def _check_label(case: Case, shape: tuple[int, ...]) -> _Found:
+    file = case.files[0]
     try:
         label = read_label(case.label, case.labels)
+        check_aspect(label.labels.shape, shape)
+        if case.heart is not None:
+            file = case.heart
+            check_aspect(read_values(file).shape, shape)
     except MaskError as error:
-        return [Problem(Path(error.where or file), error.code, _sentence(error), True, case.name)]
-    if label.labels.shape != shape:
-        (mask_height, mask_width), (height, width) = label.labels.shape, shape
-        sentence = f"the mask has {mask_width} x {mask_height} pixels, the image {width} x {height}"
-        remedy = "resize the mask without smoothing, or draw it again"
-        return [Problem(file, SIZE_MISMATCH, f"{sentence}; {remedy}", True, case.name)]
+        return _Found([Problem(Path(error.where or file), error.code, _sentence(error), True, case.name)])
+    sizes = None if label.labels.shape == shape else (_size(label.labels.shape), _size(shape))
     if label.union_reason:
         sentence = f"{label.union_reason}; only the union of the lungs is used"
-        return [Problem(file, LATERALITY_IMPLAUSIBLE, sentence, False, case.name)]
-    return []
+        return _Found([Problem(case.files[0], LATERALITY_IMPLAUSIBLE, sentence, False, case.name)], sizes=sizes)
+    return _Found([], sizes=sizes)
+
+
+def _size(shape: tuple[int, ...]) -> Size:
+    height, width = shape
+    return width, height
+
+
+def _resizing(resized: Mapping[str, tuple[Size, Size]]) -> str:
+    """Return the rest of a sentence after the number of the masks, with the most frequent pair of sizes."""
+    (mask, image), _ = Counter(resized.values()).most_common(1)[0]
+    sizes = f"{mask[0]} x {mask[1]} for {image[0]} x {image[1]} pixels"
+    return f"masks have another size than their image ({sizes}); they are used, resized by nearest neighbour"
 
 
 def _described(problem: Problem) -> str:
@@ -218,6 +256,8 @@ def _unusable(layout: Layout, names: set[str], sets: Sequence[str] | None) -> li
         return []
     kept = replace(layout, pair=lambda: replace(pairing, pairs=cases, images_without_mask=[]))
     result = check_data(kept)
+    if result.resized:
+        logger.info("%d %s", len(result.resized), _resizing(result.resized))
     unused = [problem for problem in result.problems if problem.excluded]
     for problem in unused[:_SHOWN]:
         logger.warning("Not used: %s", _described(problem))

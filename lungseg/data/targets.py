@@ -13,42 +13,53 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from lungseg.data.labels import HEART, NOT_STATED, MaskError, read_label, read_values
-from lungseg.data.problems import SIZE_MISMATCH
+from lungseg.data.pairing import Label
+from lungseg.data.sizes import fit_to_image
 
 # The channels of a target.
 VISIBLE, FULL, HEARTS = range(3)
 _CHANNELS = {"visible": VISIBLE, "full": FULL}
 
 
-def read_targets(case: Mapping[Any, Any]) -> np.ndarray:
+def read_targets(case: Mapping[Any, Any], shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Read the references of a case.
 
     Args:
         case: as :func:`lungseg.data.datalist` returns it.
+        shape: (height, width) of the image, to which masks of another size are brought by nearest neighbour; by default
+            the size of the lungs' mask.
 
     Returns:
         (3, H, W) uint8: visible lungs and lungs to their full extent (0 background, 1 right, 2 left, 255 lung of
         unknown laterality), and the heart (0, or 3). A pixel that the reference does not state is 254.
 
     Raises:
-        MaskError: a file cannot be used, or the heart has another size than the lungs.
+        MaskError: a file cannot be used, or has another aspect ratio than the image.
     """
     label = case["label"]
     files = Path(label) if isinstance(label, str | Path) else (Path(label[0]), Path(label[1]))
     lungs = read_label(files, case.get("labels")).labels
-    targets = np.full((3, *lungs.shape), NOT_STATED, np.uint8)
-    targets[_CHANNELS[case.get("extent", "visible")]] = lungs
+    shape = shape or lungs.shape
+    targets = np.full((3, *shape), NOT_STATED, np.uint8)
+    targets[_CHANNELS[case.get("extent", "visible")]] = _fitted(lungs, shape, files)
     if case.get("heart"):
-        heart = read_values(Path(case["heart"])) > 0
-        if heart.shape != lungs.shape:
-            what = "the masks of the heart and of the lungs differ in size"
-            raise MaskError(what, case["heart"], "draw them again", code=SIZE_MISMATCH)
-        targets[HEARTS] = np.where(heart, HEART, 0)
+        heart = Path(case["heart"])
+        targets[HEARTS] = np.where(_fitted(read_values(heart) > 0, shape, heart), HEART, 0)
     return targets
+
+
+def _fitted(values: np.ndarray, shape: tuple[int, ...], files: Label) -> np.ndarray:
+    try:
+        return fit_to_image(values, shape)
+    except MaskError as error:
+        file = files[0] if isinstance(files, tuple) else files
+        raise MaskError(error.what, file, error.remedy, code=error.code) from error
 
 
 class LoadTargetsd(MapTransform):
     """Replace the file names of a reference by its targets, (3, W, H) uint8; see :func:`read_targets`.
+
+    The targets have the size of the item `image` if that is loaded already, (..., W, H).
 
     Args:
         keys: the reference of the lungs; other items of the case say what it shows.
@@ -64,8 +75,10 @@ class LoadTargetsd(MapTransform):
             MaskError: it cannot be used.
         """
         out = dict(data)
+        image = out.get("image")
+        shape = tuple(image.shape[:-3:-1]) if isinstance(image, torch.Tensor | np.ndarray) else None
         for key in self.key_iterator(out):
-            targets = read_targets({**out, "label": out[key]})
+            targets = read_targets({**out, "label": out[key]}, shape)
             # PyTorch transposes in blocks, which is faster.
             out[key] = torch.from_numpy(targets).mT.contiguous()
         return out

@@ -41,7 +41,7 @@ DEFECTS = {
     "empty image": (lambda f: (f / "CXR_png/a.png").write_bytes(b""), "CXR_png/a.png", problems.UNREADABLE, True),
     "truncated mask": (lambda f: cut(f / "masks/a.png"), "masks/a.png", problems.UNREADABLE, True),
     "size": (
-        lambda f: replace_mask(f, "a", np.pad(mask_of(), 2)),
+        lambda f: replace_mask(f, "a", np.pad(mask_of(), ((0, 0), (4, 4)))),
         "masks/a.png",
         problems.SIZE_MISMATCH,
         True,
@@ -142,7 +142,7 @@ def test_nothing_usable_is_an_error(command, tmp_path, masks, words):
 
 def test_unusable_cases_come_with_a_remedy(tmp_path):
     folder = kaggle(tmp_path, *"abcdef")
-    replace_mask(folder, "a", np.pad(mask_of(), 2))
+    replace_mask(folder, "a", np.pad(mask_of(), ((0, 0), (4, 4))))
     replace_mask(folder, "b", image_of())
     replace_mask(folder, "c", np.stack([mask_of(), image_of(), image_of(1)], axis=2))
     cut(folder / "masks/d.png")
