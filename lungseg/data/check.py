@@ -16,19 +16,23 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from lungseg.data.datalist import datalist
+from lungseg.data.exchanged import describe_exchange, exchanged_option, is_swapped
 from lungseg.data.labels import MaskError, read_label
 from lungseg.data.layouts import Layout, find_data
 from lungseg.data.pairing import Case, case_name, suffix_option
 from lungseg.data.problems import (
     DUPLICATE_IMAGE,
+    INVERTED_MASK,
     LATERALITY_IMPLAUSIBLE,
     MASK_WITHOUT_IMAGE,
+    NOT_A_MASK,
     SIZE_MISMATCH,
     UNREADABLE,
     Problem,
 )
 from lungseg.data.sources import read_sources
 from lungseg.data.splits import set_of
+from lungseg.data.unknown_values import describe, look_at, propose
 from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.text import escape_control, shorten_list
@@ -52,6 +56,9 @@ class CheckResult:
         pairs: the images that have a reference, usable or not.
         images_without_mask, masks_without_image: the files without a partner.
         problems: all problems, sorted by file.
+        values: the values of masks that were refused for them, with the number of files that have each; or nothing.
+        labels_option: option that would make such masks usable, or that exchanges right and left; empty if none would.
+        exchanged: sentence about right and left, if they are exchanged in most of the references.
     """
 
     folder: Path
@@ -63,6 +70,9 @@ class CheckResult:
     images_without_mask: list[Path]
     masks_without_image: list[Path]
     problems: list[Problem]
+    values: str = ""
+    labels_option: str = ""
+    exchanged: str = ""
 
     @property
     def excluded_cases(self) -> list[str]:
@@ -86,7 +96,8 @@ class CheckResult:
             raise LungsegError("no image has a mask", self.folder, remedy, code="no-pairs")
         if {case.name for case in self.pairs} <= set(self.excluded_cases):
             what = f"none of the {len(self.pairs)} pairs of image and mask can be used"
-            raise LungsegError(what, self.folder, "fix the problems listed above", code="no-usable-cases")
+            remedy = f"give {self.labels_option}" if self.labels_option else "fix the problems listed above"
+            raise LungsegError(what, self.folder, remedy, code="no-usable-cases")
 
     def __str__(self) -> str:
         """Return the findings as lines for a terminal."""
@@ -99,9 +110,15 @@ class CheckResult:
             f"{len(self.masks_without_image):6} masks without an image{_some(self.masks_without_image)}",
             f"{len(self.problems):6} problems" + (":" if self.problems else ""),
         ]
+        if self.exchanged:
+            lines.append(f"  {escape_control(self.folder)}: {LATERALITY_IMPLAUSIBLE}: {self.exchanged}")
         for problem in self.problems:
+            if self.exchanged and is_swapped(problem):
+                continue
             consequence = " [unusable]" if problem.excluded else ""
             lines.append(f"  {_described(problem)}{consequence}")
+        if self.values:
+            lines.append(f"Values of the masks that were refused: {self.values}")
         return "\n".join(lines)
 
 
@@ -128,6 +145,9 @@ def check_data(layout: Layout) -> CheckResult:
             problems += found
             if digest is not None:
                 problems += _same_pixels(digests.setdefault(digest, path), path, name)
+        refused = {problem.name for problem in problems if problem.kind in (NOT_A_MASK, INVERTED_MASK)}
+        seen = list(pool.map(look_at, [case.files[0] for case in pairing.pairs if case.name in refused]))
+    exchange = exchanged_option(problems, pairing.pairs, layout.labels)
     return CheckResult(
         folder=layout.folder,
         layout=layout.kind,
@@ -138,6 +158,9 @@ def check_data(layout: Layout) -> CheckResult:
         images_without_mask=pairing.images_without_mask,
         masks_without_image=pairing.masks_without_image,
         problems=sorted(problems, key=lambda problem: (problem.file, problem.kind)),
+        values=describe(seen),
+        labels_option=exchange or propose(seen),
+        exchanged="" if exchange is None else describe_exchange(problems, pairing.pairs, exchange),
     )
 
 
