@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from lungseg.cli.console import print_result
@@ -35,6 +36,14 @@ def add_check(commands: Commands) -> None:
     check.add_argument("--strict", action="store_true", help="end with exit status 1 if there is any problem")
 
 
+def _again(options: argparse.Namespace, labels: str) -> str:
+    """Return the command line with another `--labels`."""
+    given = {"--images": options.images, "--masks": options.masks, "--mask-suffix": options.mask_suffix}
+    words = ["lungseg", "check-data", *([] if options.data is None else [options.data])]
+    words += [word for option, value in given.items() if value is not None for word in (option, value)]
+    return f"{shlex.join(words)} {labels}"
+
+
 def _check_data(options: argparse.Namespace) -> int:
     from lungseg.data import check_data, draw_contact_sheet, find_data
 
@@ -50,5 +59,7 @@ def _check_data(options: argparse.Namespace) -> int:
     if missing is not None:
         more = f"; {missing} more cases with a problem are not on it" if missing else ""
         print_result(f"Contact sheet: {options.output}{more}")
+    if result.labels_option:
+        print_result(f"Try: {_again(options, result.labels_option)}")
     result.check_usable()
     return 1 if options.strict and result.problems else 0

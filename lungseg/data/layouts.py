@@ -29,12 +29,14 @@ class Layout:
         folder: the data set's folder.
         images: the folder of images.
         pair: function that matches the images with their references.
+        labels: what the values of the references stand for, where it is stated.
     """
 
     kind: str
     folder: Path
     images: Path
     pair: Callable[[], Pairing]
+    labels: str | None = None
 
     def with_labels(self, labels: str | None) -> Layout:
         """Return it with a statement of what the values of its references stand for, unless that is None.
@@ -50,7 +52,7 @@ class Layout:
             pairing = self.pair()
             return replace(pairing, pairs=[replace(case, labels=labels) for case in pairing.pairs])
 
-        return replace(self, pair=pair)
+        return replace(self, pair=pair, labels=labels)
 
 
 def find_data(

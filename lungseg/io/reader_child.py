@@ -123,6 +123,12 @@ def _read_mask(content: Content) -> _Answer:
     return {}, b"", np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
 
 
+def _read_colours(content: Content) -> _Answer:
+    from lungseg.io.mask_values import decode_colours
+
+    return {}, b"", np.ascontiguousarray(decode_colours(content), "<u4")
+
+
 def _source_facts(source: SourceFile) -> dict[str, Any]:
     return {"sha256": source.sha256, "format": source.format}
 
@@ -162,6 +168,7 @@ _TASKS: dict[str, Callable[[Content], _Answer]] = {
     "radiograph": _read_radiograph,
     "source": _read_source,
     "mask": _read_mask,
+    "mask-colours": _read_colours,
 }
 
 

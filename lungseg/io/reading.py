@@ -56,6 +56,17 @@ def read_mask_values(path: str | PathLike[str]) -> np.ndarray:
     return pixels
 
 
+def read_mask_colours(path: str | PathLike[str]) -> np.ndarray:
+    """Return the colours of a mask file, (H, W) uint32; see :func:`lungseg.io.mask_values.decode_colours`.
+
+    Raises:
+        LungsegError: the file cannot be read, or is not a picture; or takes too much memory or time.
+    """
+    pixels = ask("mask-colours", path).pixels
+    assert pixels is not None
+    return pixels
+
+
 def _source(answer: Answer, path: str | PathLike[str]) -> SourceFile:
     facts = answer.facts
     kind: Format = _one_of(Format, facts.get("format")) or "raster"
