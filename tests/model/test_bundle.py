@@ -41,8 +41,8 @@ SMALL = {
 }
 
 
-def run(*arguments: str | Path, cwd: str | Path = ".", module: str = "monai.bundle") -> str:
-    """Run `python -m module arguments` and return what it printed; fail with that if it failed."""
+def run(*arguments: str | Path, cwd: str | Path = ".", module: str = "monai.bundle", status: int = 0) -> str:
+    """Run `python -m module arguments` and return what it printed; fail with that if it ends with another status."""
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=cwd,
@@ -50,7 +50,7 @@ def run(*arguments: str | Path, cwd: str | Path = ".", module: str = "monai.bund
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
@@ -136,6 +136,26 @@ def test_inference_equals_the_python_api_and_the_command_line(phantoms, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("damaged", [(2,), (1, 2, 3)])
+def test_inference_goes_on_after_an_unreadable_file(damaged, phantoms, tmp_path):
+    names = [f"phantom_000{number}.png" for number in (1, 2, 3)]
+    bad = [names[number - 1] for number in damaged]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        content = (phantoms / "CXR_png" / name).read_bytes()
+        (tmp_path / "in" / name).write_bytes(content[: len(content) // 2] if name in bad else content)
+    settings = {"config_file": config("inference"), "meta_file": config("metadata"), "bundle_root": bundle_root()}
+    settings |= {"dataset_dir": tmp_path / "in", "output_dir": tmp_path / "out"}
+    out = run("run", *flags(settings), status=1)
+    assert "Traceback" not in out
+    assert f"{len(bad)} of 3 files could not be read" in out
+    for name in names:
+        assert (f"failed: {tmp_path / 'in' / name}: the picture is damaged" in out) == (name in bad)
+        for folder in ("labels", "masks"):
+            assert (tmp_path / "out" / folder / name).is_file() == (name not in bad)
+
+
+@pytest.mark.slow
 def test_inference_on_a_folder_without_pictures_says_so(tmp_path):
     settings = {"config_file": config("inference"), "meta_file": config("metadata"), "bundle_root": bundle_root()}
     settings |= {"dataset_dir": tmp_path, "output_dir": tmp_path / "out"}
@@ -201,7 +221,7 @@ def test_the_configs_read_like_the_zoos():
     assert sum(text.startswith("$") for text in strings(read("train"))) <= 26
     own = [one for one in targets(read("inference")) if one["_target_"].startswith("lungseg.")]
     plain = {one["_target_"] for one in own if "@quality" not in one.get("_disabled_", "")}
-    assert len(plain) <= 10
+    assert len(plain) <= 11
     assert len(own) == len(plain) + 1
     for name in ("evaluate", "multi_gpu_train", "multi_gpu_evaluate"):
         assert len(config_file(name).read_text("utf-8").splitlines()) <= 45
