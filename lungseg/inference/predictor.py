@@ -31,6 +31,7 @@ from lungseg.inference.inputs import Source, check_is_file, check_is_several, lo
 from lungseg.inference.measurements import full_measurements, measurements
 from lungseg.inference.memory import check_memory
 from lungseg.inference.orientation import Orientation, best
+from lungseg.inference.zones import zone_measurements
 from lungseg.io.overlay import Line
 from lungseg.io.radiograph import Radiograph
 from lungseg.model.backends import make_backend
@@ -174,8 +175,10 @@ class Prediction:
 
     @cached_property
     def measurements(self) -> dict[str, int | float | None]:
-        """Areas, boxes, widths and ratios, by the names of the report's columns; None for those that are not known."""
-        found = dict.fromkeys(_MEASUREMENTS) | measurements(self.label_map(), self.spacing)
+        """Areas, boxes, widths, zones and ratios, by the report's columns; None for those that are not known."""
+        visible = self.label_map()
+        found = dict.fromkeys(_MEASUREMENTS) | measurements(visible, self.spacing)
+        found |= zone_measurements(visible, self.radiograph.pixels, self.spacing, self.orientation.quarter_turns)
         if self.heart is not None:
             found |= full_measurements(self.regions, self.spacing)
         if ratio := self.cardiothoracic_ratio:

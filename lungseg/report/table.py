@@ -34,6 +34,9 @@ class Row:
         right_width_px, left_width_px, lungs_width_px: the lung, and both lungs from the outer border of one to that of
             the other, where they are widest, along a row of pixels.
         right_width_mm, left_width_mm, lungs_width_mm: the same in millimetres.
+        right_upper_px, … left_lower_px: the six zones, each visible lung in thirds of its own height, in pixels.
+        right_upper_mm2, … left_lower_mm2: the same in square millimetres.
+        right_upper_mean, … left_lower_mean: mean grey value of each zone, in the units of the file.
         full_right_px, full_left_px, full_lungs_px: lungs with the part behind the heart, in pixels; empty for weights
             that do not know the heart, like the columns below.
         full_right_mm2, full_left_mm2, full_lungs_mm2: the same in square millimetres.
@@ -77,6 +80,24 @@ class Row:
     right_width_mm: float | None = None
     left_width_mm: float | None = None
     lungs_width_mm: float | None = None
+    right_upper_px: int | None = None
+    right_middle_px: int | None = None
+    right_lower_px: int | None = None
+    left_upper_px: int | None = None
+    left_middle_px: int | None = None
+    left_lower_px: int | None = None
+    right_upper_mm2: float | None = None
+    right_middle_mm2: float | None = None
+    right_lower_mm2: float | None = None
+    left_upper_mm2: float | None = None
+    left_middle_mm2: float | None = None
+    left_lower_mm2: float | None = None
+    right_upper_mean: float | None = None
+    right_middle_mean: float | None = None
+    right_lower_mean: float | None = None
+    left_upper_mean: float | None = None
+    left_middle_mean: float | None = None
+    left_lower_mean: float | None = None
     full_right_px: int | None = None
     full_left_px: int | None = None
     full_lungs_px: int | None = None
