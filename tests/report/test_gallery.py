@@ -254,8 +254,13 @@ def test_escape_clears_the_search_and_then_the_filters(page):
     assert page.titles == ["film 100.png"]
     page.press("Escape")
     assert len(page.titles) == 2
-    page.press("Escape")
+    page.press("Escape", "j")
     assert page.told == "103 of 103 shown"
+    assert page.focused == "film 100.png"
+    page.tick("failed")
+    page.press("j", "Escape")
+    assert page.told == "103 of 103 shown"
+    assert page.focused == "film 101.png"
 
 
 def test_the_focus_stays_on_a_radiograph_that_is_still_shown(page):

@@ -20,6 +20,8 @@ addEventListener("keydown", event => {
     if (move === undefined) return;
     look(typeof move === "number" ? move : current + move.by);
   } else if (key === "Escape") {
+    // The second time, it leads out of the search.
+    if (isTyping(target) && form.search.value === "") target.blur();
     clear();
   } else if (isTyping(target)) {
     if (target !== form.search || !["Enter", "ArrowDown"].includes(key)) return;
