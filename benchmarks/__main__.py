@@ -18,6 +18,7 @@ NAMES = (
     "judgement",
     "training",
     "predict",
+    "report_page",
     "annotation",
     "deploy",
     "hostile",

@@ -7,6 +7,7 @@ import base64
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,15 @@ _ORDERS = {
     "heart": "widest hearts first",
     "name": "by name",
 }
+# The pictures of more radiographs are not copied into the page, but linked: it would have tens of megabytes.
+MOST_EMBEDDED = 1000
 
 
 def write_gallery(path: str | PathLike[str], rows: Sequence[Row], run: Mapping[str, Any]) -> None:
     """Write the page as one file; only the links to the full overlays lead out of it.
 
-    The pictures are the files `thumbnails/{name}.jpg` beside it; they are read one at a time.
+    The pictures are the files `thumbnails/{name}.jpg` beside it; they are read one at a time. A page of more than
+    `MOST_EMBEDDED` radiographs links to them.
 
     Args:
         path: the HTML file.
@@ -49,6 +53,8 @@ def write_gallery(path: str | PathLike[str], rows: Sequence[Row], run: Mapping[s
 def gallery_context(rows: Sequence[Row], run: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return the variables of `templates/gallery.html`; `folder` is that of the results."""
     common = _common_folder(rows)
+    columns = _columns(rows)
+    linked = len(rows) > MOST_EMBEDDED
     # Square millimetres of some and pixels of others cannot be compared; shares of the picture can.
     metric = all(row.lungs_mm2 is not None for row in rows if row.lungs_px is not None)
     weights = run.get("weights")
@@ -66,8 +72,19 @@ def gallery_context(rows: Sequence[Row], run: Mapping[str, Any], folder: Path) -
         "statuses": [(status, statuses[status]) for status in reversed(STATUSES) if statuses[status]],
         "doubts": doubts.most_common(),
         "notes": notes.most_common(),
-        "cards": (_card(row, folder, common, metric) for row in sorted(rows, key=worst_first)),
+        "columns": columns,
+        "linked": linked,
+        "cards": (
+            _card(row, columns, common, metric) | _pictures(row.name, folder, linked)
+            for row in sorted(rows, key=worst_first)
+        ),
     }
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the columns of `report.csv` that are not empty in all rows."""
+    names = [field.name for field in fields(Row)]
+    return [name for name in names if any(getattr(row, name) not in (None, "") for row in rows)]
 
 
 def worst_first(row: Row) -> tuple[bool, float, int, str]:
@@ -93,26 +110,28 @@ def _area(row: Row, side: str, metric: bool) -> float:
     return float(100 * pixels / ((row.image_width or 0) * (row.image_height or 0)))
 
 
-def _figures(row: Row, metric: bool) -> dict[str, float]:
-    """Return the figures that are charted and sorted by, as far as they are known."""
-    found = {"quality": row.quality, "lower": row.quality_lower, "ratio": row.left_right_ratio, "ctr": row.ctr}
-    if row.lungs_px is not None:
-        found["area"] = round(_area(row, "lungs", metric), 3)
-    return {key: value for key, value in found.items() if value is not None}
-
-
 def _charts(rows: Sequence[Row], metric: bool) -> Iterator[Histogram]:
     titles = {
         "quality": "Quality: estimated Dice",
         "area": f"Area of both lungs, {_unit(rows) if metric else '% of the picture'}",
-        "ratio": "Area of the left lung to the right",
+        "left_right_ratio": "Area of the left lung to the right",
         "ctr": "Cardiothoracic ratio",
     }
-    figures = {status: [_figures(row, metric) for row in rows if row.status == status] for status in ("ok", "flagged")}
     for key, title in titles.items():
-        known = {status: [found[key] for found in group if key in found] for status, group in figures.items()}
+        known = {status: _known(key, rows, status, metric) for status in ("ok", "flagged")}
         if any(known.values()):
             yield histogram(title, key, known)
+
+
+def _known(key: str, rows: Sequence[Row], status: str, metric: bool) -> list[float]:
+    """Return the values of a column, or "area", that are known in the rows of a status."""
+    values = (_lungs(row, metric) if key == "area" else getattr(row, key) for row in rows if row.status == status)
+    return [value for value in values if value is not None]
+
+
+def _lungs(row: Row, metric: bool) -> float | None:
+    """Return the area of both lungs that radiographs are compared by."""
+    return None if row.lungs_px is None else round(_area(row, "lungs", metric), 3)
 
 
 def _unit(rows: Sequence[Row]) -> str:
@@ -122,21 +141,18 @@ def _unit(rows: Sequence[Row]) -> str:
     return "cm² at the detector" if len(kinds) == 1 else "cm², some at the detector"
 
 
-def _card(row: Row, folder: Path, common: str, metric: bool) -> dict[str, Any]:
-    """Return the data that the script makes a card of."""
-    card = {
-        "name": escape_control(os.path.relpath(row.file, common) if common else row.file),
-        "file": escape_control(row.file),
-        "status": row.status,
-        "reason": row.reason.removeprefix(f"{escape_control(row.file)}: "),
-        "doubts": row.doubts.split(),
-        "notes": row.notes.split(),
-        **_figures(row, metric),
+def _card(row: Row, columns: Sequence[str], common: str, metric: bool) -> dict[str, Any]:
+    """Return the data that the script makes a card and a line of the table of."""
+    cells = {name: getattr(row, name) for name in columns}
+    cells = {name: escape_control(cell) if isinstance(cell, str) else cell for name, cell in cells.items()}
+    if "reason" in cells:
+        cells["reason"] = cells["reason"].removeprefix(f"{cells['file']}: ")
+    card: dict[str, Any] = {
+        "title": escape_control(os.path.relpath(row.file, common) if common else row.file),
+        "cells": list(cells.values()),
     }
     if row.lungs_px is not None:
-        card["sizes"] = _sizes(row)
-    if row.name:
-        card |= _pictures(row.name, folder)
+        card |= {"area": _lungs(row, metric), "sizes": _sizes(row)}
     return card
 
 
@@ -151,12 +167,21 @@ def _sizes(row: Row) -> list[str]:
     return [*sizes, f"CTR {row.ctr_note}"] if row.ctr_note else sizes
 
 
-def _pictures(name: str, folder: Path) -> dict[str, str]:
-    """Return the content of the thumbnail and the relative link to the overlay, as far as they are there."""
-    found = {}
-    thumbnail, overlay = folder / "thumbnails" / f"{name}.jpg", Path("overlays", f"{name}.png")
-    if thumbnail.is_file():
-        found["picture"] = base64.b64encode(thumbnail.read_bytes()).decode("ascii")
+def _pictures(name: str, folder: Path, linked: bool) -> dict[str, str]:
+    """Return the content of the thumbnail, or the link to it, and the link to the overlay, as far as they are there."""
+    found: dict[str, str] = {}
+    if not name:
+        return found
+    thumbnail, overlay = Path("thumbnails", f"{name}.jpg"), Path("overlays", f"{name}.png")
+    if (folder / thumbnail).is_file():
+        if linked:
+            found["thumbnail"] = _link(thumbnail)
+        else:
+            found["picture"] = base64.b64encode((folder / thumbnail).read_bytes()).decode("ascii")
     if (folder / overlay).is_file():
-        found["overlay"] = quote(os.fsencode(overlay))
+        found["overlay"] = _link(overlay)
     return found
+
+
+def _link(path: Path) -> str:
+    return quote(os.fsencode(path))

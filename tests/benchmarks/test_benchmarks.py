@@ -24,6 +24,7 @@ from benchmarks import (
     pictures,
     predict,
     record,
+    report_page,
     robustness,
     sources,
     training,
@@ -113,6 +114,7 @@ def test_every_marked_table_has_a_script():
         windows,
         training,
         predict,
+        report_page,
         robustness,
         orientation,
         judgement,
@@ -149,7 +151,7 @@ def test_the_table_of_copies_counts_changes_beyond_the_limit():
     assert "| hearts | inverted | 2 | 2 | 1 | -0.200 |" in orientation.tables(numbers)["orientation"]
 
 
-@pytest.mark.parametrize("name", ["accuracy", "windows", "training", "predict", "orientation", "deploy"])
+@pytest.mark.parametrize("name", ["accuracy", "windows", "training", "predict", "orientation", "deploy", "report_page"])
 def test_every_script_tells_its_options(name, capsys):
     with pytest.raises(SystemExit) as stop:
         import_module(f"benchmarks.{name}").main(["--help"])
@@ -342,6 +344,16 @@ def test_the_loop_is_measured_and_nothing_is_lost():
     assert "| Share spent fetching and storing | 40% |" in shown["deploy"]
     assert "| flood | 2 | 0 | 0 | 0 | 2 | 1 |" in shown["deploy-disturbed"]
     assert shown["deploy-poison"].splitlines()[2:] == ["| dagger | failed (damaged) |", "| arsenic | none |"]
+
+
+@needs_browser
+def test_the_page_of_the_results_is_measured():
+    found = report_page.measure(30)
+    assert found["page_bytes"] > 100_000
+    assert min(found[name] for name in ("load", "heap_bytes", *report_page.ACTIONS)) > 0
+    shown = report_page.tables({"machine": "a machine", "pages": [found]})["report-page"]
+    assert "\n| 30 | 0." in shown
+    assert shown.endswith("a machine.")
 
 
 @needs_browser

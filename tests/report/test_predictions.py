@@ -11,29 +11,23 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
 from PIL import Image
+from report_support import HOSTILE, RUN, SHOWN, failure, row, thumbnail
 
 import lungseg
 from lungseg.inference.predict import predict
-from lungseg.io.overlay import encode_thumbnail
-from lungseg.report.gallery import gallery_context
+from lungseg.report.gallery import MOST_EMBEDDED, gallery_context
 from lungseg.report.histogram import histogram
 from lungseg.report.page import page_parts
 from lungseg.report.predictions import reporting, write_reports
-from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError
-from lungseg.utils.text import escape_control, restore_cell
-
-RUN = {"weights": {"file": "some/where/model.pt", "sha256": "5" * 64}}
-HOSTILE = "</script><script>document.title = 'run'\n\"&é胸\u202e\udcff"
-SHOWN = escape_control(HOSTILE)
+from lungseg.utils.text import restore_cell
 
 
 class Page(HTMLParser):
@@ -46,7 +40,10 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.feed(self.text)
         assert not self.open
-        self.rows = json.loads(re.search(r'id="rows">(.*?)</script>', self.text, re.DOTALL)[1])
+        (data,) = (attrs for attrs in self.attributes("script") if attrs.get("id") == "rows")
+        self.columns = data["data-columns"].split()
+        cards = json.loads(re.search(r'id="rows">(.*?)</script>', self.text, re.DOTALL)[1])
+        self.rows = [card | dict(zip(self.columns, card.pop("cells"), strict=True)) for card in cards]
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
@@ -65,27 +62,6 @@ class Page(HTMLParser):
     @property
     def bars(self) -> list[dict]:
         return [attrs for attrs in self.attributes("g") if attrs.get("class") == "bar"]
-
-
-def row(number: int, **changes) -> Row:
-    """The row of a radiograph of 100 x 80 pixels with lungs that are the larger the higher its number."""
-    areas = {"right_px": 1000 + number, "left_px": 900, "lungs_px": 1900 + number, "left_right_ratio": 0.9}
-    name = f"film {number:03d}"
-    size = {"image_width": 100, "image_height": 80}
-    return Row(**{"file": f"in/{name}.png", "status": "ok", "name": name, **size, **areas} | changes)
-
-
-def failure(number: int) -> Row:
-    file = f"in/film {number:03d}.png"
-    return Row(file=file, status="failed", reason=f"{file}: the file is empty; copy or export it again.")
-
-
-def thumbnail(folder: Path, name: str, size: tuple[int, int] = (80, 100)) -> None:
-    labels = np.zeros(size, np.uint8)
-    labels[20:60, 20:40], labels[20:60, 60:80] = 1, 2
-    path = folder / "thumbnails" / f"{name}.jpg"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_thumbnail(np.arange(size[0] * size[1]).reshape(size), labels))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +124,7 @@ def test_every_column_is_documented(csv_rows):
 
 def test_the_page_shows_each_file_with_its_picture(results, csv_rows):
     page = Page(results / "report.html")
-    assert {card["name"]: card["status"] for card in page.rows} == {
+    assert {card["title"]: card["status"] for card in page.rows} == {
         Path(line["file"]).name: line["status"] for line in csv_rows
     }
     for card in page.rows:
@@ -230,7 +206,7 @@ def test_worst_quality_comes_first_and_failures_last(tmp_path):
         row(6, status="flagged", doubts="lateral unusual-shape", notes="tilted"),
     ]
     write_reports(tmp_path, rows, RUN)
-    order = [int(card["name"][5:8]) for card in Page(tmp_path / "report.html").rows]
+    order = [int(card["title"][5:8]) for card in Page(tmp_path / "report.html").rows]
     assert order == [6, 4, 2, 5, 1, 3, 0]
 
 
@@ -244,7 +220,8 @@ def test_hostile_names_are_shown_and_not_obeyed(tmp_path):
     run = {**RUN, "stopped": HOSTILE}
     write_reports(tmp_path, rows, run)
     page = Page(tmp_path / "report.html")
-    assert page.rows[0]["name"] == f"{SHOWN}.png"
+    assert page.rows[0]["title"] == f"{SHOWN}.png"
+    assert page.rows[0]["name"] == SHOWN
     assert os.fsdecode(unquote_to_bytes(page.rows[0]["overlay"])) == f"overlays/{HOSTILE}.png"
     assert page.rows[0]["picture"]
     assert len(page.attributes("script")) == 2
@@ -283,6 +260,40 @@ def test_pages_of_few_files(rows, tmp_path):
     assert len(page.rows) == len(rows)
     assert len(page.bars) == (2 if rows and rows[0].status == "ok" else 0)
     assert "weights model.pt (SHA-256 555555555555…)" in page.text
+
+
+def test_the_page_has_every_column_that_is_not_empty(tmp_path):
+    write_reports(tmp_path, [row(1, quality=0.9), failure(2)], RUN)
+    page = Page(tmp_path / "report.html")
+    assert page.columns == [
+        *("file", "status", "reason", "name", "image_width", "image_height", "right_px", "left_px", "lungs_px"),
+        *("left_right_ratio", "quality"),
+    ]
+    with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    for line, shown in zip(lines, page.rows, strict=True):
+        shown["reason"] = shown["reason"] and f"{shown['file']}: {shown['reason']}"
+        assert {name: "" if shown[name] is None else str(shown[name]) for name in page.columns} == {
+            name: line[name] for name in page.columns
+        }
+        assert {value for name, value in line.items() if name not in page.columns} == {""}
+
+
+def test_the_page_of_many_radiographs_links_to_their_pictures(tmp_path):
+    rows = [row(number) for number in range(MOST_EMBEDDED)] + [row(7000, name=HOSTILE)]
+    for name in (rows[0].name, HOSTILE):
+        (tmp_path / "thumbnails" / name).parent.mkdir(parents=True, exist_ok=True)
+        thumbnail(tmp_path, name)
+    write_reports(tmp_path, rows[:-1], RUN)
+    embedded = Page(tmp_path / "report.html")
+    assert [card.keys() & {"picture", "thumbnail"} for card in embedded.rows][:2] == [{"picture"}, set()]
+    assert "beside this page" not in embedded.text
+    write_reports(tmp_path, rows, RUN)
+    linked = Page(tmp_path / "report.html")
+    links = {os.fsdecode(unquote_to_bytes(card["thumbnail"])) for card in linked.rows if "thumbnail" in card}
+    assert links == {f"thumbnails/{name}.jpg" for name in (rows[0].name, HOSTILE)}
+    assert not [card for card in linked.rows if "picture" in card]
+    assert "beside this page" in linked.text
 
 
 def test_areas_are_compared_in_one_unit(tmp_path):
@@ -353,63 +364,3 @@ def test_the_bars_of_the_page_have_the_ranges_of_the_histogram(tmp_path):
     assert [(float(bar["data-low"]), float(bar["data-high"]), bar["aria-label"]) for bar in bars] == [
         (bar.low, bar.high, bar.label) for bar in expected
     ]
-
-
-# -- in a browser ------------------------------------------------------------------------------------------------------
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-
-
-def seen(page: Path, steps: str, folder: Path) -> dict:
-    """Open a copy of the page in a browser, take steps in JavaScript that fill `seen`, and return `seen`."""
-    tell = 'document.body.replaceChildren("SEEN" + encodeURIComponent(JSON.stringify(seen)) + "SEEN");'
-    probe = (
-        "const cards = () => [...list.children].map(card => card.querySelector('.name').textContent);"
-        "const tick = box => { document.querySelector(box).click(); };"
-        f"const seen = {{}}; {steps}; setTimeout(() => {{ seen.end = cards().length; {tell} }}, 0)"
-    )
-    copy = page.with_name("probed.html")
-    copy.write_text(page.read_text(encoding="utf-8").replace("</body>", f"<script>{probe}</script></body>"), "utf-8")
-    arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}", "--dump-dom"]
-    done = subprocess.run([CHROMIUM, *arguments, copy.as_uri()], capture_output=True, text=True, timeout=120)
-    return json.loads(unquote(re.search("SEEN(%.*?)SEEN", done.stdout)[1], errors="replace"))
-
-
-@needs_browser
-def test_a_browser_shows_cards_and_filters_and_sorts_them(tmp_path):
-    rows = [row(number, quality=1 - number / 1000) for number in range(100)]
-    rows += [row(100, quality=0.5, status="flagged", doubts="lateral no-lung", notes="tilted"), failure(101)]
-    rows += [row(102, quality=0.6, status="flagged", doubts="no-lung", file=f"in/{HOSTILE}.png", name=HOSTILE)]
-    for each in rows:
-        if each.name:
-            thumbnail(tmp_path, each.name)
-    write_reports(tmp_path, rows, RUN)
-    steps = """
-      seen.first = cards().slice(0, 3); seen.made = cards().length; seen.told = form.shown.value;
-      seen.pictures = [...list.querySelectorAll("img")].length; seen.title = document.title;
-      tick("[value=flagged]"); seen.flagged = cards();
-      tick("[value=lateral]"); seen.lateral = cards();
-      tick("[value=tilted]"); seen.tilted = cards();
-      form.reset(); show();
-      tick("[value=failed]"); seen.failed = list.textContent;
-      form.reset(); show();
-      form.search.value = "FILM 04"; show(); seen.search = cards();
-      form.reset(); form.order.value = "large"; show(); seen.large = cards()[0];
-      const bar = bars.find(bar => bar.dataset.key === "quality");
-      bar.dispatchEvent(new Event("click")); seen.bar = [form.shown.value, bar.getAttribute("aria-label")];
-    """
-    found = seen(tmp_path / "report.html", steps, tmp_path / "browser")
-    assert found["first"] == ["film 100.png", f"{SHOWN}.png", "film 099.png"]
-    assert 60 <= found["made"] <= 103
-    assert found["pictures"] == found["made"]
-    assert found["told"] == "103 of 103 shown"
-    assert found["title"] == "Lungs of 103 radiographs"
-    assert found["flagged"] == found["first"][:2]
-    assert found["lateral"] == found["tilted"] == ["film 100.png"]
-    assert "the file is empty" in found["failed"]
-    assert "film 101.png" in found["failed"]
-    assert found["search"] == [f"film {number:03d}.png" for number in range(49, 39, -1)]
-    assert found["large"] == f"{SHOWN}.png"
-    assert found["bar"][0] == "2 of 103 shown"
-    assert "2 flagged" in found["bar"][1]

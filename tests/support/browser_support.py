@@ -21,6 +21,11 @@ needs_browser = pytest.mark.skipif(
 )
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
+_KEYS = {
+    **{"Control": "\ue009", "Shift": "\ue008", "Enter": "\ue007", "Escape": "\ue00c", "Tab": "\ue004", "End": "\ue010"},
+    **{"Home": "\ue011", "ArrowLeft": "\ue012", "ArrowUp": "\ue013", "ArrowRight": "\ue014", "ArrowDown": "\ue015"},
+}
+
 
 class Browser:
     """One window.
@@ -64,8 +69,7 @@ class Browser:
 
     def press(self, *keys: str) -> None:
         """Press keys together, such as Control and z."""
-        named = {"Control": "\ue009", "Shift": "\ue008", "Enter": "\ue007", "Escape": "\ue00c", "Tab": "\ue004"}
-        keys = [named.get(key, key) for key in keys]
+        keys = tuple(_KEYS.get(key, key) for key in keys)
         steps = [{"type": "keyDown", "value": key} for key in keys]
         steps += [{"type": "keyUp", "value": key} for key in reversed(keys)]
         self._ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": steps}]})

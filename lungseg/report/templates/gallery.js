@@ -1,91 +1,128 @@
-const rows = JSON.parse(document.getElementById("rows").textContent);
-const list = document.getElementById("cards"), end = document.getElementById("end");
-const form = document.getElementById("controls"), bars = [...document.querySelectorAll(".bar")];
-const AT_ONCE = 60;
-let found = [];
-rows.forEach((row, place) => { row.place = place; row.text = row.name.toLowerCase(); });
-
-// Rising order; cards without the figure (NaN) come last.
-const by = value => (a, b) => isNaN(value(a)) - isNaN(value(b)) || value(a) - value(b) || a.place - b.place;
-const collator = new Intl.Collator(undefined, { numeric: true });
-const orders = {
-  worst: by(row => row.place),
-  best: by(row => -row.quality),
-  small: by(row => row.area),
-  large: by(row => -row.area),
-  unequal: by(row => -Math.abs(Math.log(row.ratio))),
-  heart: by(row => -row.ctr),
-  name: (a, b) => collator.compare(a.text, b.text) || a.place - b.place,
-};
-
-function make(kind, parent, { text = "", ...attributes } = {}) {
-  const element = parent.appendChild(document.createElement(kind));
-  element.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
-function addCard(row) {
-  const card = make("li", list, { class: row.status });
-  const frame = row.overlay ? make("a", card, { href: row.overlay, target: "_blank" }) : card;
-  if (row.picture)
-    make("img", frame, { alt: `lungs of ${row.name}`, decoding: "async", src: `data:image/jpeg;base64,${row.picture}` });
-  else if (row.overlay) frame.textContent = "overlay";
-  const name = make("bdi", make("p", card, { class: "name", title: row.file }));
-  // Long names may be broken where their parts end.
-  row.name.split(/(?<=[/_-])/).forEach(part => name.append(part, document.createElement("wbr")));
-  const line = make("p", card);
-  make("span", line, { class: "badge", text: row.status });
-  if (row.quality !== undefined) line.append(` quality ${row.quality.toFixed(2)}`);
-  if (row.lower !== undefined) line.append(` (nine in ten: over ${row.lower.toFixed(2)})`);
-  if (row.reason) make("p", card, { class: "reason", text: row.reason });
-  if (row.notes.length) make("p", card, { class: "notes quiet", text: row.notes.join(", ") });
-  const sizes = make("p", card, { class: "sizes quiet" });
-  for (const size of row.sizes ?? []) make("span", sizes, { text: size });
-}
-
-// As many cards as fill the window are made, more of them when its end comes into sight.
-const watcher = new IntersectionObserver(seen => seen.some(entry => entry.isIntersecting) && addCards(),
-                                         { rootMargin: "1200px" });
-function addCards() {
-  watcher.unobserve(end);
-  const there = list.childElementCount;
-  found.slice(there, there + AT_ONCE).forEach(addCard);
-  if (list.childElementCount < found.length) watcher.observe(end);
-}
-
+// The controls, and the address that repeats them, so that a choice can be sent to others.
+const form = controls, bars = [...document.querySelectorAll(".bar")];
+const ADDRESS_AFTER = 300;
 const limit = text => ({ "-inf": -Infinity, inf: Infinity })[text] ?? parseFloat(text);
+const isPressed = button => button.getAttribute("aria-pressed") === "true";
+const press = (button, on) => button.setAttribute("aria-pressed", String(on));
+const barName = ({ dataset: { key, low, high } }) => `${key}:${low}:${high}`;
+const checked = kind => new Set([...form.querySelectorAll(`[name=${kind}]:checked`)].map(mark => mark.value));
+
+let ordered = "", all = rows;
 
 function show() {
-  const checked = name => [...form.querySelectorAll(`[name=${name}]:checked`)].map(box => box.value);
-  const status = checked("status"), doubts = checked("doubt"), notes = checked("note");
-  const words = form.search.value.trim().toLowerCase();
-  const ranges = bars.filter(bar => bar.getAttribute("aria-pressed") === "true")
-    .map(({ dataset: { key, low, high } }) => ({ key, low: limit(low), high: limit(high) }));
-  found = rows.filter(row => row.text.includes(words)
-    && (!status.length || status.includes(row.status))
-    && (!doubts.length || doubts.some(name => row.doubts.includes(name)))
-    && (!notes.length || notes.some(name => row.notes.includes(name)))
-    && ranges.every(({ key, low, high }) => row[key] >= low && row[key] < high));
-  found.sort(orders[form.order.value]);
+  const order = `${form.order.value} ${isPressed(form.reversed)}`;
+  if (order !== ordered) all = inOrder(form.order.value, isPressed(form.reversed));
+  ordered = order;
+  const ranges = bars.filter(isPressed).map(({ dataset: { key, low, high } }) => ({ key, low: limit(low), high: limit(high) }));
+  const wanted = { words: plain(form.search.value.trim()), ranges };
+  for (const kind of Object.keys(flags)) wanted[kind] = checked(kind);
+  const before = found[current], chosen = choose(all, wanted);
+  const focused = view.frame.contains(document.activeElement);
+  found = chosen.found;
+  current = found.indexOf(before);
   form.shown.value = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
-  list.replaceChildren();
-  addCards();
+  for (const mark of form.querySelectorAll("input[type=checkbox]")) {
+    const count = chosen.counts[`${mark.name} ${mark.value}`] ?? 0;
+    mark.parentNode.querySelector(".count").textContent = count.toLocaleString("en");
+    mark.parentNode.classList.toggle("none", !count);
+  }
+  showView();
+  if (focused && found.length) goTo(Math.max(current, 0));
+  writeAddress();
 }
 
-function press(bar) {
-  const pressed = bar.getAttribute("aria-pressed") === "true";
-  for (const other of bars) if (other.dataset.key === bar.dataset.key) other.setAttribute("aria-pressed", "false");
-  bar.setAttribute("aria-pressed", String(!pressed));
+function showView() {
+  view.body.replaceChildren();
+  view.before.style.height = view.after.style.height = "";
+  view = views[form.view.value];
+  for (const one of Object.values(views)) one.frame.hidden = one !== view;
+  if (view === views.table && !grid.tHead.rows[0].cells.length) makeTable();
+  grid.setAttribute("aria-rowcount", found.length + 1);
+  [...grid.tHead.rows[0].cells].forEach((title, number) => {
+    const sorted = form.order.value === `column:${columns[number]}`;
+    if (sorted) title.setAttribute("aria-sort", isPressed(form.reversed) ? "descending" : "ascending");
+    else title.removeAttribute("aria-sort");
+  });
+  // The new choice is seen from its beginning.
+  view.box.scrollTop = view === views.table ? 0 : Math.min(view.box.scrollTop, view.before.offsetTop - view.edge());
+  draw(true);
+}
+
+function sortBy(column) {
+  const again = form.order.value === `column:${column}`;
+  form.order.value = `column:${column}`;
+  press(form.reversed, again && !isPressed(form.reversed));
   show();
 }
 
-for (const bar of bars) {
-  bar.onclick = () => press(bar);
-  bar.onkeydown = event => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); press(bar); } };
+// Clear the search, or all filters if nothing is searched.
+function clear(everything = form.search.value === "") {
+  form.search.value = "";
+  if (everything) {
+    for (const bar of bars) press(bar, false);
+    for (const mark of form.querySelectorAll(":checked[type=checkbox]")) mark.checked = false;
+  }
+  show();
 }
+
+function pressBar(bar) {
+  const on = !isPressed(bar);
+  for (const other of bars) if (other.dataset.key === bar.dataset.key) press(other, other === bar && on);
+  show();
+}
+
+let writing;
+// Later, and once for many changes: browsers refuse many in a row.
+function writeAddress() {
+  clearTimeout(writing);
+  writing = setTimeout(() => {
+    const wanted = `${location.href.split("#")[0]}${address()}`;
+    if (wanted !== location.href) history.replaceState(null, "", wanted);
+  }, ADDRESS_AFTER);
+}
+
+function address() {
+  const parts = new URLSearchParams();
+  if (form.search.value.trim()) parts.set("search", form.search.value.trim());
+  for (const kind of Object.keys(flags)) for (const name of checked(kind)) parts.append(kind, name);
+  for (const bar of bars.filter(isPressed)) parts.append("range", barName(bar));
+  if (form.order.value !== "worst") parts.set("order", form.order.value);
+  if (isPressed(form.reversed)) parts.set("reversed", "yes");
+  if (form.view.value !== "pictures") parts.set("view", form.view.value);
+  if (viewer.open) parts.set("open", found[current].title);
+  return parts.size ? `#${parts}` : "";
+}
+
+// The address may come from anywhere: what the page does not know is ignored.
+function readAddress() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  form.search.value = parts.get("search") ?? "";
+  for (const mark of form.querySelectorAll("input[type=checkbox]")) mark.checked = parts.getAll(mark.name).includes(mark.value);
+  for (const bar of bars) press(bar, parts.getAll("range").includes(barName(bar)));
+  form.order.value = isOrder(parts.get("order") ?? "") ? parts.get("order") : "worst";
+  press(form.reversed, parts.get("reversed") === "yes");
+  form.view.value = parts.get("view") === "table" ? "table" : "pictures";
+  show();
+  const place = found.findIndex(row => row.title === parts.get("open"));
+  if (place >= 0) look(place);
+  else viewer.close();
+}
+
+for (const bar of bars) {
+  bar.onclick = () => pressBar(bar);
+  bar.onkeydown = event => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); pressBar(bar); } };
+}
+for (const name of columns) make("option", form.order.querySelector("optgroup"), { value: `column:${name}`, text: name });
 form.oninput = show;
 form.onsubmit = event => event.preventDefault();
-form.onreset = () => { for (const bar of bars) bar.setAttribute("aria-pressed", "false"); setTimeout(show); };
-form.hidden = false;
-show();
+form.reversed.onclick = () => { press(form.reversed, !isPressed(form.reversed)); show(); };
+document.getElementById("all").onclick = () => clear(true);
+form.hidden = document.getElementById("keys").hidden = false;
+// What stays at the top of the window covers what lies under it.
+new ResizeObserver(() => {
+  const covers = getComputedStyle(form).position === "sticky" ? form.offsetHeight : 0;
+  document.body.style.setProperty("--head", `${covers}px`);
+  draw();
+}).observe(form);
+addEventListener("hashchange", readAddress);
+readAddress();
