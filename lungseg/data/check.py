@@ -19,7 +19,8 @@ from monai.bundle import ConfigParser
 from lungseg.data.datalist import datalist
 from lungseg.data.labels import MaskError, read_label, read_values
 from lungseg.data.layouts import Layout, find_data
-from lungseg.data.pairing import Case, case_name, suffix_option
+from lungseg.data.naming import Naming
+from lungseg.data.pairing import Case, case_name, naming_option
 from lungseg.data.problems import (
     DUPLICATE_IMAGE,
     LATERALITY_IMPLAUSIBLE,
@@ -39,6 +40,17 @@ logger = logging.getLogger(__name__)
 _NAMES_SHOWN = 3
 _SHOWN = 10
 _THREADS = 4
+# Arguments of `datalist` that find the data set.
+_WHERE = (
+    "dataset_dir",
+    "images",
+    "masks",
+    "labels",
+    "mask_suffix",
+    "mask_prefix",
+    "image_suffix",
+    "image_prefix",
+)
 
 # Width and height in pixels.
 Size = tuple[int, int]
@@ -58,6 +70,7 @@ class CheckResult:
         problems: all problems, sorted by file.
         resized: the sizes (width, height) of the mask and of the image of each case whose sizes differ, by name: the
             mask is used, brought to the image's size.
+        naming: the rule by which the names of images and masks were matched.
     """
 
     folder: Path
@@ -70,6 +83,12 @@ class CheckResult:
     masks_without_image: list[Path]
     problems: list[Problem]
     resized: dict[str, tuple[Size, Size]] = field(default_factory=dict)
+    naming: Naming = field(default_factory=Naming)
+
+    @property
+    def naming_option(self) -> str:
+        """The options of the command by which masks would find their images, if none does."""
+        return "" if self.pairs else naming_option(self.images_without_mask, self.masks_without_image)
 
     @property
     def excluded_cases(self) -> list[str]:
@@ -88,8 +107,7 @@ class CheckResult:
             LungsegError: no image has a mask, or none of the pairs can be used.
         """
         if not self.pairs:
-            option = suffix_option(self.images_without_mask, self.masks_without_image)
-            remedy = f"give {option}" if option else "name each mask as its image"
+            remedy = f"give {self.naming_option}" if self.naming_option else "name each mask as its image"
             raise LungsegError("no image has a mask", self.folder, remedy, code="no-pairs")
         if {case.name for case in self.pairs} <= set(self.excluded_cases):
             what = f"none of the {len(self.pairs)} pairs of image and mask can be used"
@@ -98,7 +116,7 @@ class CheckResult:
     def __str__(self) -> str:
         """Return the findings as lines for a terminal."""
         lines = [
-            f"{self.folder} ({self.layout})",
+            f"{self.folder} ({self.layout}{_named(self.naming)})",
             f"{self.images:6} images",
             f"{self.masks:6} masks",
             f"{len(self.pairs):6} pairs",
@@ -150,6 +168,7 @@ def check_data(layout: Layout) -> CheckResult:
         masks_without_image=pairing.masks_without_image,
         problems=sorted(problems, key=lambda problem: (problem.file, problem.kind)),
         resized=resized,
+        naming=pairing.naming,
     )
 
 
@@ -207,6 +226,11 @@ def _resizing(resized: Mapping[str, tuple[Size, Size]]) -> str:
     return f"masks have another size than their image ({sizes}); they are used, resized by nearest neighbour"
 
 
+def _named(naming: Naming) -> str:
+    """Return the options that a data set needed, for the line that names its layout."""
+    return f"; names: {naming.options()}" if naming.options() else ""
+
+
 def _described(problem: Problem) -> str:
     return f"{escape_control(problem.file)}: {problem.kind}: {escape_control(problem.sentence)}"
 
@@ -244,7 +268,7 @@ def unusable_cases(sections: Sequence[str], **source: Any) -> list[str]:
         found = [_unusable(one.layout(), names, None) for one in read_sources(described, source.get("dataset_dir"))]
         return sorted(chain.from_iterable(found))
     sets = [source["sets"]] if isinstance(source.get("sets"), str) else source.get("sets")
-    where = {key: source[key] for key in ("dataset_dir", "images", "masks", "mask_suffix", "labels") if key in source}
+    where = {key: source[key] for key in _WHERE if key in source}
     return _unusable(find_data(**where), names, sets)
 
 
