@@ -137,16 +137,25 @@ def _bitmap(shape: tuple[int, ...], dataset: Dataset) -> np.ndarray:
     rows, columns, frames, origin = (_overlay_numbers(dataset, group, element) for element in (0x10, 0x11, 0x15, 0x50))
     if len(rows) != 1 or len(columns) != 1 or not 0 < rows[0] * columns[0] <= MAX_PIXELS or frames not in ([], [1]):
         raise _BrokenShutterError("its overlay is missing or has no possible size")
-    try:
-        hidden = dataset.overlay_array(group).astype(bool)
-    except Exception as error:  # damaged elements can make pydicom raise any exception
-        raise _BrokenShutterError("its overlay cannot be read") from error
+    hidden = _overlay_bits(dataset, group, int(rows[0]), int(columns[0]))
     top, left = (int(value) - 1 for value in origin) if len(origin) == 2 else (0, 0)
     area = np.ones(shape[:2], dtype=bool)
     inside = area[max(0, top) :, max(0, left) :]
     part = hidden[max(0, -top) :, max(0, -left) :][: inside.shape[0], : inside.shape[1]]
     inside[: part.shape[0], : part.shape[1]] = ~part
     return area
+
+
+def _overlay_bits(dataset: Dataset, group: int, rows: int, columns: int) -> np.ndarray:
+    """Return the bits of an overlay, (rows, columns) bool. pydicom takes big-endian words for little-endian ones."""
+    element = dataset.get((group, 0x3000))
+    if element is None or not isinstance(element.value, bytes) or 8 * len(element.value) < rows * columns:
+        raise _BrokenShutterError("its overlay is cut short")
+    octets = np.frombuffer(element.value, np.uint8)
+    if element.VR == "OW" and not dataset.file_meta.TransferSyntaxUID.is_little_endian:
+        octets = octets[: octets.size // 2 * 2].view(np.uint16).byteswap().view(np.uint8)
+    bits = np.unpackbits(octets, count=rows * columns, bitorder="little")
+    return bits.reshape(rows, columns).astype(bool)
 
 
 def _overlay_numbers(dataset: Dataset, group: int, element: int) -> list[int]:
