@@ -89,7 +89,7 @@ def test_masks_within_the_folder_of_images_are_no_images(tmp_path, masks):
 
 def test_dicom_and_nifti_are_paired_whatever_their_endings(tmp_path):
     dicom = bytes(128) + b"DICM"
-    for name in ("a.dcm", "b.dicom", "c", "1.2.840.7", "d.nii", "e.NII.GZ", "f.bmp", "DICOMDIR"):
+    for name in ("a.dcm", "b.dicom", "c", "1.2.840.7", "d.nii", "e.NII.GZ", "f.docx", "DICOMDIR"):
         (tmp_path / "images" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "images" / name).write_bytes(dicom)
     (tmp_path / "images" / "README").write_text("notes")
