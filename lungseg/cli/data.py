@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from lungseg.cli.console import print_result
-from lungseg.cli.options import add_command, add_folders, add_output
+from lungseg.cli.options import add_command, add_folders, add_output, naming_options
 from lungseg.utils.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def _check_data(options: argparse.Namespace) -> int:
         raise UsageError("no data set was named", remedy=remedy, code="data-not-named")
     if not options.output.lower().endswith(".png"):
         raise UsageError("the contact sheet is a PNG file", options.output, "let its name end in .png", code="not-png")
-    suffix = {} if options.mask_suffix is None else {"mask_suffix": options.mask_suffix}
-    result = check_data(find_data(options.data, options.images, options.masks, **suffix, labels=options.labels))
+    found = find_data(options.data, options.images, options.masks, labels=options.labels, **naming_options(options))
+    result = check_data(found)
     print_result(result)
     missing = draw_contact_sheet(result, options.output)
     if missing is not None:

@@ -106,9 +106,14 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     """Add the options that name images and masks in folders of their own."""
     parser.add_argument("--images", metavar="DIR", help="folder of the images, if they have one of their own")
     parser.add_argument("--masks", metavar="DIR", help="folder of the masks, if they have one of their own")
-    parser.add_argument(
-        "--mask-suffix", metavar="TEXT", help="end of a mask's name after its image's name (default: _mask, or nothing)"
-    )
+    affixes = {
+        "--image-prefix": "start of an image's name that its mask's name lacks, such as img_",
+        "--image-suffix": "end of an image's name that its mask's name lacks, such as _0000",
+        "--mask-prefix": "start of a mask's name before its image's name, such as mask_",
+        "--mask-suffix": "end of a mask's name after its image's name (default: _mask, or nothing)",
+    }
+    for option, purpose in affixes.items():
+        parser.add_argument(option, metavar="TEXT", help=purpose)
     parser.add_argument(
         "--labels",
         metavar="MEANINGS",
@@ -135,6 +140,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def naming_options(options: argparse.Namespace) -> dict[str, str]:
+    """Return the prefixes and suffixes that `add_folders` read, as arguments of :func:`lungseg.data.find_data`."""
+    stated = {name: getattr(options, name) for name in ("image_prefix", "image_suffix", "mask_prefix", "mask_suffix")}
+    return {name: text for name, text in stated.items() if text is not None}
+
+
 def data_overrides(options: argparse.Namespace, required: bool = True) -> dict[str, Any]:
     """Turn the options of `add_data` into overrides of the config.
 
@@ -145,10 +156,9 @@ def data_overrides(options: argparse.Namespace, required: bool = True) -> dict[s
         raise UsageError(
             "no data set was named", remedy="give --data DIR, or --images DIR and --masks DIR", code="data-not-named"
         )
-    named = {
+    named = naming_options(options) | {
         "images": options.images,
         "masks": options.masks,
-        "mask_suffix": options.mask_suffix,
         "labels": options.labels,
         "sets": options.datasets,
         "splits_file": options.splits,

@@ -27,7 +27,8 @@ def add_predict(commands: Commands) -> None:
     """Add `lungseg predict`."""
     example = "lungseg predict radiographs/ one.dcm -o out --save nifti,dicom-seg"
     predict = add_command(commands, "predict", "segment radiographs", example, _predict)
-    predict.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders: PNG, JPEG, TIFF, DICOM, NIfTI")
+    formats = "PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, DICOM, NIfTI"
+    predict.add_argument("inputs", nargs="+", metavar="INPUT", help=f"files and folders: {formats}")
     add_output(predict, "folder for the reports and for one folder of each kind of result")
     add_weights(predict)
     add_trust(predict, "the folder of a run")

@@ -20,7 +20,8 @@ from lungseg.data.datalist import datalist
 from lungseg.data.exchanged import describe_exchange, exchanged_option, is_swapped
 from lungseg.data.labels import MaskError, read_label, read_values
 from lungseg.data.layouts import Layout, find_data
-from lungseg.data.pairing import Case, case_name, suffix_option
+from lungseg.data.naming import Naming
+from lungseg.data.pairing import Case, case_name, naming_option
 from lungseg.data.problems import (
     DUPLICATE_IMAGE,
     INVERTED_MASK,
@@ -43,6 +44,17 @@ logger = logging.getLogger(__name__)
 _NAMES_SHOWN = 3
 _SHOWN = 10
 _THREADS = 4
+# Arguments of `datalist` that find the data set.
+_WHERE = (
+    "dataset_dir",
+    "images",
+    "masks",
+    "labels",
+    "mask_suffix",
+    "mask_prefix",
+    "image_suffix",
+    "image_prefix",
+)
 
 # Width and height in pixels.
 Size = tuple[int, int]
@@ -65,6 +77,7 @@ class CheckResult:
         values: the values of masks that were refused for them, with the number of files that have each; or nothing.
         labels_option: option that would make such masks usable, or that exchanges right and left; empty if none would.
         exchanged: sentence about right and left, if they are exchanged in most of the references.
+        naming: the rule by which the names of images and masks were matched.
     """
 
     folder: Path
@@ -80,6 +93,12 @@ class CheckResult:
     values: str = ""
     labels_option: str = ""
     exchanged: str = ""
+    naming: Naming = field(default_factory=Naming)
+
+    @property
+    def naming_option(self) -> str:
+        """The options of the command by which masks would find their images, if none does."""
+        return "" if self.pairs else naming_option(self.images_without_mask, self.masks_without_image)
 
     @property
     def excluded_cases(self) -> list[str]:
@@ -98,8 +117,7 @@ class CheckResult:
             LungsegError: no image has a mask, or none of the pairs can be used.
         """
         if not self.pairs:
-            option = suffix_option(self.images_without_mask, self.masks_without_image)
-            remedy = f"give {option}" if option else "name each mask as its image"
+            remedy = f"give {self.naming_option}" if self.naming_option else "name each mask as its image"
             raise LungsegError("no image has a mask", self.folder, remedy, code="no-pairs")
         if {case.name for case in self.pairs} <= set(self.excluded_cases):
             what = f"none of the {len(self.pairs)} pairs of image and mask can be used"
@@ -109,7 +127,7 @@ class CheckResult:
     def __str__(self) -> str:
         """Return the findings as lines for a terminal."""
         lines = [
-            f"{self.folder} ({self.layout})",
+            f"{self.folder} ({self.layout}{_named(self.naming)})",
             f"{self.images:6} images",
             f"{self.masks:6} masks",
             f"{len(self.pairs):6} pairs",
@@ -173,6 +191,7 @@ def check_data(layout: Layout) -> CheckResult:
         values=describe(seen),
         labels_option=exchange or propose(seen),
         exchanged="" if exchange is None else describe_exchange(problems, pairing.pairs, exchange),
+        naming=pairing.naming,
     )
 
 
@@ -230,6 +249,11 @@ def _resizing(resized: Mapping[str, tuple[Size, Size]]) -> str:
     return f"masks have another size than their image ({sizes}); they are used, resized by nearest neighbour"
 
 
+def _named(naming: Naming) -> str:
+    """Return the options that a data set needed, for the line that names its layout."""
+    return f"; names: {naming.options()}" if naming.options() else ""
+
+
 def _described(problem: Problem) -> str:
     return f"{escape_control(problem.file)}: {problem.kind}: {escape_control(problem.sentence)}"
 
@@ -267,7 +291,7 @@ def unusable_cases(sections: Sequence[str], **source: Any) -> list[str]:
         found = [_unusable(one.layout(), names, None) for one in read_sources(described, source.get("dataset_dir"))]
         return sorted(chain.from_iterable(found))
     sets = [source["sets"]] if isinstance(source.get("sets"), str) else source.get("sets")
-    where = {key: source[key] for key in ("dataset_dir", "images", "masks", "mask_suffix", "labels") if key in source}
+    where = {key: source[key] for key in _WHERE if key in source}
     return _unusable(find_data(**where), names, sets)
 
 

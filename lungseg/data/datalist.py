@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lungseg.data.layouts import find_data
-from lungseg.data.pairing import MASK_SUFFIX, Case, suffix_option
+from lungseg.data.naming import MASK_SUFFIX
+from lungseg.data.pairing import Case, naming_option
 from lungseg.data.sources import Source, read_sources
 from lungseg.data.splits import (
     SECTIONS,
@@ -42,6 +43,9 @@ def datalist(
     extent: str = "visible",
     sources: Sequence[Mapping[str, Any]] | None = None,
     labels: str | None = None,
+    mask_prefix: str = "",
+    image_suffix: str = "",
+    image_prefix: str = "",
 ) -> list[dict[str, Any]]:
     """Return the cases of one section, sorted by name; the order of the files does not matter.
 
@@ -52,7 +56,8 @@ def datalist(
         splits_file: JSON file with the split. If it does not exist it is written, and later calls read it.
         seed: seed of the split of cases that are not in the frozen lists.
         patients: rule for the patient, a regular expression or a CSV file; see `patients.patient_rule`.
-        images, masks, mask_suffix: two folders instead of `dataset_dir` (None); see `layouts.find_data`.
+        images, masks: two folders instead of `dataset_dir` (None).
+        mask_suffix, mask_prefix, image_suffix, image_prefix: how names differ; see `layouts.find_data`.
         exclude: names of cases to exclude, such as those that `unusable_cases` returns; this changes the section of no
             other case.
         run_splits: the lists of a run, if no `splits_file` is given: its cases keep their section, and the data set may
@@ -79,11 +84,11 @@ def datalist(
             for source in read_sources(sources, dataset_dir)
         )
         return _check_names(list(chain.from_iterable(found)), section)
-    layout = find_data(dataset_dir, images, masks, mask_suffix, labels)
+    layout = find_data(dataset_dir, images, masks, mask_suffix, labels, mask_prefix, image_suffix, image_prefix)
     pairing = layout.pair()
     pairs = pairing.pairs
     cases = wanted = _of_sets(pairs, sets)
-    if not pairs and (option := suffix_option(pairing.images_without_mask, pairing.masks_without_image)):
+    if not pairs and (option := naming_option(pairing.images_without_mask, pairing.masks_without_image)):
         raise LungsegError("no image has a mask", layout.folder, f"give {option}", code="no-pairs")
     if not wanted:
         of_sets = f" of {', '.join([sets] if isinstance(sets, str) else sets)}" if sets else ""

@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 import os
-import shlex
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from lungseg.data.naming import Naming, guess_naming, masks_by_word
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, Problem
 from lungseg.io.formats import ENDINGS, HEAD_BYTES, format_of, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
 
-MASK_SUFFIX = "_mask"
 # Drawing programs also write masks as GIF and BMP, which are not formats of radiographs.
 _MASK_ENDINGS = (*ENDINGS, ".gif", ".bmp")
 
 Label = Path | tuple[Path, Path]
+# Name, see `case_name`, -> the files that have it.
+Named = dict[str, list[Path]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Pairing:
-    """The result of matching: each file is in exactly one of these lists, or in a problem."""
+    """The result of matching: each file is in exactly one of these lists, or in a problem.
+
+    `images` and `masks` are the numbers of files, and `naming` is the rule by which names were matched.
+    """
 
     pairs: list[Case]
     images_without_mask: list[Path] = field(default_factory=list)
@@ -56,13 +60,16 @@ class Pairing:
     problems: list[Problem] = field(default_factory=list)
     images: int = 0
     masks: int = 0
+    naming: Naming = field(default_factory=Naming)
 
 
-def list_files(folder: Path, exclude: Path | None = None, endings: Sequence[str] = ENDINGS) -> dict[str, list[Path]]:
-    """Return the pictures below a folder by name, see `case_name`, sorted.
+def list_files(
+    folder: Path, exclude: Path | None = None, endings: Sequence[str] = ENDINGS, nested: bool = True
+) -> Named:
+    """Return the pictures in a folder by name, see `case_name`, sorted.
 
     Hidden files are not listed, since macOS writes a `._name.png` beside every file that it copies; nor is the folder
-    `exclude`.
+    `exclude`; nor are other sub-folders, unless `nested`.
 
     Raises:
         LungsegError: the folder does not exist or cannot be read.
@@ -72,7 +79,7 @@ def list_files(folder: Path, exclude: Path | None = None, endings: Sequence[str]
     files: list[Path] = []
     excluded = exclude and exclude.resolve()
     for parent, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if Path(parent, name).resolve() != excluded]
+        folders[:] = [name for name in folders if nested and Path(parent, name).resolve() != excluded]
         files += [Path(parent, name) for name in names]
     named = defaultdict(list)
     for path in sorted(files):
@@ -80,6 +87,11 @@ def list_files(folder: Path, exclude: Path | None = None, endings: Sequence[str]
         if not hidden and picture_name(path, endings):
             named[case_name(path, folder, endings)].append(path)
     return dict(named)
+
+
+def list_masks(folder: Path, exclude: Path | None = None) -> Named:
+    """Return the masks below a folder by name, as `list_files` does for images."""
+    return list_files(folder, exclude, _MASK_ENDINGS)
 
 
 def case_name(path: Path, folder: Path, endings: Sequence[str] = ENDINGS) -> str:
@@ -113,74 +125,127 @@ def _refuse(error: OSError) -> NoReturn:
     raise LungsegError(what, error.filename, "ask for permission to read it", code="not-permitted")
 
 
-def pair_by_name(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> Pairing:
-    """Match the pictures of two folders: a mask has the name of its image, with or without the suffix.
+def pair_by_name(images: Path, masks: Path, naming: Naming | None = None) -> Pairing:
+    """Match the pictures of two folders: a mask has the name of its image, but for the prefixes and suffixes.
 
     Two files with the same name are reported, and neither is used. One folder may lie within the other. Both may be the
-    same folder: then a mask is a file with the name of another file and the suffix.
+    same folder: then a mask is a file with a mask's prefix or suffix, and otherwise the name of another file.
 
     Args:
         images: folder of radiographs.
         masks: folder of masks or label maps.
-        mask_suffix: suffix that the name of a mask may have after the name of its image, such as "_mask".
+        naming: the prefixes and suffixes; by default a mask may end in "_mask", and if no image has a mask by that,
+            usual words such as `img_` and `mask_` are tried.
 
     Raises:
-        UsageError: the folders are the same, and no file has the name of another one with the suffix.
+        UsageError: the folders are the same, and no file is a mask by its name.
         LungsegError: a folder does not exist or cannot be read.
     """
     if images.resolve() == masks.resolve():
-        named_images, found_masks = _split_by_suffix(images, mask_suffix)
-    else:
-        named_images, found_masks = list_files(images, exclude=masks), list_files(masks, images, _MASK_ENDINGS)
-    named_masks = _by_image_name(found_masks, named_images, mask_suffix)
-    problems = [*_duplicates(named_images, "images"), *_duplicates(named_masks, "masks")]
+        return _pair_in_one_folder(images, naming)
+    return match(list_files(images, exclude=masks), list_masks(masks, images), naming)
+
+
+def match(images: Named, masks: Named, naming: Naming | None = None) -> Pairing:
+    """Match pictures with masks by their names; see :func:`pair_by_name`.
+
+    Args:
+        images: name, as `case_name` returns it, -> files.
+        masks: the same for the masks, relative to their own folder.
+        naming: the prefixes and suffixes.
+    """
+    used = naming or Naming()
+    found = _match(images, masks, used)
+    if found.pairs or naming is not None or not (guess := guess_naming(images, masks)) or not guess.is_plain:
+        return found
+    return _match(images, masks, guess)
+
+
+def _match(images: Named, masks: Named, naming: Naming) -> Pairing:
+    by_key = _by_key(images, naming)
+    drawn = _by_image(masks, images, by_key, naming)
+    pictures = {key: _flat(images[name] for name in names) for key, names in by_key.items()}
+    problems = [*_duplicates(pictures, "images"), *_duplicates(drawn, "masks")]
     ambiguous = {problem.name for problem in problems}
-    shared = sorted((named_images.keys() & named_masks.keys()) - ambiguous)
-    alone = [(name, path) for name in sorted(named_masks.keys() - named_images.keys()) for path in named_masks[name]]
-    problems += [Problem(path, MASK_WITHOUT_IMAGE, "no image has this mask's name", True, name) for name, path in alone]
+    pairs, pictured = [], set()
+    for key, names in by_key.items():
+        if key in drawn:
+            pictured.update(names)
+        if key in drawn and key not in ambiguous:
+            pairs.append(Case(names[0], images[names[0]][0], drawn[key][0]))
+    alone = [(key, path) for key in sorted(drawn.keys() - by_key.keys()) for path in drawn[key]]
+    problems += [Problem(path, MASK_WITHOUT_IMAGE, "no image has this mask's name", True, key) for key, path in alone]
     return Pairing(
-        pairs=[Case(name, named_images[name][0], named_masks[name][0]) for name in shared],
-        images_without_mask=_flat(named_images[name] for name in sorted(named_images.keys() - named_masks.keys())),
+        pairs=sorted(pairs, key=lambda case: case.name),
+        images_without_mask=_flat(images[name] for name in sorted(images.keys() - pictured)),
         masks_without_image=[path for _, path in alone],
         problems=problems,
-        images=sum(map(len, named_images.values())),
-        masks=sum(map(len, named_masks.values())),
+        images=sum(map(len, images.values())),
+        masks=sum(map(len, masks.values())),
+        naming=naming,
     )
 
 
-def _split_by_suffix(folder: Path, suffix: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-    """Return the images and the masks of a folder that holds both."""
-    named = list_files(folder)
-    masks = {name for name in named if suffix and name.endswith(suffix) and name.removesuffix(suffix) in named}
-    if named and not masks:
-        what = f"images and masks are in one folder, and no file has the name of another one with {suffix!r} after it"
-        raise UsageError(what, folder, "give --mask-suffix, or put the masks into another folder", code="no-pairs")
-    return (
-        {name: paths for name, paths in named.items() if name not in masks},
-        {name: paths for name, paths in named.items() if name in masks},
-    )
+def _by_key(images: Named, naming: Naming) -> dict[str, list[str]]:
+    """Return the names of the images by the part that their masks have too; one with affixes goes first.
+
+    A file without the affixes may be of another kind, such as the second channel of an image, and is not paired then.
+    """
+    keys: dict[str, list[str]] = defaultdict(list)
+    for name in images:
+        keys[naming.of_image(name)].append(name)
+    return {key: [name for name in names if name != key] or names for key, names in keys.items()}
 
 
-def suffix_option(images: Iterable[Path], masks: Iterable[Path]) -> str:
-    """Return the option of the command with which most of the masks would find an image; empty if there is none."""
-    names = {picture_name(path) for path in images}
-    alone = [name for path in masks if (name := picture_name(path, _MASK_ENDINGS))]
-    endings = Counter(name[cut:] for name in alone for cut in range(1, len(name)) if name[:cut] in names)
-    suffix, count = max(endings.items(), key=lambda item: item[1], default=("", 0))
-    if 2 * count <= len(alone):
-        return ""
-    return f"--mask-suffix{'=' if suffix.startswith('-') else ' '}{shlex.quote(suffix)}"
-
-
-def _by_image_name(masks: dict[str, list[Path]], images: dict[str, list[Path]], suffix: str) -> dict[str, list[Path]]:
-    """Give masks the names of their images; an image's own name may end in the suffix."""
-    named: dict[str, list[Path]] = defaultdict(list)
+def _by_image(masks: Named, images: Named, by_key: Mapping[str, object], naming: Naming) -> Named:
+    """Return masks by the key of their image; an image's own name may end in the suffix of a mask."""
+    drawn: dict[str, list[Path]] = defaultdict(list)
     for name, paths in masks.items():
-        named[name if name in images else name.removesuffix(suffix)] += paths
-    return dict(named)
+        own = name if name in by_key else naming.of_image(name) if name in images else naming.of_mask(name)
+        drawn[own] += paths
+    return dict(drawn)
 
 
-def _duplicates(named: dict[str, list[Path]], what: str) -> list[Problem]:
+def _pair_in_one_folder(folder: Path, naming: Naming | None) -> Pairing:
+    named = list_files(folder)
+    for rule in [naming or Naming(), *([] if naming else guesses_in_one_folder(named))]:
+        keys = {rule.of_image(name) for name in named if not rule.is_mask(name)}
+        masks = {name: paths for name, paths in named.items() if rule.is_mask(name) and rule.of_mask(name) in keys}
+        if masks:
+            return _match({name: paths for name, paths in named.items() if name not in masks}, masks, rule)
+    if not named:
+        return Pairing([])
+    what = "images and masks are in one folder, and no file is a mask by its name"
+    raise UsageError(what, folder, f"give {_option_in_one_folder(named)}", code="no-pairs")
+
+
+def guesses_in_one_folder(names: Iterable[str]) -> list[Naming]:
+    """Return the rule, if there is one, by which pictures of one folder are images and masks in usual words."""
+    guess = _guess_in_one_folder(names)
+    return [guess] if guess and guess.is_plain else []
+
+
+def _guess_in_one_folder(names: Iterable[str]) -> Naming | None:
+    every = set(names)
+    masks = masks_by_word(every)
+    return guess_naming(every - masks, masks) if masks else None
+
+
+def _option_in_one_folder(names: Iterable[str]) -> str:
+    guess = _guess_in_one_folder(names)
+    return guess.options() if guess else "--mask-suffix or --mask-prefix, or put the masks into another folder"
+
+
+def naming_option(images: Iterable[Path], masks: Iterable[Path]) -> str:
+    """Return the options of the command with which most of the masks would find an image; empty if there are none."""
+    guess = guess_naming(
+        [name for path in images if (name := picture_name(path))],
+        [name for path in masks if (name := picture_name(path, _MASK_ENDINGS))],
+    )
+    return guess.options() if guess else ""
+
+
+def _duplicates(named: Named, what: str) -> list[Problem]:
     return [
         Problem(
             path,

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lungseg.data.layouts import Layout, two_folders
-from lungseg.data.pairing import MASK_SUFFIX, Pairing, pair_by_name
+from lungseg.data.naming import MASK_SUFFIX, Naming
+from lungseg.data.pairing import Pairing, pair_by_name
 from lungseg.data.splits import SECTIONS, Split, set_of
 from lungseg.utils.errors import LungsegError, UsageError
 
@@ -27,7 +28,7 @@ class Source:
         name: of the source; its cases' `set`.
         root: the folder that the paths are relative to.
         images, masks: folders of the radiographs and of their masks or label maps.
-        mask_suffix: see :func:`lungseg.data.find_data`.
+        mask_suffix, mask_prefix, image_suffix, image_prefix: how names differ, see :func:`lungseg.data.find_data`.
         extent: what the masks show: the "visible" lungs, or the lungs to their "full" extent, behind the heart too.
         hearts: folder of masks of the heart, for the same cases.
         labels: what the values of the masks stand for, see :func:`lungseg.data.label_values.parse_labels`.
@@ -43,6 +44,9 @@ class Source:
     images: str
     masks: str
     mask_suffix: str = MASK_SUFFIX
+    mask_prefix: str = ""
+    image_suffix: str = ""
+    image_prefix: str = ""
     extent: str = "visible"
     hearts: str | None = None
     labels: str | None = None
@@ -58,7 +62,8 @@ class Source:
         Raises:
             LungsegError: a folder or the table is missing, or an image has no heart.
         """
-        found = two_folders(self.root / self.images, self.root / self.masks, self.mask_suffix).with_labels(self.labels)
+        naming = Naming(self.image_prefix, self.image_suffix, self.mask_prefix, self.mask_suffix)
+        found = two_folders(self.root / self.images, self.root / self.masks, naming).with_labels(self.labels)
         return replace(found, kind=self.name, pair=lambda: self._pair(found))
 
     def lists(self) -> Split | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 
+from lungseg.data.folders import class_of, section_of
 from lungseg.data.patients import file_stem, patient_rule
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path
@@ -50,9 +51,10 @@ def split(
 ) -> Split:
     """Split cases into about 70 % train, 10 % validation and 20 % test.
 
-    Cases of an earlier split, and of the frozen lists, keep their section. The others are drawn by a hash of seed and
-    patient, stratified by data set and by class (names that end in _0 or _1), all images of a patient together; the
-    order of the names does not matter, but a further name can move others.
+    Cases of an earlier split, and of the frozen lists, keep their section; without an earlier split, so do all cases of
+    a data set with folders for train, validation and test. The others are drawn by a hash of seed and patient,
+    stratified by data set and by class (names that end in _0 or _1, or a folder for each class), all images of a
+    patient together; the order of the names does not matter, but a further name can move others.
 
     Args:
         names: the names of the cases.
@@ -63,6 +65,8 @@ def split(
     Raises:
         LungsegError: images of one patient are in several fixed sections, or the patient rule fails.
     """
+    names = list(names)
+    earlier = earlier or _by_folders(names)
     sections: Split = {section: [] for section in SECTIONS}
     kept = {name: section for section in SECTIONS for name in (earlier or {}).get(section, ())}
     frozen = _frozen_sections()
@@ -171,6 +175,17 @@ def _frozen_sections() -> dict[str, str]:
     }
 
 
+def _by_folders(names: Sequence[str]) -> Split | None:
+    """Return the sections that the names' folders state, if they do so for each name, and for each section."""
+    sections: Split = {section: [] for section in SECTIONS}
+    for name in names:
+        stated = {section for folder in name.split("/")[:-1] if (section := section_of(folder))}
+        if len(stated) != 1:
+            return None
+        sections[stated.pop()].append(name)
+    return sections if all(sections.values()) else None
+
+
 def _by_patient(names: Iterable[str], patients: str | PathLike[str] | None) -> dict[str, list[str]]:
     rule = patient_rule(patients)
     groups: dict[str, list[str]] = defaultdict(list)
@@ -186,7 +201,11 @@ def _shuffled(groups: list[tuple[str, list[str]]], seed: int) -> list[tuple[str,
         patient, members = group
         stem = file_stem(members[0])
         kind = stem[-2:] if stem.endswith(("_0", "_1")) else ""
-        return set_of(stem), kind, hashlib.sha256(f"{seed}:{patient}".encode(errors="surrogateescape")).digest()
+        return (
+            set_of(stem),
+            f"{class_of(members[0])}/{kind}",
+            hashlib.sha256(f"{seed}:{patient}".encode(errors="surrogateescape")).digest(),
+        )
 
     return sorted(groups, key=key)
 

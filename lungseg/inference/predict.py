@@ -19,6 +19,7 @@ from lungseg.inference.records import read_entries, start_record
 from lungseg.inference.schedule import Schedule, note_kills
 from lungseg.inference.under_way import take_notes
 from lungseg.inference.workers import Job
+from lungseg.io.archives import how_to_unpack
 from lungseg.io.content import content_hash
 from lungseg.io.discovery import Inputs, find_radiographs
 from lungseg.model.paths import weights_file
@@ -29,7 +30,7 @@ from lungseg.utils.distributed import Processes, interleave, launched_processes
 from lungseg.utils.errors import UsageError
 from lungseg.utils.files import only_user, private_files, private_folder, remove_abandoned, usable_folder
 from lungseg.utils.parallel import core_count, default_workers
-from lungseg.utils.text import shorten_list
+from lungseg.utils.text import escape_control, shorten_list
 
 logger = logging.getLogger(__name__)
 
@@ -284,3 +285,7 @@ def _log_skipped(found: Inputs) -> None:
     ):
         if paths:
             logger.info("Skipped (%s): %s", kind, shorten_list([path.name for path in paths], _NAMES_SHOWN))
+    if found.archives:
+        names = shorten_list([path.name for path in found.archives], _NAMES_SHOWN)
+        commands = how_to_unpack(found.archives[0]) or "unpack them, then run again"
+        logger.warning("skipped archives, whose files are not segmented: %s; %s.", names, escape_control(commands))

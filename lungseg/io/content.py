@@ -28,16 +28,18 @@ class Content:
 
     Attributes:
         path: the file.
-        data: all of its bytes.
+        data: all of its bytes, or those of the file that is packed in it.
+        packed_sha256: the SHA-256 of its own bytes, in hex, if another file is packed in it.
     """
 
     path: Path
     data: bytes
+    packed_sha256: str | None = None
 
     @cached_property
     def sha256(self) -> str:
-        """The SHA-256 of the bytes, in hex."""
-        return hashlib.sha256(self.data).hexdigest()
+        """The SHA-256 of the file's own bytes, in hex."""
+        return self.packed_sha256 or hashlib.sha256(self.data).hexdigest()
 
 
 def read_content(path: str | PathLike[str]) -> Content:

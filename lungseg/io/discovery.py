@@ -12,17 +12,20 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from lungseg.io.archives import how_to_unpack, is_archive
 from lungseg.io.dicom.sop_classes import is_non_image
 from lungseg.io.formats import ENDINGS, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
 
 # Endings that are removed to name the results; any other ending may be a part of the name, as in a DICOM UID.
-_PICTURE_ENDINGS = (*ENDINGS, ".bmp", ".gif")
+_PICTURE_ENDINGS = (*ENDINGS, *(f"{ending}.gz" for ending in ENDINGS if not ending.endswith(".gz")))
 _NOT_PICTURES = re.compile(
-    r"\.(bib|cfg|csv|db|docx?|html?|ini|ipynb|jsonl?|lock|log|md|odt|onnx|pdf|pth?|py|rst|sh|tar|tgz|toml|tsv|txt"
-    r"|xlsx?|xml|ya?ml|zip)(\.(bz2|gz|xz|zst))?$|^(\.|(dicomdir|license|makefile|readme)$|events\.out\.tfevents\.)",
+    r"\.(bat|bib|cfg|chm|cmd|css|csv|db|dll|docx?|exe|html?|inf|ini|ipynb|jar|js|jsonl?|lnk|lock|log|md|msi|odt|onnx|pdf"
+    r"|pptx?|pth?|py|rst|rtf|sh|svg|toml|tsv|txt|url|xlsx?|xml|ya?ml)(\.(bz2|gz|xz|zst))?$"
+    r"|^(\.|~\$|(dicomdir(;1)?|license|makefile|readme)$|events\.out\.tfevents\.)",
     re.IGNORECASE,
 )
+_DICOMDIR = re.compile("dicomdir", re.IGNORECASE)
 # `lungseg predict` writes this record into its output folder, beside a folder for each kind of result.
 _RECORDS = ("records.jsonl", "done.jsonl")  # the second one is that of versions before 1.0
 RESULT_FOLDERS = ("masks", "labels", "overlays", "thumbnails", "heart", "probabilities", "nifti", "dicom-seg")
@@ -40,11 +43,13 @@ class Inputs(NamedTuple):
         skipped: hidden files, files that are not pictures, links to folders, and results of earlier runs in the
             folders.
         companions: DICOM objects in the folders that are not images (:mod:`lungseg.io.dicom.sop_classes`).
+        archives: archives in the folders, which may hold radiographs (:mod:`lungseg.io.archives`).
     """
 
     radiographs: list[tuple[Path, Path]]
     skipped: list[Path]
     companions: list[Path]
+    archives: list[Path]
 
 
 class _Found(NamedTuple):
@@ -83,6 +88,7 @@ def find_radiographs(
     found: dict[str, _Found] = {}
     skipped: list[Path] = []
     companions: list[Path] = []
+    archives: list[Path] = []
     for name in inputs:
         path = Path(name)
         # pathlib raises its own error for a name that is too long.
@@ -92,16 +98,30 @@ def find_radiographs(
             continue
         inside: list[Path] = []
         for file in _walk(path, exclude, skipped):
-            group = skipped if _NOT_PICTURES.search(file.name) else companions if is_non_image(file) else inside
-            group.append(file)
+            if _NOT_PICTURES.search(file.name):
+                skipped.append(file)
+            elif is_archive(file):
+                archives.append(file)
+            else:
+                (companions if is_non_image(file) else inside).append(file)
         if not inside and not allow_none:
-            remedy = "name a folder with PNG, JPEG, TIFF, DICOM or NIfTI files"
-            raise UsageError("the folder holds no picture", path, remedy, code="no-pictures")
+            raise _no_pictures(path, skipped, archives)
         for file in inside:
             found.setdefault(os.path.abspath(file), _Found(file, file.relative_to(path), os.path.abspath(path)))
     if not found and not allow_none:
         raise UsageError("no radiograph was named", remedy="name files or folders", code="no-input")
-    return Inputs(_unique_stems(_with_prefixes(list(found.values()))), skipped, companions)
+    return Inputs(_unique_stems(_with_prefixes(list(found.values()))), skipped, companions, archives)
+
+
+def _no_pictures(folder: Path, skipped: Sequence[Path], archives: Sequence[Path]) -> UsageError:
+    """Return the error for a folder without a picture, though it may hold archives or the list of a disc."""
+    remedy = "name a folder with PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, DICOM or NIfTI files"
+    archive = next((file for file in archives if folder in file.parents), None)
+    if archive:
+        remedy = f"unpack the archives in it, for example: {how_to_unpack(archive) or archive.name}"
+    elif any(_DICOMDIR.match(file.name) and folder in file.parents for file in skipped):
+        remedy = "its DICOMDIR lists files that are not there: copy the whole disc, and name the folder of the copy"
+    return UsageError("the folder holds no picture", folder, remedy, code="no-pictures")
 
 
 def matching_files(folder: str | PathLike[str], pattern: str) -> list[str]:

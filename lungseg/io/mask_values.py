@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lungseg.io.content import Content
+from lungseg.io.foreign import foreign_file
 from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.io.limits import check_size
 from lungseg.io.nifti import read_nifti
@@ -78,8 +79,7 @@ def _opened(content: Content, read: Callable[[Image.Image], _Read]) -> _Read:
     except (LungsegError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        what = "this is not a picture in a known format"
-        raise LungsegError(what, content.path, _AGAIN, code="unknown-format") from error
+        raise foreign_file(content) from error
     except Exception as error:  # a damaged file makes a decoder raise any exception
         what = f"the mask cannot be read ({error})"
         raise LungsegError(what, content.path, _AGAIN, code="damaged") from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read PNG, JPEG and TIFF files with Pillow."""
+"""Read PNG, JPEG, TIFF, BMP, GIF, WebP and JPEG 2000 files with Pillow."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from lungseg.io.coded_size import check_coded_size, jpeg_2000_components
 from lungseg.io.content import Content
+from lungseg.io.foreign import camera_raw
 from lungseg.io.jpeg import is_filled_up
 from lungseg.io.limits import MAX_PAGES, TOO_LARGE, check_size
 from lungseg.io.parts import check_parts
 from lungseg.io.radiograph import Radiograph
 from lungseg.utils.errors import LungsegError
 
-_FORMATS = ("PNG", "JPEG", "TIFF")
+# Pillow's names; some of its other formats start programs.
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000")
 # Pillow's names of a JPEG file, and of one with further pictures after the first.
 _JPEG = ("JPEG", "MPO")
 # Pillow's names of big-endian values, and of the same values in this machine's byte order.
@@ -29,6 +32,8 @@ _DEEP_MODES = ("I", "F")
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 339, (1,), (2,)
 _SUBFILE_TYPE, _PREVIEW, _BITS_PER_SAMPLE = 254, 1, 258
+# Pages below a page, and the version of Adobe's format for raw pictures; Canon's has a signature after the header.
+_SUB_PAGES, _DNG_VERSION, _CANON = 330, 50706, b"CR\2\0"
 _PLANAR_CONFIGURATION, _SEPARATE_PLANES = 284, 2
 # If Pillow's cut to 8 bits leaves fewer grey levels, the lungs are not visible.
 _MIN_LEVELS = 64
@@ -37,7 +42,7 @@ _SAVE_GREY = "save it in grey, with 8 or 16 bits"
 
 
 def read_raster(content: Content) -> Radiograph:
-    """Decode a PNG, JPEG or TIFF file. Its spacing is unknown: the resolution in the file is meant for printers.
+    """Decode a file that Pillow reads. Its spacing is unknown: the resolution in the file is meant for printers.
 
     The pixels have the type that they were decoded to.
 
@@ -47,9 +52,10 @@ def read_raster(content: Content) -> Radiograph:
     path = content.path
     try:
         check_parts(content)
+        check_coded_size(content)
         # From memory: Pillow maps a file that it gets by name, and then transposes some uncompressed TIFF files.
         with Image.open(BytesIO(content.data), formats=_FORMATS) as image:
-            page = _check_header(image, path)
+            page = _check_header(image, content)
             if image.format == "PNG":
                 # Loading alone ignores the checksums of the pixel data.
                 image.verify()
@@ -57,6 +63,8 @@ def read_raster(content: Content) -> Radiograph:
             if image.format == "TIFF":
                 image.seek(page)
             pixels = brightness(image, path)
+            if image.format == "JPEG2000":
+                pixels = _values_of_jpeg_2000(pixels, image, content)
     except (LungsegError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -89,19 +97,24 @@ def brightness(image: Image.Image, name: str | PathLike[str]) -> np.ndarray:
     return _values_of_tiff(pixels, _tiff_tags(image)) if image.format == "TIFF" else pixels
 
 
-def _check_header(image: ImageFile.ImageFile, path: Path) -> int:
+def _check_header(image: ImageFile.ImageFile, content: Content) -> int:
     """Return the number of the page that holds the picture."""
-    page = 0
+    page, path = 0, content.path
     if image.format == "TIFF":
         page = _only_picture(image, path)
         image.seek(page)
         tags = _tiff_tags(image)
+        canon = content.data.startswith(_CANON, 8)
+        if canon or _DNG_VERSION in tags or (_SUB_PAGES in tags and tags.get(_SUBFILE_TYPE, 0) & _PREVIEW):
+            raise camera_raw(content)
         if tags.get(_PLANAR_CONFIGURATION) == _SEPARATE_PLANES and max(tags.get(_BITS_PER_SAMPLE, (8,))) > 8:
             what = "the picture's 16-bit colours are stored in separate planes"
             raise LungsegError(what, path, _SAVE_GREY, code="colours-unsupported")
     # The JPEG file of a camera may contain a preview as a second picture.
-    elif image.format not in _JPEG and getattr(image, "n_frames", 1) > 1:
-        raise several_pictures(f"{image.n_frames}", path)  # type: ignore[attr-defined]
+    elif image.format not in _JPEG and getattr(image, "is_animated", False):
+        # Counting the pictures of a GIF file takes as long as reading them.
+        count = "several" if image.format == "GIF" else f"{image.n_frames}"  # type: ignore[attr-defined]
+        raise several_pictures(count, path)
     check_size(*image.size, path)
     return page
 
@@ -165,6 +178,21 @@ def _to_grey(image: Image.Image) -> np.ndarray:
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))
     return np.asarray(image.convert("RGB").convert("L"))
+
+
+def _values_of_jpeg_2000(pixels: np.ndarray, image: Image.Image, content: Content) -> np.ndarray:
+    """Undo Pillow's changes of deep grey values: shifted to the upper bits, and the sign to the range from 0."""
+    components = jpeg_2000_components(content)
+    if components is None or components.bits <= 8:
+        return pixels
+    if image.mode != "I;16":
+        if np.ptp(pixels) < _MIN_LEVELS:
+            what = "the picture's deep colours use little of their range"
+            raise LungsegError(what, content.path, _SAVE_GREY, code="colours-unsupported")
+        return pixels
+    bits = min(components.bits, 16)
+    values = (pixels >> (16 - bits)).astype(np.int32)
+    return values - 2 ** (bits - 1) if components.signed else values
 
 
 def _values_of_tiff(pixels: np.ndarray, tags: Any) -> np.ndarray:

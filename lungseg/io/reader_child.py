@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from lungseg.io.content import Content, read_content
+from lungseg.io.foreign import foreign_file
 from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.io.radiograph import Radiograph, SourceFile
+from lungseg.io.unpacking import unpack
 from lungseg.utils.errors import LungsegError, as_lungseg_error, first_line
 
 # The code of an error that the other process describes.
@@ -68,7 +70,7 @@ def _answer(task: str, path: str) -> _Answer:
         with warnings.catch_warnings():
             # Errors report a damaged file. Oddities of its header do not matter here.
             warnings.simplefilter("ignore")
-            return _TASKS[task](read_content(path))
+            return _TASKS[task](unpack(read_content(path)))
     except MemoryError:
         return {"error": {"what": "", "remedy": "", "code": OUT_OF_MEMORY}}, b"", None
     except Exception as error:
@@ -99,7 +101,7 @@ def _read_radiograph(content: Content) -> _Answer:
 def _read_source(content: Content) -> _Answer:
     kind = format_of(content.data[:HEAD_BYTES])
     if kind is None:
-        raise _unknown_format(content)
+        raise foreign_file(content)
     header = b""
     if kind == "dicom":
         from lungseg.io.dicom.file import parse_dicom
@@ -148,7 +150,7 @@ def _decode(content: Content) -> Radiograph:
             from lungseg.io.nifti import read_nifti
 
             return read_nifti(content)
-    raise _unknown_format(content)
+    raise foreign_file(content)
 
 
 def check_finite(pixels: np.ndarray, name: str | PathLike[str]) -> None:
@@ -157,11 +159,6 @@ def check_finite(pixels: np.ndarray, name: str | PathLike[str]) -> None:
     if not -_LARGEST < pixels.min() <= pixels.max() < _LARGEST:
         what = "some pixels are not finite numbers, or are too large"
         raise LungsegError(what, name, "export it with finite pixel values", code="not-finite")
-
-
-def _unknown_format(content: Content) -> LungsegError:
-    remedy = "give a PNG, JPEG, TIFF, DICOM or NIfTI file, whatever its name"
-    return LungsegError("this is not a picture in a known format", content.path, remedy, code="unknown-format")
 
 
 _TASKS: dict[str, Callable[[Content], _Answer]] = {

@@ -15,7 +15,7 @@ from lungseg.io.reader_process import Answer, ask
 
 
 def read_radiograph(path: str | PathLike[str]) -> Radiograph:
-    """Read a PNG, JPEG, TIFF, DICOM or NIfTI file, once.
+    """Read a PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, DICOM or NIfTI file, once.
 
     Raises:
         LungsegError: the file cannot be read, has another format, is damaged, too large or too small, or takes too much

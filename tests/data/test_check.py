@@ -124,7 +124,7 @@ def test_no_image(tmp_path):
     ("masks", "words"),
     [
         ({}, "no image has a mask; name each mask as its image"),
-        ({"a_seg": mask_of(), "b_seg": mask_of()}, "no image has a mask; give --mask-suffix _seg"),
+        ({"a_dk": mask_of(), "b_dk": mask_of()}, "no image has a mask; give --mask-suffix _dk"),
         ({"a": 0 * mask_of(), "b": image_of()}, "none of the 2 pairs of image and mask can be used; fix"),
     ],
 )

@@ -12,6 +12,7 @@ from data_support import REAL, image_of, kaggle, labels_of, mask_of, needs_real_
 from errors_support import fails
 
 from lungseg.data import check_data, datalist, find_data, pair_by_name, read_label
+from lungseg.data.naming import Naming
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, ONE_LUNG
 from lungseg.utils.errors import UsageError
 
@@ -88,7 +89,7 @@ def test_masks_within_the_folder_of_images_are_no_images(tmp_path, masks):
 
 def test_dicom_and_nifti_are_paired_whatever_their_endings(tmp_path):
     dicom = bytes(128) + b"DICM"
-    for name in ("a.dcm", "b.dicom", "c", "1.2.840.7", "d.nii", "e.NII.GZ", "f.bmp", "DICOMDIR"):
+    for name in ("a.dcm", "b.dicom", "c", "1.2.840.7", "d.nii", "e.NII.GZ", "f.docx", "DICOMDIR"):
         (tmp_path / "images" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "images" / name).write_bytes(dicom)
     (tmp_path / "images" / "README").write_text("notes")
@@ -99,7 +100,7 @@ def test_dicom_and_nifti_are_paired_whatever_their_endings(tmp_path):
     assert pairing.images == 6
 
 
-@pytest.mark.parametrize(("suffix", "option"), [("_seg", "--mask-suffix _seg"), ("-mask", "--mask-suffix=-mask")])
+@pytest.mark.parametrize(("suffix", "option"), [("_dk", "--mask-suffix _dk"), ("-jw", "--mask-suffix=-jw")])
 def test_the_suffix_that_would_pair_is_named(tmp_path, suffix, option):
     folder = kaggle(tmp_path, "p1", "p11", suffix=suffix)
     save(folder / "masks/stray.png", mask_of())
@@ -126,7 +127,7 @@ def test_images_and_masks_may_lie_in_one_folder(tmp_path):
     assert [(case.image.name, case.label.name) for case in pairing.pairs] == [("a.png", "a_mask.png")]
     assert [path.name for path in pairing.images_without_mask] == ["b.png", "c_mask.png"]
     with fails("no-pairs", UsageError):
-        pair_by_name(tmp_path, tmp_path, "_lungs")
+        pair_by_name(tmp_path, tmp_path, Naming(mask_suffix="_lungs"))
 
 
 def test_two_folders_with_a_suffix_rule(tmp_path):

@@ -16,6 +16,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
+    MediaStorageDirectoryStorage,
     SegmentationStorage,
     generate_uid,
 )
@@ -43,8 +44,9 @@ def test_folders_keep_their_structure_and_order(tmp_path):
     assert [str(stem) for _, stem in found.radiographs] == ["1.2.840.7", "z", "a/x y/3", "b/1", "b/2"]
     assert [path.name for path, _ in found.radiographs] == ["1.2.840.7", "z.tif", "3.dcm", "1.JPG", "2.png"]
     skipped = {path.name for path in found.skipped}
-    passed_over = {"Readme.md", ".hidden.png", "README", "notes.CSV", ".cache", "DICOMDIR", "x.tar.gz", "y.csv.gz"}
+    passed_over = {"Readme.md", ".hidden.png", "README", "notes.CSV", ".cache", "DICOMDIR", "y.csv.gz"}
     assert skipped == passed_over | {"events.out.tfevents.1.host.2.0"}
+    assert [path.name for path in found.archives] == ["x.tar.gz"]
 
 
 def _write_object(path: Path, kind: str) -> None:
@@ -63,6 +65,7 @@ def test_what_lies_beside_radiographs_in_a_study_is_passed_over(tmp_path):
         ("ko", KeyObjectSelectionDocumentStorage),
         ("report.pdf.dcm", EncapsulatedPDFStorage),
         ("seg.dcm", SegmentationStorage),
+        ("index", MediaStorageDirectoryStorage),
     )
     for name, kind in (*kinds, ("cr", ComputedRadiographyImageStorage), ("ct.dcm", CTImageStorage)):
         _write_object(tmp_path / name, kind)
@@ -119,6 +122,27 @@ def test_a_pattern_reaches_into_sub_folders_and_keeps_results_apart(tmp_path):
     assert matching_files(tmp_path, "**/a.png") == [str(tmp_path / "a.png"), str(tmp_path / "b/c/a.png")]
     with fails("name-clash", UsageError):
         matching_files(tmp_path, "x*")
+
+
+def test_results_lose_all_endings_of_a_packed_file(tmp_path):
+    _touch(tmp_path, "a.dcm.gz", "b.NII.GZ", "c.png.gz", "d.webp", "e.j2k", "f.gz", "g.JP2", "h.bmp", "a.dcm")
+    assert _stems([tmp_path]) == ["a_dcm", "a_dcmgz", "b", "c", "d", "e", "f.gz", "g", "h"]
+    assert [Path(file).name for file in matching_files(tmp_path, "*.dcm.gz")] == ["a.dcm.gz"]
+    with fails("name-clash", UsageError):
+        matching_files(tmp_path, "a.*")
+
+
+def test_archives_are_named_apart_by_name_or_content(tmp_path):
+    _touch(tmp_path, "a.png", "one.ZIP", "two.tar.xz", ".hidden.zip", "report.docx", "~$report.docx", "autorun.inf")
+    (tmp_path / "study").write_bytes(b"PK\x03\x04" + bytes(99))
+    (tmp_path / "weights.pth").write_bytes(b"PK\x03\x04" + bytes(99))
+    found = find_radiographs([tmp_path])
+    assert [path.name for path, _ in found.radiographs] == ["a.png"]
+    assert {path.name for path in found.archives} == {"one.ZIP", "two.tar.xz", "study"}
+    (tmp_path / "a.png").unlink()
+    with fails("no-pictures", UsageError) as caught:
+        find_radiographs([tmp_path])
+    assert "unpack the archives" in caught.value.remedy
 
 
 def test_a_file_named_twice_is_taken_once(tmp_path):

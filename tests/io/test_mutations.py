@@ -45,6 +45,13 @@ PICTURES = {
     "TIFF": _pillow("TIFF", GREY16),
     "LZW": _pillow("TIFF", compression="tiff_lzw"),
     "float TIFF": _pillow("TIFF", GREY.astype(np.float32)),
+    "BMP": _pillow("BMP"),
+    "GIF": _pillow("GIF"),
+    "WebP": _pillow("WEBP"),
+    "lossless WebP": _pillow("WEBP", lossless=True),
+    "JPEG 2000": _pillow("JPEG2000", GREY16),
+    "bare JPEG 2000": _pillow("JPEG2000", no_jp2=True),
+    "gzipped PNG": gzip.compress(_pillow("PNG"), mtime=0),
     "NIfTI": _nifti(GREY16.T),
     "gzipped NIfTI": gzip.compress(_nifti(GREY.T), mtime=0),
 }
@@ -54,7 +61,14 @@ SYNTAXES = {
     "big-endian": {"syntax": ExplicitVRBigEndian},
     "deflated": {"syntax": DeflatedExplicitVRLittleEndian},
 }
-KINDS = [*PICTURES, *SYNTAXES, "bare", *COMPRESSED]
+SHUTTERS = {
+    "ShutterShape": ["RECTANGULAR", "CIRCULAR", "POLYGONAL"],
+    **{f"Shutter{edge}": at for edge, at in (("LeftVerticalEdge", 5), ("RightVerticalEdge", 60))},
+    **{f"Shutter{edge}": at for edge, at in (("UpperHorizontalEdge", 3), ("LowerHorizontalEdge", 40))},
+    **{"CenterOfCircularShutter": [24, 35], "RadiusOfCircularShutter": 30},
+    "VerticesOfThePolygonalShutter": [1, 35, 40, 5, 40, 65],
+}
+KINDS = [*PICTURES, *SYNTAXES, "bare", "shuttered", "gzipped", *COMPRESSED]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +82,9 @@ def valid(tmp_path_factory) -> dict[str, bytes]:
         write_dicom(path, GREY16, **options, **attributes)
         contents[name] = path.read_bytes()
     contents["bare"] = contents["explicit"][132:]
+    contents["gzipped"] = gzip.compress(contents["explicit"], mtime=0)
+    write_dicom(path, GREY16, **attributes, **SHUTTERS)
+    contents["shuttered"] = path.read_bytes()
     for name, bits in COMPRESSED.items():
         write_dicom(path, GREY if bits == 8 else GREY16, **attributes)
         compress(path, name)
@@ -144,7 +161,10 @@ def test_mutated_files_are_read_or_refused(valid, tmp_path, kind):
 @settings(max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(
-        [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0+", b"\x1f\x8b", bytes(128) + b"DICM", b""]
+        [
+            *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0+", b"\x1f\x8b", bytes(128) + b"DICM", b""),
+            *(b"GIF89a", b"RIFF....WEBPVP8 ", b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51", b"BM\0\0"),
+        ]
     ),
     st.binary(max_size=400),
 )

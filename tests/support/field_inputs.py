@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import field_formats
 import field_values
 from field_kind import Kind
 
 KINDS: list[Kind] = [
     *field_values.KINDS,
+    *field_formats.KINDS,
 ]

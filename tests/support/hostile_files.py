@@ -137,6 +137,11 @@ def _rewritten(change: Callable[[bytes], bytes], **attributes) -> Callable[[Path
     return write
 
 
+def _gzipped_dicom(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """Return a function that writes a gzipped DICOM file, its bytes changed."""
+    return _rewritten(lambda content: change(gzip.compress(content, mtime=0)))
+
+
 def _deflated_bomb(path: Path) -> None:
     write_dicom(path, GREY, syntax=DeflatedExplicitVRLittleEndian)
     content = path.read_bytes()
@@ -212,6 +217,8 @@ PNG, JPEG, TIFF = _encoded("PNG"), _encoded("JPEG"), _encoded("TIFF")
 _PROGRESSIVE = _encoded("JPEG", progressive=True)
 _LAST_SCAN = _PROGRESSIVE[_PROGRESSIVE.rindex(b"\xff\xda") : -2]
 LZW = _encoded("TIFF", compression="tiff_lzw")
+BMP, GIF, WEBP, LOSSLESS = _encoded("BMP"), _encoded("GIF"), _encoded("WEBP"), _encoded("WEBP", lossless=True)
+JP2, J2K = _encoded("JPEG2000", GREY16), _encoded("JPEG2000", no_jp2=True)
 NIFTI = _nifti()
 ZIPPED = gzip.compress(NIFTI, mtime=0)
 _ZEROS = zlib.compress(bytes(20_000_000), 1)
@@ -230,9 +237,44 @@ BAD: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     "document.tif": (b"%PDF-1.7\n" * 99, "unknown-format"),
     "zeros.dcm": (bytes(5000), "unknown-format"),
     "noise": (NOISE, "unknown-format"),
-    "animation.gif": (_encoded("GIF"), "unknown-format"),
-    "bitmap.bmp": (_encoded("BMP"), "unknown-format"),
-    "zip-bomb.dcm": (_zip_bomb(), "unknown-format"),
+    "drawing.png": (b"<?xml version='1.0'?><svg></svg>", "unknown-format"),
+    "photo.jpg": (b"\0\0\0\x18ftypheic" + NOISE, "unknown-format"),
+    "pointer.png": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git-lfs-pointer"),
+    "annexed.png": (b"/annex/objects/SHA256E-s9--0.png\n", "git-annex-pointer"),
+    "sent.by.mac.png": (b"\0\5\x16\7\0\2\0\0" + bytes(99), "unknown-format"),
+    "business memo.bmp": (b"BM is short for business memo", "unknown-format"),
+    "zip-bomb.dcm": (_zip_bomb(), "archive"),
+    # BMP, GIF, WebP, JPEG 2000
+    "half.bmp": (BMP[: len(BMP) // 2], "damaged"),
+    "header-cut.bmp": (BMP[:30], "damaged"),
+    "huge.bmp": (_changed(BMP, 18, struct.pack("<ii", 70_000, 70_000)), "too-large"),
+    "flat.bmp": (_changed(BMP, 22, struct.pack("<i", 0)), "damaged|too-small"),
+    "strange-compression.bmp": (_changed(BMP, 30, struct.pack("<I", 77)), "damaged"),
+    "half.gif": (GIF[: len(GIF) // 2], "damaged"),
+    "header-cut.gif": (GIF[:12], "damaged"),
+    "no-picture.gif": (GIF[:781] + b";", "damaged"),
+    "huge.gif": (_changed(GIF, 6, struct.pack("<HH", 65_000, 65_000)), "too-large"),
+    "frame-beyond.gif": (_changed(GIF, GIF.index(b",\0\0\0\0F") + 5, struct.pack("<HH", 65_000, 65_000)), "too-large"),
+    "animation.gif": (_pages("GIF"), "several-pictures"),
+    "half.webp": (WEBP[: len(WEBP) // 2], "damaged"),
+    "header-cut.webp": (WEBP[:25], "damaged"),
+    "huge.webp": (_changed(LOSSLESS, 21, struct.pack("<I", 0x0FFFFFFF)), "too-large"),
+    "huge-canvas.webp": (_changed(_pages("WEBP"), 24, b"\xff" * 6), "too-large"),
+    "animation.webp": (_pages("WEBP"), "several-pictures"),
+    "half.jp2": (JP2[: len(JP2) // 2], "damaged"),
+    "header-cut.jp2": (JP2[:60], "damaged"),
+    "half.j2k": (J2K[: len(J2K) // 2], "damaged"),
+    "huge.jp2": (_changed(JP2, JP2.index(b"ihdr") + 4, struct.pack(">II", 70_000, 70_000)), "too-large"),
+    "bomb.jp2": (_changed(JP2, JP2.index(b"\xff\x4f\xff\x51") + 8, struct.pack(">II", 70_000, 70_000)), "too-large"),
+    "bomb.j2k": (_changed(J2K, 8, struct.pack(">II", 2**31, 2**31)), "too-large"),
+    "tiles.j2k": (_changed(J2K, 8, struct.pack(">6I", 8000, 9000, 0, 0, 1, 1)), "damaged"),
+    "boxes.jp2": (JP2[:12] + struct.pack(">I4s", 8, b"free") * 100_000, "damaged"),
+    # gzip
+    "half.dcm.gz": (_gzipped_dicom(lambda packed: packed[: len(packed) // 2]), "damaged"),
+    "checksum.dcm.gz": (_gzipped_dicom(lambda packed: _changed(packed, len(packed) - 8, b"\0\0\0\0")), "damaged"),
+    "bomb.dcm.gz": (_gzipped_dicom(lambda packed: packed + _ZIPPED_ZEROS * 55), "too-large|too-much-memory"),
+    "bomb.png.gz": (gzip.compress(PNG) + _ZIPPED_ZEROS * 55, "too-large|too-much-memory"),
+    "twice.dcm.gz": (_gzipped_dicom(gzip.compress), "unknown-format"),
     # PNG
     "signature.png": (PNG[:8], "damaged"),
     "header-cut.png": (PNG[:20], "damaged"),
@@ -295,7 +337,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
         gzip.compress(_nifti(change={108: struct.pack("<f", 9e8)})) + _ZIPPED_ZEROS * 50,
         "damaged",
     ),
-    "noise.nii.gz": (b"\x1f\x8b\x08" + NOISE, "damaged"),
+    "noise.nii.gz": (b"\x1f\x8b\x08" + NOISE, "unknown-format"),
     "volume.nii": (_nifti(np.zeros((20, 21, 22), np.uint8)), "several-pictures"),
     "series.nii": (_nifti(np.zeros((20, 21, 1, 5), np.uint8)), "several-pictures"),
     "line.nii": (_nifti(np.zeros(500, np.uint8)), "too-small"),
@@ -317,7 +359,7 @@ BAD: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
         _dicom(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.5", PixelData=None),
         "no-picture",
     ),
-    "directory": (_dicom(SOPClassUID="1.2.840.10008.1.3.10", PixelData=None), "no-picture"),
+    "directory": (_dicom(SOPClassUID="1.2.840.10008.1.3.10", PixelData=None), "dicom-directory"),
     "no-rows.dcm": (_dicom(Rows=None), "no-picture"),
     "no-columns.dcm": (_dicom(Rows=0), "too-small"),
     "empty-pixels.dcm": (_dicom(PixelData=b""), "damaged|no-picture"),
@@ -384,6 +426,19 @@ GOOD: dict[str, bytes | Callable[[Path], None]] = {
     "good.tif": LZW,
     "good.nii.gz": ZIPPED,
     "windows.dcm": _windows,
+    "good.bmp": BMP,
+    "good.gif": GIF,
+    "good.webp": WEBP,
+    "good.jp2": JP2,
+    "good.j2k": J2K,
+    "good.dcm.gz": _gzipped_dicom(bytes),
+    "shutters.dcm": _dicom(
+        ShutterShape=["POLYGONAL", "CIRCULAR", "BITMAP"],
+        VerticesOfThePolygonalShutter=[2**30, -(2**30)] * 2000,
+        CenterOfCircularShutter=[2**30, 5],
+        RadiusOfCircularShutter=2**30,
+        ShutterOverlayGroup=0x6000,
+    ),
     # Its list of directories leads round in a circle, its only picture is whole.
     "circle.tif": _tiff(following=8),
     "line\nfeed.png": PNG,

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from pydicom import Dataset
-from pydicom.uid import SegmentationStorage
+from pydicom.uid import MediaStorageDirectoryStorage, SegmentationStorage
 
 from lungseg.io.colour import luma
 from lungseg.io.content import Content
@@ -17,6 +18,7 @@ from lungseg.io.dicom.file import parse_dicom
 from lungseg.io.dicom.grayscale import display_values
 from lungseg.io.dicom.header import is_flipped, is_supine, numbers, projection_of, view_of
 from lungseg.io.dicom.header_bytes import encode_header
+from lungseg.io.dicom.shutters import apply_shutters
 from lungseg.io.limits import check_size, plausible_spacing
 from lungseg.io.radiograph import Radiograph, SourceFile, SpacingKind
 from lungseg.utils.errors import LungsegError
@@ -42,7 +44,7 @@ def read_dicom(content: Content) -> Radiograph:
         # Before any element is read, which might change its bytes.
         source = SourceFile(path, content.sha256, "dicom", encode_header(dataset))
         _check_header(dataset, path)
-        pixels = _to_grey(decode(dataset, content), dataset, path)
+        pixels, _ = apply_shutters(_to_grey(decode(dataset, content), dataset, path), dataset)
         spacing, kind = spacing_of(dataset)
         view, flipped = view_of(dataset), is_flipped(dataset)
         projection, supine = projection_of(dataset), is_supine(dataset)
@@ -74,6 +76,11 @@ def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKin
 
 
 def _check_header(dataset: Dataset, path: Path) -> None:
+    meta = dataset.file_meta
+    if meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
+        what = "this is a DICOMDIR, the list of the pictures on a disc, not a picture"
+        remedy = f"name the folder that it lies in: lungseg predict {shlex.quote(str(path.parent))}"
+        raise LungsegError(what, path, remedy, code="dicom-directory")
     if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
         kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
         kind = f" ({kind.name})" if kind and kind.name != kind else ""

@@ -11,7 +11,8 @@ from pathlib import Path
 _GROUPS = ("9.", "11.", "66", "67", "68.", "88.", "104.")
 # The group of file meta elements has a few hundred bytes; no stated length makes the parser read more.
 _META_BYTES = 2**14
-_PREFIXES = tuple(f"1.2.840.10008.5.1.4.1.1.{group}" for group in _GROUPS)
+# A DICOMDIR, which lists the files of a disc, may have any name.
+_PREFIXES = ("1.2.840.10008.1.3.10", *(f"1.2.840.10008.5.1.4.1.1.{group}" for group in _GROUPS))
 
 
 def is_non_image(path: Path) -> bool:

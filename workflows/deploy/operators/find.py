@@ -52,8 +52,8 @@ class FindRadiographsOperator(GuardedOperator):
         # Whether a file is a radiograph is found from its data set: an object of which the file's head says something
         # else is still one study's affair.
         found = find_radiographs([self.fragment.input], exclude=self.fragment.output, allow_none=True)
-        for path in found.skipped:
+        for path in [*found.skipped, *found.archives]:
             study_file = StudyFile(path)
-            study_file.skip("not-listed", "this is hidden, a link, an earlier result, or not an image by its name")
+            study_file.skip("not-listed", "this is hidden, a link, an earlier result, an archive, or not an image")
             yield study_file
         yield from map(read_study_file, [*found.companions, *(path for path, _ in found.radiographs)])

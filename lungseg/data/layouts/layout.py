@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The places of the images and the references of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lungseg.data.label_values import parse_labels
+from lungseg.data.naming import Naming
+from lungseg.data.pairing import Pairing, pair_by_name
+from lungseg.utils.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The places of the images and the references of a data set.
+
+    Attributes:
+        kind: the layout's name, for people.
+        folder: the data set's folder.
+        images: the folder of images; the names of the cases are relative to it.
+        pair: function that matches the images with their references.
+        labels: what the values of the references stand for, where it is stated.
+    """
+
+    kind: str
+    folder: Path
+    images: Path
+    pair: Callable[[], Pairing]
+    labels: str | None = None
+
+    def with_labels(self, labels: str | None) -> Layout:
+        """Return it with a statement of what the values of its references stand for, unless that is None.
+
+        Raises:
+            UsageError: see :func:`lungseg.data.label_values.parse_labels`.
+        """
+        if labels is None:
+            return self
+        parse_labels(labels)
+
+        def pair() -> Pairing:
+            pairing = self.pair()
+            return replace(pairing, pairs=[replace(case, labels=labels) for case in pairing.pairs])
+
+        return replace(self, pair=pair, labels=labels)
+
+
+def two_folders(images: Path, masks: Path, naming: Naming | None = None) -> Layout:
+    """Return the layout of any two folders.
+
+    Raises:
+        UsageError: a folder does not exist.
+    """
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise UsageError("there is no such folder", folder, "check the path", code="not-found")
+    return Layout("two folders", images, images, lambda: pair_by_name(images, masks, naming))
