@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from lungseg.data.annotations import LABELS_BY_NAME, are_annotations, pair_annotations
 from lungseg.data.label_values import parse_labels
 from lungseg.data.pairing import MASK_SUFFIX, Case, Pairing, list_files, pair_by_name, picture_name
 from lungseg.data.problems import ONE_LUNG, Problem
@@ -79,7 +80,7 @@ def find_data(
         what = "a data set is given either as one folder or as two"
         raise UsageError(what, remedy="give DIR, or --images and --masks", code="data-set-unclear")
     if images is not None and masks is not None:
-        return two_folders(Path(images), Path(masks), mask_suffix).with_labels(labels)
+        return two_folders(Path(images), Path(masks), mask_suffix, labels)
     assert dataset_dir is not None
     root = Path(dataset_dir)
     if not root.is_dir():
@@ -133,16 +134,24 @@ def binary_masks(folder: Path, mask_suffix: str = MASK_SUFFIX) -> Layout | None:
     return _beside(folder, _MASK_FOLDERS, mask_suffix, "masks")
 
 
-def two_folders(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX) -> Layout:
-    """Return the layout of any two folders.
+def two_folders(images: Path, masks: Path, mask_suffix: str = MASK_SUFFIX, labels: str | None = None) -> Layout:
+    """Return the layout of any two folders, or of a folder of images and a file or a folder of annotations.
 
     Raises:
-        UsageError: a folder does not exist.
+        UsageError: a folder does not exist, `masks` is a file of another kind, or `labels` cannot be read.
     """
+    if images.is_dir() and are_annotations(masks, images):
+        return Layout(
+            "annotations", masks, images, lambda: pair_annotations(images, masks, labels), labels or LABELS_BY_NAME
+        )
+    if masks.is_file():
+        what = "this file holds no annotations that are known"
+        remedy = "give COCO or LabelMe JSON, a CSV file with run lengths, or a folder of masks"
+        raise UsageError(what, masks, remedy, code="annotations-unknown")
     for folder in (images, masks):
         if not folder.is_dir():
             raise UsageError("there is no such folder", folder, "check the path", code="not-found")
-    return Layout("two folders", images, images, lambda: pair_by_name(images, masks, mask_suffix))
+    return Layout("two folders", images, images, lambda: pair_by_name(images, masks, mask_suffix)).with_labels(labels)
 
 
 def _is_of(side: str, folder: Path) -> bool:

@@ -58,7 +58,7 @@ class Source:
         Raises:
             LungsegError: a folder or the table is missing, or an image has no heart.
         """
-        found = two_folders(self.root / self.images, self.root / self.masks, self.mask_suffix).with_labels(self.labels)
+        found = two_folders(self.root / self.images, self.root / self.masks, self.mask_suffix, self.labels)
         return replace(found, kind=self.name, pair=lambda: self._pair(found))
 
     def lists(self) -> Split | None:

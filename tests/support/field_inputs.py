@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import field_annotations
 import field_values
 from field_kind import Kind
 
 KINDS: list[Kind] = [
+    *field_annotations.KINDS,
     *field_values.KINDS,
 ]
