@@ -103,6 +103,8 @@ def _nearest(colours: np.ndarray, kept: Sequence[float]) -> np.ndarray:
 
 def _meanings(values: np.ndarray, kept: Sequence[float]) -> dict[float, str]:
     """Return the meanings of the values beside the background; empty if no two of them lie like lungs."""
+    if not kept:
+        return {}
     masks = {value: values == value for value in kept}
     area = {value: np.count_nonzero(mask) for value, mask in masks.items()}
     # Noise has many values, none of which is frequent enough to be kept.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lungseg.data.annotations import LABELS_BY_NAME, are_annotations, pair_annotations
 from lungseg.data.label_values import parse_labels
 from lungseg.data.naming import Naming
 from lungseg.data.pairing import Pairing, pair_by_name
@@ -48,13 +49,20 @@ class Layout:
         return replace(self, pair=pair, labels=labels)
 
 
-def two_folders(images: Path, masks: Path, naming: Naming | None = None) -> Layout:
-    """Return the layout of any two folders.
+def two_folders(images: Path, masks: Path, naming: Naming | None = None, labels: str | None = None) -> Layout:
+    """Return the layout of any two folders, or of a folder of images and a file or a folder of annotations.
 
     Raises:
-        UsageError: a folder does not exist.
+        UsageError: a folder does not exist, `masks` is a file of another kind, or `labels` cannot be read.
     """
+    if images.is_dir() and are_annotations(masks, images):
+        stated = labels or LABELS_BY_NAME
+        return Layout("annotations", masks, images, lambda: pair_annotations(images, masks, labels), stated)
+    if masks.is_file():
+        what = "this file holds no annotations that are known"
+        remedy = "give COCO or LabelMe JSON, a CSV file with run lengths, or a folder of masks"
+        raise UsageError(what, masks, remedy, code="annotations-unknown")
     for folder in (images, masks):
         if not folder.is_dir():
             raise UsageError("there is no such folder", folder, "check the path", code="not-found")
-    return Layout("two folders", images, images, lambda: pair_by_name(images, masks, naming))
+    return Layout("two folders", images, images, lambda: pair_by_name(images, masks, naming)).with_labels(labels)
