@@ -93,6 +93,28 @@ def _gzipped_dicom(path: Path) -> None:
     path.write_bytes(gzip.compress(path.read_bytes()))
 
 
+def _collimated(outside: int, **attributes: object) -> Callable[[Path], object]:
+    """Return a function that writes a phantom in the middle of a larger picture, with a shutter around it."""
+    array = np.full((SIZE[1] + 120, SIZE[0] + 160), outside, np.uint16)
+    array[60:-60, 80:-80] = DEEP
+    # Unsteady, as scattered rays are.
+    rows, columns = np.mgrid[: array.shape[0], : array.shape[1]]
+    array = np.where(array == outside, array - (rows * 7 + columns * 13) % 5000, array).astype(np.uint16)
+    edges = {"LeftVertical": 81, "RightVertical": SIZE[0] + 80, "UpperHorizontal": 61, "LowerHorizontal": SIZE[1] + 60}
+    stated = {"ShutterShape": "RECTANGULAR", **{f"Shutter{edge}Edge": at for edge, at in edges.items()}}
+    return _dicom(array, **{**stated, **attributes})
+
+
+def _bitmap(path: Path) -> None:
+    dataset = _collimated(60000, ShutterShape="BITMAP", ShutterOverlayGroup=0x6000)(path)
+    hidden = np.pad(np.zeros(DEEP.shape, np.uint8), ((60, 60), (80, 80)), constant_values=1)
+    elements = {0x10: ("US", hidden.shape[0]), 0x11: ("US", hidden.shape[1]), 0x40: ("CS", "G"), 0x50: ("SS", [1, 1])}
+    elements |= {0x100: ("US", 1), 0x102: ("US", 0), 0x3000: ("OW", np.packbits(hidden, bitorder="little").tobytes())}
+    for element, (kind, value) in elements.items():
+        dataset.add_new((0x6000, element), kind, value)
+    dataset.save_as(path, enforce_file_format=True)
+
+
 def _zipped(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("study/a.png", picture("PNG"))
@@ -159,9 +181,37 @@ _MOVING = [picture(kind, save_all=True, append_images=[Image.fromarray(255 - GRE
 _HTML = b"<!DOCTYPE html>\n<html><title>Sign in</title></html>"
 _LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 
+_CIRCLE = {"CenterOfCircularShutter": [180, 180], "RadiusOfCircularShutter": 145}
+_OCTAGON = [61, 120, 61, 240, 100, 280, 260, 280, 300, 240, 300, 120, 260, 81, 100, 81]
+_SHUTTERS = Kind(
+    "display shutters around a bright outside",
+    _written(
+        rectangle__dcm=_collimated(60000),
+        circle__dcm=_collimated(60000, ShutterShape=["RECTANGULAR", "CIRCULAR"], **_CIRCLE),
+        polygon__dcm=_collimated(60000, ShutterShape="POLYGONAL", VerticesOfThePolygonalShutter=_OCTAGON),
+        bitmap__dcm=_bitmap,
+        dark__dcm=_collimated(5000),
+    ),
+    "the outside is black, and the lungs are found inside",
+    check=has_lungs("rectangle", "circle", "polygon", "bitmap", "dark", labels=np.pad(LABELS, ((60, 60), (80, 80)))),
+)
+_BROKEN_SHUTTERS = Kind(
+    "broken display shutters",
+    _written(
+        point__dcm=_dicom(ShutterShape="POLYGONAL", VerticesOfThePolygonalShutter=[100, 100]),
+        odd__dcm=_dicom(ShutterShape="POLYGONAL", VerticesOfThePolygonalShutter=[1, 1, 99, 1, 99]),
+        outside__dcm=_dicom(ShutterShape="CIRCULAR", CenterOfCircularShutter=[5000, 5000], RadiusOfCircularShutter=9),
+        edges__dcm=_dicom(ShutterShape="RECTANGULAR", ShutterLeftVerticalEdge=20),
+    ),
+    "ignored: the whole picture is segmented",
+    check=has_lungs("point", "odd", "outside", "edges"),
+)
+
 KINDS: list[Kind] = [
     _FORMATS,
     _PACKED,
+    _SHUTTERS,
+    _BROKEN_SHUTTERS,
     _COMPANIONS,
     _ONLY_ARCHIVES,
     _refused("a.gif", "an animated GIF", _MOVING[0], "several pictures; save the radiograph alone"),

@@ -359,7 +359,6 @@ BAD: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
         _dicom(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.5", PixelData=None),
         "no-picture",
     ),
-    "directory": (_dicom(SOPClassUID="1.2.840.10008.1.3.10", PixelData=None), "dicom-directory"),
     "no-rows.dcm": (_dicom(Rows=None), "no-picture"),
     "no-columns.dcm": (_dicom(Rows=0), "too-small"),
     "empty-pixels.dcm": (_dicom(PixelData=b""), "damaged|no-picture"),
