@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from lungseg.data.targets import read_targets
 from lungseg.io import read_radiograph
 from lungseg.quality.recognition import FRONTAL, LATERAL, OTHER, SIZE
-from lungseg.transforms.spatial import foreground_mask
+from lungseg.transforms.frames import foreground_mask
 from recipes.drawn_images import drawn_images
 from recipes.other_images import other_images
 

@@ -32,7 +32,7 @@ __getattr__ = lazy_exports(
         "ResizeLabelsd": "spatial",
         "ResizeShorterSide": "spatial",
         "ResizeShorterSided": "spatial",
-        "foreground_mask": "spatial",
+        "foreground_mask": "frames",
         "CLAHEd": "intensity",
         "ScaleIntensityRangePercentilesFastd": "intensity",
         "clahe": "intensity",

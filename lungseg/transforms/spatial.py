@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crop and resize."""
+"""Resize."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Resize, Resized
 from monai.transforms.spatial.functional import resize
 from monai.utils import convert_to_tensor
-
-# Borders are searched in this number of pieces of a line, each with this number of pixels.
-_PIECES, _PIXELS = 64, 8
 
 
 class ResizeShorterSide(Resize):
@@ -104,62 +101,3 @@ class ResizeLabelsd(MapTransform):
         parity = torch.arange(share.shape[1])[:, None] + torch.arange(share.shape[2])
         share[0] += 1e-3 * (1 - 2 * (parity % 2))
         return values[share.argmax(0)]
-
-
-def foreground_mask(image: torch.Tensor, tolerance: float = 0.04, share: float = 0.05) -> torch.Tensor:
-    """Find the picture inside uniform borders such as letterboxing, collimator bars, frames or unexposed film.
-
-    The lines (rows or columns) of a border have the grey value of the outermost line, except on a `share` of their
-    length, so that burnt-in text does not hide the border. Grey values are means of short pieces of a line, so that
-    noise does not hide it. Borders are taken off until none is left: under a title bar lies a frame. This is a
-    `select_fn` of :class:`monai.transforms.CropForegroundd`.
-
-    Args:
-        image: (C, W, H) of any real dtype; the first channel is used.
-        tolerance: largest difference of equal greys, relative to the range of the image (1st to 99th percentile).
-        share: largest share of a line of the border that may differ.
-
-    Returns:
-        (1, W, H) bool, true in one rectangle; along an axis where less than a quarter would remain, nothing is cropped.
-    """
-    pixels = np.asarray(image)[0]
-    least = [length / 4 for length in pixels.shape]
-    box: tuple[slice, ...] = ()
-    found: tuple[slice, ...] = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
-    while found != box:
-        box = found
-        found = tuple(
-            slice(outer.start + inner.start, outer.start + inner.stop) if inner.stop - inner.start >= length else outer
-            for outer, inner, length in zip(box, _without_borders(pixels[box], tolerance, share), least, strict=True)
-        )
-    inside = torch.zeros(1, *pixels.shape, dtype=torch.bool)
-    inside[0][found] = True
-    return inside
-
-
-def _without_borders(pixels: np.ndarray, tolerance: float, share: float) -> list[slice]:
-    """Return the range of each axis of `pixels`, (W, H), without the outermost border on each side."""
-    low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 256), :: max(1, pixels.shape[1] // 256)], (1, 99))
-    ranges = []
-    for lines in (_in_pieces(pixels), _in_pieces(pixels.T)):
-        margins = []
-        for inward in (lines, lines[::-1]):
-            differs = np.abs(inward - np.median(inward[0])) > tolerance * (high - low)
-            content = differs.mean(axis=1) > share
-            margins.append(int(content.argmax()) if content.any() else 0)
-        ranges.append(slice(margins[0], len(lines) - margins[1]))
-    return ranges
-
-
-def _in_pieces(lines: np.ndarray) -> np.ndarray:
-    """Return the means, (N, about 64) float32, of pieces of each line (N, L), with about 8 pixels in a large image.
-
-    From 512 lines on, neighbouring lines are averaged, too.
-    """
-    from scipy.ndimage import uniform_filter1d
-
-    lines = lines[:, :: max(1, lines.shape[1] // (_PIECES * _PIXELS))].astype(np.float32)
-    length = max(1, lines.shape[1] // _PIECES)
-    whole = lines.shape[1] // length * length
-    pieces = lines[:, :whole].reshape(len(lines), -1, length).mean(axis=2)
-    return np.asarray(uniform_filter1d(pieces, max(1, len(lines) // 256), axis=0, mode="mirror"))

@@ -17,10 +17,11 @@ from lungseg.data import phantom, write_phantoms
 from lungseg.data.labels import NOT_STATED
 from lungseg.model.paths import config_file
 from lungseg.transforms.augmentation import RandMirrord, RandSimulateDevicesd, RandSimulateOpacityd, RandWindowd
+from lungseg.transforms.frames import foreground_mask
 from lungseg.transforms.intensity import CLAHEd, ScaleIntensityRangePercentilesFastd
 from lungseg.transforms.post import CleanComponents
 from lungseg.transforms.regions import AsRegionsd, LungProbabilitiesd, RegionsToLabelsd, label_map
-from lungseg.transforms.spatial import ResizeLabelsd, ResizeShorterSided, foreground_mask
+from lungseg.transforms.spatial import ResizeLabelsd, ResizeShorterSided
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((160, 320), (64, 85)), ((300, 100), (128, 64)), ((40, 50), (64, 64))])

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find the radiograph in frames: windows with bars and panels, light boxes, photos of films, pages of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from lungseg.transforms.borders import Box, within, without_borders
+
+_Array = NDArray[Any]
+# Frames are searched in a picture with about as many pixels along its longer side.
+_SIDE = 256
+# Neighbours of one flat area differ by less than this share of the range of greys (1st to 99th percentile).
+_FLAT = 0.03
+# A frame touches the edge of the picture, but for a thin line, along this share of one side at least.
+_REACH, _CONTACT = 2, 0.5
+# Things in a frame that are smaller than this share of the largest one, such as words, icons and thumbnails, and lines
+# of the picture that have less than this share of those that have most, are no part of the picture.
+_SMALL = 0.1
+# The picture begins on a straight line, which may be askew by this slope, along this share of its side.
+_SLOPES, _STRAIGHT = np.linspace(-0.1, 0.1, 11), 0.7
+# How far from the line, as a share of its length; and by which share of the range the greys on both sides differ.
+_ASKEW, _STEP = 0.012, 0.1
+# A wedge that a crop leaves of a frame that is askew is smaller than this share of the picture.
+_WEDGE = 0.06
+# A sixth of each side remains, and as many pixels.
+_LEAST_SHARE, _LEAST = 1 / 6, 32
+
+
+def foreground_mask(image: torch.Tensor) -> torch.Tensor:
+    """Find the picture inside borders and frames, whatever their greys; they are taken off until none is left.
+
+    This is a `select_fn` of :class:`monai.transforms.CropForegroundd`.
+
+    Args:
+        image: (C, W, H) of any real dtype; the first channel is used.
+
+    Returns:
+        (1, W, H) bool, true in one rectangle.
+    """
+    pixels = np.asarray(image)[0]
+    box: Box | None = None
+    found: Box = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
+    while found != box:
+        box = within(found, without_borders(pixels[found]))
+        found = within(box, without_frame(pixels[box]))
+    inside = torch.zeros(1, *pixels.shape, dtype=torch.bool)
+    inside[0][found] = True
+    return inside
+
+
+def without_frame(pixels: _Array) -> Box:
+    """Find the rectangle inside a frame: flat areas that touch the edge of the picture, with small things in them.
+
+    A side is cut where what remains begins on a straight line with a step of grey, so that a body in air, lungs, an
+    opaque lung or a diaphragm are no frame. The greys of a flat area may change gradually, as on a light box.
+
+    Args:
+        pixels: (W, H) of any real dtype.
+    """
+    small, step = _reduced(pixels)
+    low, high = np.percentile(small, (1, 99))
+    if high <= low:
+        return slice(0, pixels.shape[0]), slice(0, pixels.shape[1])
+    greys = (small - low) / (high - low)
+    areas, count = ndimage.label(ndimage.maximum_filter(greys, 3) - ndimage.minimum_filter(greys, 3) < _FLAT)
+    sizes = np.bincount(areas.ravel(), minlength=count + 1)
+    ranges = []
+    for axis, length in enumerate(pixels.shape):
+        views = [(values if axis == 0 else values.T) for values in (areas, greys)]
+        margins = [_margin(*views, sizes) * step, _margin(*(view[::-1] for view in views), sizes) * step]
+        if length - sum(margins) < max(_LEAST_SHARE * length, _LEAST):
+            margins = [0, 0]
+        ranges.append(slice(margins[0], length - margins[1]))
+    return ranges[0], ranges[1]
+
+
+def _reduced(pixels: _Array) -> tuple[_Array, int]:
+    """Return means of squares of pixels, and the side of a square."""
+    side = max(1, round(max(pixels.shape) / _SIDE))
+    # A few pixels of each square are enough.
+    thin = max(1, side // 4)
+    count = side // thin
+    some = pixels[::thin, ::thin]
+    rows, columns = (length // count for length in some.shape)
+    squares = some[: rows * count, : columns * count].reshape(rows, count, columns, count)
+    return squares.mean(axis=(1, 3), dtype=np.float32), thin * count
+
+
+def _margin(areas: _Array, greys: _Array, sizes: _Array) -> int:
+    """Return how many of the first lines are frame: 0 if none are."""
+    for frame in _frames(areas, sizes):
+        if margin := _straight_margin(frame, greys):
+            return margin
+    return 0
+
+
+def _frames(areas: _Array, sizes: _Array) -> Iterator[_Array]:
+    """Yield masks of flat areas that may be the frame on the side of the first lines."""
+    touching = np.bincount(areas[:_REACH].max(axis=0), minlength=len(sizes))
+    touching[0] = 0
+    if touching.sum() < _CONTACT * areas.shape[1]:
+        return
+    largest = int(touching.argmax())
+    if touching[largest] >= _CONTACT * areas.shape[1]:
+        yield areas == largest
+    if np.count_nonzero(touching) > 1:
+        yield np.isin(areas, np.flatnonzero(touching))
+    wedges = np.flatnonzero((touching > 0) & (sizes < _WEDGE * areas.size))
+    if len(wedges):
+        near = ndimage.binary_dilation(np.isin(areas, wedges), np.ones((3, 3)), iterations=3)
+        yield np.isin(areas, np.unique(areas[near])[1:])
+
+
+def _straight_margin(frame: _Array, greys: _Array) -> int:
+    """Return how many of the first lines lie before what `frame` encloses; 0 if that has no straight side there."""
+    parts, count = ndimage.label(~ndimage.binary_dilation(frame, np.ones((3, 3))))
+    if not count:
+        return 0
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    inside = np.isin(parts, np.flatnonzero(sizes > _SMALL * sizes.max()))
+    lines, columns = (_busy(inside.sum(axis=axis)) for axis in (1, 0))
+    if not lines.start:
+        return 0
+    inside = inside[:, columns]
+    begins = inside.argmax(axis=0)
+    begins[~inside.any(axis=0)] = 10 * len(inside)
+    on_line = _on_line(begins)
+    if on_line.sum() < _STRAIGHT * len(begins):
+        return 0
+    across = np.flatnonzero(on_line)
+    before, after = (
+        greys[:, columns][(begins[across] + shift).clip(0, len(greys) - 1), across] for shift in (-3, 1)
+    )
+    return int(lines.start) if np.median(np.abs(after - before)) > _STEP else 0
+
+
+def _busy(counts: _Array) -> slice:
+    """Return the range of the lines that have more than a small share of the highest count."""
+    busy = np.flatnonzero(counts > _SMALL * counts.max())
+    return slice(int(busy[0]), int(busy[-1]) + 1)
+
+
+def _on_line(begins: _Array) -> _Array:
+    """Return which of `begins`, (N,), lie on the straight line that most of them lie on."""
+    near = max(1.0, _ASKEW * len(begins))
+    offsets = begins - _SLOPES[:, None] * (np.arange(len(begins)) - len(begins) / 2)
+    best = np.zeros(len(begins), bool)
+    for offset in offsets:
+        ordered = np.sort(offset)
+        held = np.searchsorted(ordered, ordered + 2 * near, side="right") - np.arange(len(ordered))
+        if held.max() > best.sum():
+            first = ordered[held.argmax()]
+            best = (offset >= first) & (offset <= first + 2 * near)
+    return best
