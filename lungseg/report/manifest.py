@@ -7,7 +7,6 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from typing import Any
@@ -51,7 +50,7 @@ def write_manifest(path: str | PathLike[str], rows: Sequence[Row], run: Mapping[
 
 
 def _typed(row: Row) -> dict[str, Any]:
-    return asdict(row) | {"doubts": row.doubts.split(), "notes": row.notes.split()}
+    return vars(row) | {"doubts": row.doubts.split(), "notes": row.notes.split()}
 
 
 def _versions() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any
 
@@ -131,7 +131,7 @@ def write_csv(path: str | PathLike[str], rows: Iterable[Row]) -> None:
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(field.name for field in fields(Row))
-        writer.writerows(map(safe_cells, map(astuple, rows)))
+        writer.writerows(safe_cells(vars(row).values()) for row in rows)
 
 
 def safe_cells(cells: Iterable[Any]) -> list[Any]:

@@ -196,6 +196,15 @@ def test_the_table_sorts_by_its_titles(page):
     cells = page.browser.run("return [...document.querySelector('#lines tr').cells].map(cell => cell.textContent)")
     assert dict(zip(titles, cells, strict=True))["quality"] == "1"
     assert page.browser.run("return document.querySelector('#table table').getAttribute('aria-rowcount')") == "104"
+    page.browser.run("document.querySelector('thead button').focus()")
+    page.press("Enter")
+    assert page.titles[1] == "film 000.png"
+    # The title keeps the focus, for another press.
+    assert page.browser.run("return document.activeElement.textContent") == "file"
+    page.press("Enter")
+    assert page.titles[0] == "film 101.png"
+    page.press("j")
+    assert page.focused == "film 101.png"
 
 
 def test_keys_go_through_the_pictures(page):
@@ -306,6 +315,30 @@ def test_an_address_cannot_command_the_page(page, browser, few, fragment):
     shown = Shown(browser, few, fragment)
     assert shown.told in ("103 of 103 shown", "0 of 103 shown")
     assert browser.run("return document.querySelectorAll('img[src=x], b').length") == 0
+
+
+@pytest.mark.parametrize("rows", [[], [failure(1)], [row(1)]], ids=["none", "failed", "one"])
+def test_pages_of_few_radiographs_work(browser, tmp_path, rows):
+    write_reports(tmp_path, rows, RUN)
+    page = Shown(browser, tmp_path / "report.html")
+    page.press("j", "End", "t", "j", "/", "Escape", "Escape", "t", "k")
+    assert page.told == f"{len(rows)} of {len(rows)} shown"
+    assert page.titles == [Path(each.file).name for each in rows]
+    assert browser.errors() == []
+
+
+def test_another_view_shows_the_same_radiograph(page):
+    page.press("End", "k", "k", "t")
+    assert page.focused == "film 001.png"
+    measured = (
+        "const line = document.activeElement.getBoundingClientRect(), view = document.getElementById('table');"
+        "const { top, bottom } = view.getBoundingClientRect();"
+        "return [top, line.top, line.bottom, bottom, innerHeight + 1]"
+    )
+    edges = page.browser.run(measured)
+    assert edges == sorted(edges)
+    page.press("t")
+    assert page.focused == "film 001.png"
 
 
 def test_ten_thousand_rows_are_searched_sorted_and_gone_through(browser, many):

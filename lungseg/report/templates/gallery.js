@@ -13,11 +13,12 @@ function show() {
   const order = `${form.order.value} ${isPressed(form.reversed)}`;
   if (order !== ordered) all = inOrder(form.order.value, isPressed(form.reversed));
   ordered = order;
-  const ranges = bars.filter(isPressed).map(({ dataset: { key, low, high } }) => ({ key, low: limit(low), high: limit(high) }));
+  const ranges = bars.filter(isPressed)
+    .map(({ dataset: { key, low, high } }) => ({ key, low: limit(low), high: limit(high) }));
   const wanted = { words: plain(form.search.value.trim()), ranges };
   for (const kind of Object.keys(flags)) wanted[kind] = checked(kind);
   const before = found[current], chosen = choose(all, wanted);
-  const focused = view.frame.contains(document.activeElement);
+  const focused = document.activeElement === view.frame || view.body.contains(document.activeElement);
   found = chosen.found;
   current = found.indexOf(before);
   form.shown.value = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
@@ -32,9 +33,12 @@ function show() {
 }
 
 function showView() {
-  view.body.replaceChildren();
-  view.before.style.height = view.after.style.height = "";
+  const last = view;
   view = views[form.view.value];
+  if (view !== last) {
+    last.body.replaceChildren();
+    last.before.style.height = last.after.style.height = "";
+  }
   for (const one of Object.values(views)) one.frame.hidden = one !== view;
   if (view === views.table && !grid.tHead.rows[0].cells.length) makeTable();
   grid.setAttribute("aria-rowcount", found.length + 1);
@@ -46,6 +50,7 @@ function showView() {
   // The new choice is seen from its beginning.
   view.box.scrollTop = view === views.table ? 0 : Math.min(view.box.scrollTop, view.before.offsetTop - view.edge());
   draw(true);
+  if (view !== last) reveal();
 }
 
 function sortBy(column) {
@@ -90,14 +95,15 @@ function address() {
   if (isPressed(form.reversed)) parts.set("reversed", "yes");
   if (form.view.value !== "pictures") parts.set("view", form.view.value);
   if (viewer.open) parts.set("open", found[current].title);
-  return parts.size ? `#${parts}` : "";
+  return `${parts}` && `#${parts}`;
 }
 
 // The address may come from anywhere: what the page does not know is ignored.
 function readAddress() {
   const parts = new URLSearchParams(location.hash.slice(1));
   form.search.value = parts.get("search") ?? "";
-  for (const mark of form.querySelectorAll("input[type=checkbox]")) mark.checked = parts.getAll(mark.name).includes(mark.value);
+  for (const mark of form.querySelectorAll("input[type=checkbox]"))
+    mark.checked = parts.getAll(mark.name).includes(mark.value);
   for (const bar of bars) press(bar, parts.getAll("range").includes(barName(bar)));
   form.order.value = isOrder(parts.get("order") ?? "") ? parts.get("order") : "worst";
   press(form.reversed, parts.get("reversed") === "yes");
@@ -112,7 +118,8 @@ for (const bar of bars) {
   bar.onclick = () => pressBar(bar);
   bar.onkeydown = event => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); pressBar(bar); } };
 }
-for (const name of columns) make("option", form.order.querySelector("optgroup"), { value: `column:${name}`, text: name });
+const columnOrders = form.order.querySelector("optgroup");
+for (const name of columns) make("option", columnOrders, { value: `column:${name}`, text: name });
 form.oninput = show;
 form.onsubmit = event => event.preventDefault();
 form.reversed.onclick = () => { press(form.reversed, !isPressed(form.reversed)); show(); };

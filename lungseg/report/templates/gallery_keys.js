@@ -27,6 +27,7 @@ addEventListener("keydown", event => {
     if (target !== form.search || !["Enter", "ArrowDown"].includes(key)) return;
     goTo(0);
   } else if (key === "/") {
+    form.search.focus();
     form.search.select();
   } else if (key === "t") {
     form.view.value = view === views.table ? "pictures" : "table";

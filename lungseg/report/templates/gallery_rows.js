@@ -1,6 +1,6 @@
 // The radiographs of the page, their orders, and the choice among them. Nothing here draws.
 const data = document.getElementById("rows");
-const columns = data.dataset.columns.split(" ");
+const columns = data.dataset.columns.split(" ").filter(Boolean);
 const rows = JSON.parse(data.textContent);
 const plain = text => text.normalize("NFC").toLowerCase();
 
@@ -34,7 +34,8 @@ const isUnknown = value => value === undefined || value === null || value === ""
 // Return all rows in an order; those without the value come last, whether it is reversed or not.
 function inOrder(name, reversed) {
   const column = name.replace(/^column:/, "");
-  const [value, largestFirst] = Object.hasOwn(usualOrders, name) ? usualOrders[name] : [row => row.cells[column], false];
+  const isUsual = Object.hasOwn(usualOrders, name);
+  const [value, largestFirst] = isUsual ? usualOrders[name] : [row => row.cells[column], false];
   const known = rows.filter(row => !isUnknown(value(row))), values = [...new Set(known.map(value))];
   const compare = values.some(one => typeof one === "string") ? collator.compare : (a, b) => a - b;
   // Numbers are compared faster than texts, and there are often few different texts.
@@ -47,7 +48,7 @@ function inOrder(name, reversed) {
 const flags = { status: row => [row.cells.status], doubt: row => row.doubts, note: row => row.notes };
 
 // Return those of `all` that meet every condition, and "kind name" -> the number that a flag would leave, given the
-// conditions of other kinds. `wanted`: words (text), ranges ({key, low, high}), and a set of names for each kind of flag.
+// conditions of other kinds. `wanted`: words (text), ranges ({key, low, high}), and a set of names for each kind.
 function choose(all, wanted) {
   const kinds = Object.keys(flags), counts = {};
   const found = all.filter(row => {

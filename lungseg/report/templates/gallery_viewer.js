@@ -42,7 +42,7 @@ viewer.onclose = () => { goTo(current); writeAddress(); };
 // With Ctrl, Shift or the middle button, the browser opens the picture in a tab.
 for (const frame of [list, body])
   frame.addEventListener("click", event => {
-    if (!event.target.closest(".open") || event.ctrlKey || event.shiftKey || event.metaKey) return;
+    if (!event.target.closest(".open") || event.ctrlKey || event.shiftKey || event.altKey || event.metaKey) return;
     event.preventDefault();
     const element = event.target.closest("li, tr");
     look(found.findIndex(row => made.get(row) === element));
