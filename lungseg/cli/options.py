@@ -61,6 +61,17 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return number
+
+
 def add_output(parser: argparse.ArgumentParser, purpose: str, default: str | None = None) -> None:
     """Add `-o/--output`, which is required where it has no default."""
     help_text = f"{purpose} (default: {default})" if default else purpose

@@ -10,9 +10,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from lungseg.cli.console import Progress, print_result
-from lungseg.cli.options import add_command, add_device, add_output, add_trust, add_weights, at_least_one
-from lungseg.inference.choices import CTR_CHOICES, EXTENTS
-from lungseg.inference.outputs import DEFAULT_KINDS, KINDS
+from lungseg.cli.options import add_command, add_device, add_output, add_trust, add_weights, at_least_one, share
+from lungseg.inference.choices import CROP_MARGIN, CTR_CHOICES, EXTENTS
+from lungseg.inference.kinds import DEFAULT_KINDS, KINDS
 from lungseg.model.backends import PRECISIONS
 from lungseg.utils.text import escape_control
 
@@ -84,6 +84,14 @@ def add_predict(commands: Commands) -> None:
         metavar="KIND[,KIND…]",
         help=f"also write {', '.join(kind for kind in KINDS if kind not in DEFAULT_KINDS)}",
     )
+    predict.add_argument(
+        "--crop-margin",
+        type=share,
+        default=CROP_MARGIN,
+        metavar="SHARE",
+        help="for --save crop: how much is added around the lungs, as a share of their width on the left and on the "
+        f"right, and of their height above and below (default: {CROP_MARGIN})",
+    )
     for kind in DEFAULT_KINDS:
         help_text = f"do not write {kind}"
         predict.add_argument(f"--no-{kind}", action="append_const", dest="leave_out", const=kind, help=help_text)
@@ -135,6 +143,7 @@ def _predict(options: argparse.Namespace) -> int:
             extent=options.extent,
             heart=options.with_heart,
             ctr=options.ctr,
+            crop_margin=options.crop_margin,
             private=options.private,
             trust=options.trust,
             on_result=report,

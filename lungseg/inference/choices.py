@@ -3,3 +3,5 @@
 
 EXTENTS = ("visible", "full")
 CTR_CHOICES = ("auto", "always", "never")
+# The margin of a crop: a share of the lungs' width at both sides, and of their height above and below.
+CROP_MARGIN = 0.05

@@ -1,114 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds of output that `lungseg predict` writes for each radiograph, and where their files lie."""
+"""The files that `lungseg predict` writes for each radiograph: where they lie, and that they are whole."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lungseg.inference.choices import CROP_MARGIN
+from lungseg.inference.kinds import DEFAULT_KINDS, KINDS, Target
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path, writing_failed
 
-# The command line names the kinds: nothing that takes long to import stands above.
 if TYPE_CHECKING:
     from lungseg.inference.predictor import Prediction
-    from lungseg.io.dicom.derived import Algorithm
-
-
-def _mask(prediction: Prediction) -> bytes:
-    from lungseg.io import encode_png
-
-    return encode_png(prediction.mask)
-
-
-def _labels(prediction: Prediction) -> bytes:
-    from lungseg.io import encode_png
-
-    return encode_png(prediction.labels)
-
-
-def _overlay(prediction: Prediction) -> bytes:
-    from lungseg.io import encode_png
-    from lungseg.io.overlay import PALETTE, draw_indexed_overlay
-
-    heart, lines = prediction.shown_heart, prediction.lines
-    picture = draw_indexed_overlay(prediction.radiograph.pixels, prediction.labels, heart=heart, lines=lines)
-    return encode_png(picture, PALETTE)
-
-
-def _probabilities(prediction: Prediction) -> bytes:
-    import numpy as np
-
-    from lungseg.io import encode_png
-
-    *lungs, heart = (*prediction.probabilities, 0)[:3]
-    shown = 1 if prediction.extent == "full" else 1 - heart
-    return encode_png(np.rint((sum(lungs) * shown).clip(0, 1) * 65535).astype(np.uint16))
-
-
-def _heart(prediction: Prediction) -> bytes:
-    import numpy as np
-
-    from lungseg.io import encode_png
-
-    if prediction.heart is None:
-        what = "these weights do not know the heart"
-        raise LungsegError(what, prediction.weights, "leave out heart", code="weights-without-heart")
-    return encode_png(prediction.heart.view(np.uint8) * np.uint8(255))
-
-
-def _thumbnail(prediction: Prediction) -> bytes:
-    from lungseg.io.overlay import encode_thumbnail
-
-    heart, lines = prediction.shown_heart, prediction.lines
-    return encode_thumbnail(prediction.radiograph.pixels, prediction.labels, heart, lines)
-
-
-def _nifti(prediction: Prediction) -> bytes:
-    from lungseg.io.nifti import encode_nifti
-
-    return encode_nifti(prediction.labels, prediction.radiograph, prediction.extent)
-
-
-def _dicom_seg(prediction: Prediction) -> bytes:
-    from lungseg.io.dicom.segmentation import encode_dicom_seg
-
-    lungs, heart = prediction.label_map(prediction.extent), prediction.shown_heart
-    source = prediction.radiograph.source
-    return encode_dicom_seg(lungs, source, _algorithm(prediction.weights), extent=prediction.extent, heart=heart)
-
-
-@lru_cache(maxsize=1)
-def _algorithm(weights: Path) -> Algorithm:
-    from lungseg.io.dicom.derived import Algorithm
-    from lungseg.model.paths import BUNDLE_NAME, config_file
-    from lungseg.model.weights import weights_hash
-    from lungseg.version import __version__
-
-    version = json.loads(config_file("metadata").read_text(encoding="utf-8"))["version"]
-    return Algorithm(BUNDLE_NAME, version, weights_hash(weights), software=__version__)
-
-
-# Kind -> ending of its files, and the function that encodes a prediction as one of them.
-KINDS: dict[str, tuple[str, Callable[[Prediction], bytes]]] = {
-    "masks": (".png", _mask),
-    "labels": (".png", _labels),
-    "overlays": (".png", _overlay),
-    "thumbnails": (".jpg", _thumbnail),
-    "heart": (".png", _heart),
-    "probabilities": (".png", _probabilities),
-    "nifti": (".nii.gz", _nifti),
-    "dicom-seg": (".dcm", _dicom_seg),
-}
-DEFAULT_KINDS = ("masks", "labels", "overlays", "thumbnails")
 
 
 class Outputs:
@@ -117,13 +27,18 @@ class Outputs:
     Args:
         folder: where a folder of each kind is made.
         kinds: names among `KINDS`; blanks around them are ignored.
+        crop_margin: see :func:`lungseg.inference.crop.lung_box`.
 
     Raises:
-        UsageError: there is no such kind, or a package that it needs is missing.
+        UsageError: there is no such kind, a package that it needs is missing, or the margin cannot be used.
     """
 
-    def __init__(self, folder: Path, kinds: Iterable[str] = DEFAULT_KINDS) -> None:
+    def __init__(self, folder: Path, kinds: Iterable[str] = DEFAULT_KINDS, crop_margin: float = CROP_MARGIN) -> None:
+        from lungseg.inference.crop import check_margin
+
         self.folder, self.kinds = Path(folder), tuple(dict.fromkeys(kind.strip() for kind in kinds))
+        check_margin(crop_margin)
+        self.crop_margin = crop_margin
         for kind in self.kinds:
             if kind not in KINDS:
                 raise UsageError(
@@ -149,11 +64,12 @@ class Outputs:
         return {kind: self.folder / kind / f"{stem}{KINDS[kind][0]}" for kind in kinds if kind in KINDS}
 
     def encode(
-        self, prediction: Prediction, kinds: Iterable[str] | None = None
+        self, stem: Path, prediction: Prediction, kinds: Iterable[str] | None = None
     ) -> tuple[dict[str, bytes], dict[str, LungsegError]]:
         """Encode the kinds that can be made from the input file.
 
         Args:
+            stem: the results' name.
             prediction: the lungs.
             kinds: which kinds; None for all that were asked for.
 
@@ -162,9 +78,9 @@ class Outputs:
         """
         contents: dict[str, bytes] = {}
         refused: dict[str, LungsegError] = {}
-        for kind in self.kinds if kinds is None else kinds:
+        for kind, file in self.targets(stem, kinds).items():
             try:
-                contents[kind] = KINDS[kind][1](prediction)
+                contents[kind] = KINDS[kind][1](prediction, Target(file, stem, self.crop_margin))
             except LungsegError as error:
                 refused[kind] = error
         return contents, refused

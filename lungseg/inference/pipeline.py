@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,12 +14,13 @@ from typing import Any
 
 import torch
 
+from lungseg.inference.kinds import KINDS_WITH_PATH
 from lungseg.inference.memory import MemoryBudget
 from lungseg.inference.outputs import Outputs, refusal
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
 from lungseg.inference.records import Entry, ResultRecords, digest_of, is_unchanged
 from lungseg.io.content import changed_while_read, content_hash
-from lungseg.report.table import Row
+from lungseg.report.table import CROP_COLUMNS, Row
 from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import disk_is_to_blame
 from lungseg.utils.text import escape_control
@@ -136,15 +138,20 @@ class Pipeline:
         if self.strict and entry.row.status == "flagged":
             return self._refuse(task, entry.row)
         files = self.outputs.targets(task.stem)
-        task.missing = tuple(
-            kind for kind, file in files.items() if kind not in entry.files or not is_unchanged(file, entry.files[kind])
-        )
-        for kind in entry.kinds.intersection(task.missing):
+        changed = {kind for kind in files if kind in entry.files and not is_unchanged(files[kind], entry.files[kind])}
+        for kind in sorted(changed):
             if files[kind].exists():
                 logger.warning("%s has changed since it was written; it is written again.", escape_control(files[kind]))
+        other = self._made_otherwise(task, entry.row)
+        task.missing = tuple(kind for kind in files if kind not in entry.files or kind in changed | other)
         only_refused = entry.refused.keys() >= set(task.missing) and len(task.missing) < len(files)
         if only_refused or not task.missing:
             task.outcome = Outcome(self._complete(replace(entry.row, file=str(task.path)), entry.refused), reused=True)
+
+    def _made_otherwise(self, task: _Task, row: Row) -> set[str]:
+        """Return the kinds whose files depend on more than the content, and were made with something else."""
+        margin = set() if row.crop_margin == self.outputs.crop_margin else {"crop"}
+        return margin | _with_other_path(task)
 
     def _prepare(self, tasks: Iterable[_Task]) -> Iterator[tuple[_Task, Prepared]]:
         for task in tasks:
@@ -197,7 +204,11 @@ class Pipeline:
             if self.strict and prediction.doubts:
                 return self._refuse(task, row)
             files, refused = self._write(task, prediction)
-            row = replace(row, seconds=round(sum(prepared.seconds.values()) + time.perf_counter() - began, 3))
+            row = replace(
+                row,
+                **self._crop_columns(task, prediction, files),
+                seconds=round(sum(prepared.seconds.values()) + time.perf_counter() - began, 3),
+            )
             if task.content:
                 try:
                     self.records.add(task.stem, task.content, row, files, refused)
@@ -209,8 +220,8 @@ class Pipeline:
 
     def _write(self, task: _Task, prediction: Prediction) -> tuple[dict[str, str], dict[str, str]]:
         """Write the missing kinds; return kind -> digest of all files that hold now, and kind -> why it was refused."""
-        kept = task.entry.kinds.difference(task.missing) if task.current else frozenset()
-        contents, errors = self.outputs.encode(prediction, task.missing)
+        kept = task.entry.kinds.difference(task.missing, _with_other_path(task)) if task.current else frozenset()
+        contents, errors = self.outputs.encode(task.stem, prediction, task.missing)
         if errors and not contents and not kept.intersection(self.outputs.kinds):
             raise next(iter(errors.values()))
         self.outputs.make_room(task.stem, contents)
@@ -224,6 +235,15 @@ class Pipeline:
         files = {kind: task.entry.files[kind] for kind in kept}
         files |= {kind: digest_of(content) for kind, content in contents.items()}
         return files, {kind: why for kind, why in earlier.items() if kind not in contents} | refused
+
+    def _crop_columns(self, task: _Task, prediction: Prediction, files: Mapping[str, str]) -> dict[str, Any]:
+        """Return the columns that describe the crop, if its file holds."""
+        if "crop" not in files:
+            return {}
+        if "crop" in task.missing:
+            box = prediction.crop_box(self.outputs.crop_margin)
+            return dict(zip(CROP_COLUMNS, (*box, self.outputs.crop_margin), strict=True))
+        return {name: getattr(task.entry.row, name) for name in CROP_COLUMNS}
 
     def _complete(self, row: Row, refused: Mapping[str, str]) -> Row:
         """Add to the reason of a row which of the wanted kinds were left out."""
@@ -271,6 +291,11 @@ def _same_content(task: _Task, prepared: Prepared) -> str | None:
     if task.content not in (None, source.sha256):
         raise changed_while_read(task.path)
     return source.sha256
+
+
+def _with_other_path(task: _Task) -> set[str]:
+    """Return the kinds whose files name the path that the input had before; none if it is the same."""
+    return set() if task.entry.source == os.path.realpath(task.path) else set(KINDS_WITH_PATH)
 
 
 def _row(task: _Task, prediction: Prediction) -> Row:

@@ -7,12 +7,15 @@ import logging
 import os
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from lungseg.inference.outputs import DEFAULT_KINDS, KINDS, Outputs
+from lungseg.inference.annotations import annotating, remove_annotations
+from lungseg.inference.choices import CROP_MARGIN
+from lungseg.inference.kinds import DEFAULT_KINDS, KINDS
+from lungseg.inference.outputs import Outputs
 from lungseg.inference.pipeline import Outcome
 from lungseg.inference.predictor import Predictor
 from lungseg.inference.records import read_entries, start_record
@@ -57,6 +60,7 @@ def predict(
     extent: str = "visible",
     heart: bool = False,
     ctr: str = "auto",
+    crop_margin: float = CROP_MARGIN,
     private: bool = False,
     trust: bool = False,
     on_result: Callable[[int, int, Row], None] | None = None,
@@ -71,10 +75,11 @@ def predict(
     Args:
         inputs: files and folders, see :func:`lungseg.io.find_radiographs`, or a single one.
         output: folder for a folder of each kind, the record `records.jsonl` (by which the next run knows what is done)
-            and its views `report.csv`, `report.json` and `report.html`. Sub-folders of the inputs are kept.
+            and its views `report.csv`, `report.json`, `report.html` and, for the kind "coco", `annotations.coco.json`.
+            Sub-folders of the inputs are kept.
         weights: see :func:`lungseg.model.paths.weights_file`.
         device: see :func:`lungseg.inference.devices.choose_device`.
-        kinds: kinds of output to write for each radiograph, see :data:`lungseg.inference.outputs.KINDS`.
+        kinds: kinds of output to write for each radiograph, see :data:`lungseg.inference.kinds.KINDS`.
         precision: of the networks, see :func:`lungseg.model.backends.make_backend`.
         batch_size: files per worker at a time; images of one size go through the network together. The default is 1 on
             a CPU, 8 on a GPU.
@@ -88,6 +93,7 @@ def predict(
             The columns of the report have both.
         heart: show the heart too: 3 in label maps, a segment in DICOM SEG, an outline in overlays.
         ctr: when to give the cardiothoracic ratio: "auto" withholds it where it is not reliable, "always" or "never".
+        crop_margin: of the kind "crop", see :func:`lungseg.inference.crop.lung_box`.
         private: let other users of this machine read neither the output folder nor what is written to it.
         trust: the config beside the weights may run code, as a program of the run's author would.
         on_result: called after each file of this process with the number of finished ones, of all, and its row.
@@ -103,7 +109,7 @@ def predict(
         LungsegError: the weights cannot be used, or the disk is full; results that were finished before are kept.
     """
     paths = [Path(path) for path in _as_list(inputs, output)]
-    outputs = Outputs(Path(output), kinds)
+    outputs = Outputs(Path(output), kinds, crop_margin)
     with launched_processes() as group:
         found = _find_inputs(group, paths, outputs)
         if group.rank == 0:
@@ -121,6 +127,7 @@ def predict(
             ctr,
             private,
             trust,
+            crop_margin,
         )
         predictor = job.predictor()
         files = group.share(found.radiographs)
@@ -165,7 +172,10 @@ def _segment(
     workers = max(1, min(workers or default_workers(), -(-len(files) // size)))
     # No other process has the same number of a record, wherever it runs.
     parts = range(group.rank, group.size * workers, group.size)
-    with reporting(outputs.folder, rows, _facts(predictor, outputs, command)) if first else nullcontext():
+    with ExitStack() as views:
+        if first:
+            views.enter_context(reporting(outputs.folder, rows, _facts(predictor, outputs, command)))
+            views.enter_context(annotating(outputs, rows))
         try:
             Schedule(job, predictor, parts, size, finished)(files, processes)
         except BaseException:
@@ -226,6 +236,7 @@ def _tidy_folder(output: Path) -> None:
     if start_record(output):
         logger.info("%s was made by an older version of lungseg: everything is segmented again", output)
     remove_reports(output)
+    remove_annotations(output)
     _remove_abandoned(output)
 
 
@@ -244,6 +255,7 @@ def _facts(predictor: Predictor, outputs: Outputs, command: Sequence[str] | None
         "device": str(predictor.device),
         **predictor.computed,
         "outputs": list(outputs.kinds),
+        **({"crop_margin": outputs.crop_margin} if "crop" in outputs.kinds else {}),
     }
 
 

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from lungseg.data.image_reader import from_monai
 from lungseg.inference.cardiothoracic import CardiothoracicRatio, find_cardiothoracic_ratio
-from lungseg.inference.choices import CTR_CHOICES, EXTENTS
+from lungseg.inference.choices import CROP_MARGIN, CTR_CHOICES, EXTENTS
+from lungseg.inference.crop import Box, Crop, crop_to, lung_box
 from lungseg.inference.devices import choose_device
 from lungseg.inference.inputs import Source, check_is_file, check_is_several, load, name_of, radiograph_of
 from lungseg.inference.measurements import full_measurements, measurements
@@ -33,13 +34,14 @@ from lungseg.inference.memory import check_memory
 from lungseg.inference.orientation import Orientation, best
 from lungseg.inference.zones import zone_measurements
 from lungseg.io.overlay import Line
+from lungseg.io.polygons import Polygon, find_polygons
 from lungseg.io.radiograph import Radiograph
 from lungseg.model.backends import make_backend
 from lungseg.model.bundle import Bundle
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights_into, output_channels, weights_hash
-from lungseg.report.table import Row
+from lungseg.report.table import CROP_COLUMNS, Row
 from lungseg.transforms.regions import HEART, label_map
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error, find_lungseg_error
 from lungseg.version import __version__
@@ -62,7 +64,7 @@ _WITH_HEART = 4
 _CTR_SIDE = 512
 # The notes for which it is withheld.
 _AGAINST_CTR = ("tilted", "cropped", "one-lung", "opaque-lung")
-_NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", "ctr_note", *_JUDGED, "seconds")
+_NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", *CROP_COLUMNS, "ctr_note", *_JUDGED, "seconds")
 _MEASUREMENTS = tuple(field.name for field in fields(Row) if field.name not in _NOT_MEASURED)
 
 
@@ -172,6 +174,40 @@ class Prediction:
     def spacing(self) -> tuple[float, float] | None:
         """(row, column) millimetres per pixel; None if it is not known."""
         return self.radiograph.spacing
+
+    @property
+    def structures(self) -> dict[str, NDArray[np.bool_]]:
+        """Name -> (H, W) bool: "right lung", "left lung" of the extent that was asked for, and "heart" if it was."""
+        lungs = self.label_map(self.extent)
+        found: dict[str, NDArray[np.bool_]] = {"right lung": lungs == 1, "left lung": lungs == 2}
+        return found if self.shown_heart is None else found | {"heart": self.shown_heart}
+
+    def polygons(self) -> dict[str, list[Polygon]]:
+        """Return the outlines of each of the `structures`, see :func:`lungseg.io.polygons.find_polygons`."""
+        return {name: find_polygons(region) for name, region in self.structures.items()}
+
+    def crop_box(self, margin: float = CROP_MARGIN) -> Box:
+        """Return where `crop` cuts: first column, first row, width and height, in pixels of the radiograph.
+
+        Raises:
+            UsageError: the margin is not a number from 0 to 1.
+            LungsegError: no lung was found.
+        """
+        return lung_box(self.label_map(self.extent), margin)
+
+    def crop(self, margin: float = CROP_MARGIN) -> Crop:
+        """Return the part of the radiograph that holds its lungs, of the extent that was asked for.
+
+        It is not turned, so that its box is one of the file's picture; bright is dense.
+
+        Args:
+            margin: see :func:`lungseg.inference.crop.lung_box`.
+
+        Raises:
+            UsageError: the margin is not a number from 0 to 1.
+            LungsegError: no lung was found.
+        """
+        return crop_to(self.crop_box(margin), self.radiograph.pixels, self.orientation.inverted)
 
     @cached_property
     def measurements(self) -> dict[str, int | float | None]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lungseg.inference.choices import CROP_MARGIN
 from lungseg.inference.memory import MemoryBudget
 from lungseg.inference.outputs import Outputs
 from lungseg.inference.pipeline import Outcome, Pipeline
@@ -43,7 +44,7 @@ class Job:
     """The settings of a run, which another process can be given.
 
     Attributes:
-        output, kinds: see :class:`lungseg.inference.outputs.Outputs`.
+        output, kinds, crop_margin: see :class:`lungseg.inference.outputs.Outputs`.
         weights, device, precision, extent, heart, ctr, trust: see :class:`lungseg.inference.predictor.Predictor`.
         overwrite, strict: see :class:`lungseg.inference.pipeline.Pipeline`.
         private: other users may not read the files.
@@ -61,6 +62,7 @@ class Job:
     ctr: str = "auto"
     private: bool = False
     trust: bool = False
+    crop_margin: float = CROP_MARGIN
 
     def predictor(self) -> Predictor:
         """Load the network.
@@ -85,7 +87,8 @@ class Job:
     def pipeline(self, predictor: Predictor, part: int, budget: MemoryBudget | None = None) -> Pipeline:
         """Build the pipeline of process number `part` of those that share the output folder, and a memory budget."""
         records = ResultRecords(self.output, predictor.identity(), part)
-        return Pipeline(predictor, Outputs(self.output, self.kinds), records, self.overwrite, self.strict, budget)
+        outputs = Outputs(self.output, self.kinds, self.crop_margin)
+        return Pipeline(predictor, outputs, records, self.overwrite, self.strict, budget)
 
 
 class WorkerKilledError(LungsegError):

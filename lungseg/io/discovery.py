@@ -28,7 +28,19 @@ _NOT_PICTURES = re.compile(
 _DICOMDIR = re.compile("dicomdir", re.IGNORECASE)
 # `lungseg predict` writes this record into its output folder, beside a folder for each kind of result.
 _RECORDS = ("records.jsonl", "done.jsonl")  # the second one is that of versions before 1.0
-RESULT_FOLDERS = ("masks", "labels", "overlays", "thumbnails", "heart", "probabilities", "nifti", "dicom-seg")
+RESULT_FOLDERS = (
+    "masks",
+    "labels",
+    "overlays",
+    "thumbnails",
+    "heart",
+    "probabilities",
+    "nifti",
+    "dicom-seg",
+    "crop",
+    "coco",
+    "labelme",
+)
 # Files that mark the folders into which lungseg writes pictures: of predictions, of a training, of an evaluation.
 _WRITTEN = (*({name} for name in _RECORDS), {"run.json", "history.json"}, {"summary.json", "cases.csv"})
 

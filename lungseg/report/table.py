@@ -31,6 +31,8 @@ class Row:
         left_right_ratio: area of the left lung over that of the right one.
         right_x, right_y, right_w, right_h: bounding box of the right lung in pixels, from the upper left corner.
         left_x, left_y, left_w, left_h: bounding box of the left lung.
+        crop_x, crop_y, crop_w, crop_h: where `crop/{name}.png` lies in the input; empty if there is no such file.
+        crop_margin: the share of the lungs' box that was added to it on each side.
         right_width_px, left_width_px, lungs_width_px: the lung, and both lungs from the outer border of one to that of
             the other, where they are widest, along a row of pixels.
         right_width_mm, left_width_mm, lungs_width_mm: the same in millimetres.
@@ -74,6 +76,11 @@ class Row:
     left_y: int | None = None
     left_w: int | None = None
     left_h: int | None = None
+    crop_x: int | None = None
+    crop_y: int | None = None
+    crop_w: int | None = None
+    crop_h: int | None = None
+    crop_margin: float | None = None
     right_width_px: int | None = None
     left_width_px: int | None = None
     lungs_width_px: int | None = None
@@ -116,6 +123,9 @@ class Row:
     doubts: str = ""
     notes: str = ""
     seconds: float | None = None
+
+
+CROP_COLUMNS = ("crop_x", "crop_y", "crop_w", "crop_h", "crop_margin")
 
 
 def write_csv(path: str | PathLike[str], rows: Iterable[Row]) -> None:

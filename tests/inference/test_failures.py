@@ -11,7 +11,8 @@ import pytest
 from output_support import leftovers, statuses
 
 from lungseg.inference import pipeline
-from lungseg.inference.outputs import DEFAULT_KINDS, Outputs
+from lungseg.inference.kinds import DEFAULT_KINDS
+from lungseg.inference.outputs import Outputs
 from lungseg.inference.predictor import Prediction, Predictor
 from lungseg.inference.records import ResultRecords
 from lungseg.utils.errors import LungsegError, UsageError

@@ -17,9 +17,12 @@ import pytest
 from images_support import write_dicom
 from PIL import Image
 from pydicom import dcmread
+from skimage.draw import polygon2mask
 
 from lungseg.data import phantom
-from lungseg.inference.outputs import DEFAULT_KINDS, KINDS, Outputs
+from lungseg.inference.crop import crop_to, lung_box
+from lungseg.inference.kinds import DEFAULT_KINDS, KINDS
+from lungseg.inference.outputs import Outputs
 from lungseg.inference.predictor import Predictor
 from lungseg.io import read_radiograph
 from lungseg.io.discovery import RESULT_FOLDERS
@@ -288,6 +291,8 @@ class OutputKind:
             lines=(((20.0, 60.0), (50.0, 60.0)),),
             mask=(labels > 0).astype(np.uint8) * 255,
             probabilities=probabilities,
+            structures={"right lung": labels == 1, "left lung": labels == 2},
+            crop=lambda margin: crop_to(lung_box(labels, margin), radiograph.pixels),
             radiograph=radiograph,
             weights=tmp_path / "model.pt",
         )
@@ -297,7 +302,7 @@ class OutputKind:
         return Outputs(tmp_path / "out", [self.kind])
 
     def write(self, outputs: Outputs, prediction: SimpleNamespace, source: Path) -> Path:
-        contents, refused = outputs.encode(prediction)
+        contents, refused = outputs.encode(Path("sub/a"), prediction)
         assert not refused
         outputs.make_room(Path("sub/a"), contents)
         outputs.write(Path("sub/a"), contents)
@@ -357,7 +362,7 @@ class OutputKind:
     def test_a_file_in_the_place_of_its_folder_stays(self, outputs, prediction, source):
         outputs.folder.mkdir()
         (outputs.folder / self.kind).write_text("mine")
-        contents, _ = outputs.encode(prediction)
+        contents, _ = outputs.encode(Path("sub/a"), prediction)
         for call in (outputs.make_room, outputs.write):
             with pytest.raises(LungsegError):
                 call(Path("a"), contents)
@@ -441,6 +446,55 @@ class TestDicomSeg(OutputKind):
         assert first.PixelData == second.PixelData
 
 
+class TestCrop(OutputKind):
+    kind = "crop"
+
+    def test_it_has_the_inputs_size_and_shows_the_lungs(self, outputs, prediction, source):
+        # The lungs lie in rows 10 to 79 and columns 5 to 65; a twentieth is three or four pixels.
+        found = self.read(self.write(outputs, prediction, source))
+        assert np.array_equal(found, prediction.radiograph.pixels[6:84, 2:69])
+
+
+class OutlineKind(OutputKind):
+    """A file of polygons, drawn again by the test."""
+
+    def fill(self, shape: tuple[int, int], polygons: list) -> np.ndarray:
+        filled = np.zeros(shape, dtype=bool)
+        for polygon in polygons:
+            x, y = np.reshape(polygon, (-1, 2)).T
+            filled |= polygon2mask(shape, np.stack([y, x], axis=1) - 0.5)
+        return filled
+
+    def expected(self, prediction):
+        return prediction.labels
+
+
+class TestCoco(OutlineKind):
+    kind = "coco"
+
+    def read(self, file):
+        content = json.loads(file.read_bytes())
+        (image,) = content["images"]
+        assert image["file_name"] == "sub/a.dcm"
+        shape = image["height"], image["width"]
+        return sum(
+            annotation["category_id"] * self.fill(shape, annotation["segmentation"])
+            for annotation in content["annotations"]
+        )
+
+
+class TestLabelme(OutlineKind):
+    kind = "labelme"
+
+    def read(self, file):
+        content = json.loads(file.read_bytes())
+        assert (file.parent / content["imagePath"]).resolve() == (file.parents[3] / "a.dcm").resolve()
+        shape = content["imageHeight"], content["imageWidth"]
+        labels = {"right lung": 1, "left lung": 2}
+        return sum(labels[found["label"]] * self.fill(shape, [found["points"]]) for found in content["shapes"])
+
+
 def test_every_kind_has_a_test_class():
-    tested = {kind.kind for base in OutputKind.__subclasses__() for kind in (base, *base.__subclasses__())}
+    bases = (*OutputKind.__subclasses__(), *OutlineKind.__subclasses__())
+    tested = {kind.kind for base in bases for kind in (base, *base.__subclasses__()) if hasattr(kind, "kind")}
     assert tested == set(KINDS)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lungseg.inference import outputs
+from lungseg.inference import kinds
 from lungseg.inference.outputs import Outputs
 from lungseg.inference.pipeline import Pipeline
 from lungseg.inference.records import ResultRecords, read_entries
@@ -52,9 +52,9 @@ class Predictor:
 @pytest.fixture(autouse=True)
 def plain_kinds(monkeypatch):
     """Files that hold the input's content and their kind."""
-    for kind, (ending, _) in outputs.KINDS.items():
-        encode = lambda prediction, kind=kind: content_of(prediction.radiograph.source.path.read_bytes(), kind)  # noqa: E731
-        monkeypatch.setitem(outputs.KINDS, kind, (ending, encode))
+    for kind, (ending, _) in kinds.KINDS.items():
+        encode = lambda prediction, _, kind=kind: content_of(prediction.radiograph.source.path.read_bytes(), kind)  # noqa: E731
+        monkeypatch.setitem(kinds.KINDS, kind, (ending, encode))
 
 
 def content_of(content: bytes, kind: str) -> bytes:

@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 
 from lungseg.data import phantom
-from lungseg.inference.outputs import DEFAULT_KINDS, Outputs
+from lungseg.inference.kinds import DEFAULT_KINDS
+from lungseg.inference.outputs import Outputs
 from lungseg.inference.predict import predict
 from lungseg.inference.predictor import Predictor
 from lungseg.inference.records import ResultRecords

@@ -19,7 +19,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from lungseg.inference.outputs import DEFAULT_KINDS, Outputs
+from lungseg.inference.kinds import DEFAULT_KINDS
+from lungseg.inference.outputs import Outputs
 from lungseg.inference.predict import predict
 
 # From here on the command line takes processes by itself.
