@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import field_formats
+import field_layouts
 from field_kind import Kind
 
 KINDS: list[Kind] = [
     *field_formats.KINDS,
+    *field_layouts.KINDS,
 ]
