@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from lungseg.cli.options import Commands
 
 _LAYOUTS = """
-These layouts are recognised in DIR, or up to two levels below it:
-  CXR_png/ or images/ beside masks/
-  CXR_png/ or images/ beside left_right_labels/, label_maps/ or labels/, which hold
-    label maps (0 background, 1 right lung, 2 left lung)
-  CXR_png/ or images/ beside ManualMask/ or masks/ with one folder per lung
-    (leftMask/, right lung/)
-A mask has the name of its image, with or without a suffix. Any two other folders
-can be given with --images and --masks; their sub-folders are read too."""
+These layouts are recognised in DIR, or up to four levels below it; small and
+capital letters in the names of folders are the same:
+  images/ (or CXR_png/, img/) beside masks/ (or lung masks/), or images directly
+    in the folder above masks/
+  images/ beside labels/ (or label_maps/, left_right_labels/), which hold label
+    maps (0 background, 1 right lung, 2 left lung)
+  nnU-Net: imagesTr/ beside labelsTr/; dataset.json states the labels
+  one folder per lung (leftMask/, right lung/) in ManualMask/ or masks/, also in
+    fold1/ and fold2/, with heart/ or without: Montgomery, JSRT with SCR masks
+  images and masks in one folder (img_1.png and mask_1.png, or 1.png and 1_mask.png)
+Folders of classes, and Train, Val and Test, are taken together. A mask has the
+name of its image, but for prefixes and suffixes. Any two other folders can be
+given with --images and --masks; their sub-folders are read too."""
 
 
 def add_check(commands: Commands) -> None:
@@ -34,14 +39,6 @@ def add_check(commands: Commands) -> None:
     add_folders(check)
     add_output(check, "contact sheet to write, a PNG file", "contact-sheet.png")
     check.add_argument("--strict", action="store_true", help="end with exit status 1 if there is any problem")
-
-
-def _again(options: argparse.Namespace, labels: str) -> str:
-    """Return the command line with another `--labels`."""
-    given = {"--images": options.images, "--masks": options.masks, "--mask-suffix": options.mask_suffix}
-    words = ["lungseg", "check-data", *([] if options.data is None else [options.data])]
-    words += [word for option, value in given.items() if value is not None for word in (option, value)]
-    return f"{shlex.join(words)} {labels}"
 
 
 def _check_data(options: argparse.Namespace) -> int:
@@ -59,7 +56,20 @@ def _check_data(options: argparse.Namespace) -> int:
     if missing is not None:
         more = f"; {missing} more cases with a problem are not on it" if missing else ""
         print_result(f"Contact sheet: {options.output}{more}")
+    # `check_usable` raises its error after these lines, which can be copied and run.
     if result.labels_option:
-        print_result(f"Try: {_again(options, result.labels_option)}")
+        print_result(f"The masks can be used with:\n  {_command(options, result.labels_option)}")
+    if result.naming_option:
+        print_result(f"Most masks have an image with:\n  {_command(options, result.naming_option)}")
     result.check_usable()
     return 1 if options.strict and result.problems else 0
+
+
+def _command(options: argparse.Namespace, added: str) -> str:
+    """Return the command line of `options` with more options, ready to be run; `--labels` is replaced."""
+    stated = {"images": options.images, "masks": options.masks} | naming_options(options)
+    if "--labels" not in added:
+        stated["labels"] = options.labels
+    words = [] if options.data is None else [options.data]
+    words += [f"--{name.replace('_', '-')}={text}" for name, text in stated.items() if text is not None]
+    return f"lungseg check-data {shlex.join(words)} {added}"

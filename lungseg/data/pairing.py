@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -14,9 +14,6 @@ from lungseg.data.naming import Naming, guess_naming, masks_by_word
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, Problem
 from lungseg.io.formats import ENDINGS, HEAD_BYTES, format_of, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
-
-# Drawing programs also write masks as GIF and BMP, which are not formats of radiographs.
-_MASK_ENDINGS = (*ENDINGS, ".gif", ".bmp")
 
 Label = Path | tuple[Path, Path]
 # Name, see `case_name`, -> the files that have it.
@@ -63,9 +60,7 @@ class Pairing:
     naming: Naming = field(default_factory=Naming)
 
 
-def list_files(
-    folder: Path, exclude: Path | None = None, endings: Sequence[str] = ENDINGS, nested: bool = True
-) -> Named:
+def list_files(folder: Path, exclude: Path | None = None, nested: bool = True) -> Named:
     """Return the pictures in a folder by name, see `case_name`, sorted.
 
     Hidden files are not listed, since macOS writes a `._name.png` beside every file that it copies; nor is the folder
@@ -84,28 +79,23 @@ def list_files(
     named = defaultdict(list)
     for path in sorted(files):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and picture_name(path, endings):
-            named[case_name(path, folder, endings)].append(path)
+        if not hidden and picture_name(path):
+            named[case_name(path, folder)].append(path)
     return dict(named)
 
 
-def list_masks(folder: Path, exclude: Path | None = None) -> Named:
-    """Return the masks below a folder by name, as `list_files` does for images."""
-    return list_files(folder, exclude, _MASK_ENDINGS)
-
-
-def case_name(path: Path, folder: Path, endings: Sequence[str] = ENDINGS) -> str:
+def case_name(path: Path, folder: Path) -> str:
     """Return the name of a picture below a folder: its path inside the folder, without its ending."""
-    return path.relative_to(folder).with_name(picture_name(path, endings) or path.name).as_posix()
+    return path.relative_to(folder).with_name(picture_name(path) or path.name).as_posix()
 
 
-def picture_name(path: Path, endings: Sequence[str] = ENDINGS) -> str | None:
+def picture_name(path: Path) -> str | None:
     """Return the name of a picture without its ending, or None for other files.
 
     The content of a file decides if it has no ending, or a number as in a DICOM UID.
     """
-    if path.name.lower().endswith(tuple(endings)):
-        parts = split_ending(path.name, endings)
+    if path.name.lower().endswith(ENDINGS):
+        parts = split_ending(path.name)
         return parts[0] if parts else None
     if path.suffix.strip(".0123456789") or path.name == "DICOMDIR":
         return None
@@ -143,7 +133,7 @@ def pair_by_name(images: Path, masks: Path, naming: Naming | None = None) -> Pai
     """
     if images.resolve() == masks.resolve():
         return _pair_in_one_folder(images, naming)
-    return match(list_files(images, exclude=masks), list_masks(masks, images), naming)
+    return match(list_files(images, exclude=masks), list_files(masks, exclude=images), naming)
 
 
 def match(images: Named, masks: Named, naming: Naming | None = None) -> Pairing:
@@ -240,7 +230,7 @@ def naming_option(images: Iterable[Path], masks: Iterable[Path]) -> str:
     """Return the options of the command with which most of the masks would find an image; empty if there are none."""
     guess = guess_naming(
         [name for path in images if (name := picture_name(path))],
-        [name for path in masks if (name := picture_name(path, _MASK_ENDINGS))],
+        [name for path in masks if (name := picture_name(path))],
     )
     return guess.options() if guess else ""
 

@@ -15,6 +15,7 @@ from lungseg.io.radiograph import Format
 ENDINGS = (
     *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".j2k"),
     *(".dcm", ".dicom", ".nii", ".dcm.gz", ".dicom.gz", ".nii.gz"),
+    ".img",  # see lungseg.io.jsrt
 )
 
 GZIP = b"\x1f\x8b"

@@ -23,6 +23,7 @@ import numpy as np
 from lungseg.io.content import Content, read_content
 from lungseg.io.foreign import foreign_file
 from lungseg.io.formats import HEAD_BYTES, format_of
+from lungseg.io.jsrt import is_jsrt, read_jsrt
 from lungseg.io.radiograph import Radiograph, SourceFile
 from lungseg.io.unpacking import unpack
 from lungseg.utils.errors import LungsegError, as_lungseg_error, first_line
@@ -101,7 +102,7 @@ def _read_radiograph(content: Content) -> _Answer:
 
 
 def _read_source(content: Content) -> _Answer:
-    kind = format_of(content.data[:HEAD_BYTES])
+    kind = "raster" if is_jsrt(content) else format_of(content.data[:HEAD_BYTES])
     if kind is None:
         raise foreign_file(content)
     header = b""
@@ -151,6 +152,9 @@ def _source_facts(source: SourceFile) -> dict[str, Any]:
 
 def _decode(content: Content) -> Radiograph:
     """Decode a file of any supported format. Each reader is imported when the first file needs it."""
+    # Raw values can begin like a file of any format.
+    if is_jsrt(content):
+        return read_jsrt(content)
     match format_of(content.data[:HEAD_BYTES]):
         case "raster":
             from lungseg.io.raster import read_raster

@@ -136,9 +136,7 @@ def _straight_margin(frame: _Array, greys: _Array) -> int:
     if on_line.sum() < _STRAIGHT * len(begins):
         return 0
     across = np.flatnonzero(on_line)
-    before, after = (
-        greys[:, columns][(begins[across] + shift).clip(0, len(greys) - 1), across] for shift in (-3, 1)
-    )
+    before, after = (greys[:, columns][(begins[across] + shift).clip(0, len(greys) - 1), across] for shift in (-3, 1))
     return int(lines.start) if np.median(np.abs(after - before)) > _STEP else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import field_annotations
 import field_formats
+import field_layouts
 import field_values
 from field_kind import Kind
 
@@ -12,4 +13,5 @@ KINDS: list[Kind] = [
     *field_annotations.KINDS,
     *field_values.KINDS,
     *field_formats.KINDS,
+    *field_layouts.KINDS,
 ]

@@ -10,7 +10,7 @@ from lungseg.data.folders import Part, has_pictures, has_pictures_below, parts_o
 from lungseg.data.layouts.layout import Layout
 from lungseg.data.layouts.nnunet import read_labels
 from lungseg.data.naming import Naming
-from lungseg.data.pairing import Pairing, guesses_in_one_folder, list_files, list_masks, match, pair_by_name
+from lungseg.data.pairing import Pairing, guesses_in_one_folder, list_files, match, pair_by_name
 
 
 def beside(folder: Path, naming: Naming | None = None) -> list[Layout]:
@@ -63,7 +63,7 @@ def _two(folder: Path, images: Path, references: Part, naming: Naming | None) ->
 
 def _inside(folder: Path, references: Part, naming: Naming | None) -> Layout:
     def pair() -> Pairing:
-        return match(list_files(folder, nested=False), list_masks(references.folder), naming)
+        return match(list_files(folder, nested=False), list_files(references.folder), naming)
 
     return _stated(folder, folder, references, pair)
 

@@ -10,6 +10,7 @@ from lungseg.data.folders import sub_folders
 from lungseg.data.layouts.beside import beside, in_one_folder
 from lungseg.data.layouts.layout import Layout, two_folders
 from lungseg.data.layouts.lungs_apart import lungs_apart
+from lungseg.data.layouts.propose import propose_folders
 from lungseg.data.layouts.together import are_one, together, without_copies
 from lungseg.data.naming import MASK_SUFFIX, Naming
 from lungseg.data.pairing import picture_name
@@ -94,9 +95,7 @@ def _nothing_found(root: Path) -> UsageError:
         return UsageError(
             "there is no image in this folder", root, "check the path of the data set", code="no-pictures"
         )
-    return UsageError(
-        "no known layout is in this folder",
-        root,
-        "give one that holds images/ and masks/ (or labels/), or name --images and --masks",
-        code="layout-unknown",
-    )
+    remedy = "give one that holds images/ and masks/ (or labels/), or name --images and --masks"
+    if command := propose_folders(root):
+        remedy = f"if this is right, run: {command}"
+    return UsageError("no known layout is in this folder", root, remedy, code="layout-unknown")

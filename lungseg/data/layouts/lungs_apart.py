@@ -11,7 +11,7 @@ from pathlib import Path
 from lungseg.data.folders import folders_below, has_pictures, parts_of, plain, sub_folders
 from lungseg.data.layouts.layout import Layout
 from lungseg.data.naming import MASK_SUFFIX, Naming
-from lungseg.data.pairing import Case, Named, Pairing, list_files, list_masks, match
+from lungseg.data.pairing import Case, Named, Pairing, list_files, match
 from lungseg.data.problems import ONE_LUNG, Problem
 
 _SIDE = r"{}(lungs?|masks?|lungmasks?)?"
@@ -72,7 +72,7 @@ def _merged(masks: Sequence[Path], part: str) -> Named:
     """Return the masks of one part, by name, of all folders of masks."""
     merged: Named = {}
     for folder in (child for one in masks for child in _of_part(part, one)):
-        for name, paths in list_masks(folder).items():
+        for name, paths in list_files(folder).items():
             merged[name] = merged.get(name, []) + paths
     return merged
 
