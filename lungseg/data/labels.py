@@ -52,7 +52,7 @@ LOPSIDED = f"one lung would hold over {MAX_SHARE:.0%} of the area"
 TOUCHING = "the lungs touch, so that the border between them is unknown"
 SWAPPED = "the right lung lies on the right of the picture (sides swapped, or a mirrored radiograph)"
 
-_KINDS = "say what they stand for, with --labels right=1,left=2 and the values that it has"
+_KINDS = "say what they stand for, such as --labels right=1,left=2 with the values that it has"
 
 
 class MaskError(LungsegError):

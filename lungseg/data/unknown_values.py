@@ -90,7 +90,9 @@ def _main_values(values: np.ndarray, coloured: bool) -> list[float]:
 
 def _plain(colour: float) -> float:
     """Return a colour that JPEG changed a little as it was, if its channels were 0 or 255."""
-    red, green, blue = (0 if one <= _SNAP else 255 if one >= 255 - _SNAP else int(one) for one in channels([colour])[0])
+    red, green, blue = (
+        0 if one <= _SNAP else 255 if one >= 255 - _SNAP else int(one) for one in channels(np.array([colour]))[0]
+    )
     return red << 16 | green << 8 | blue
 
 
@@ -98,7 +100,7 @@ def _nearest(colours: np.ndarray, kept: Sequence[float]) -> np.ndarray:
     """Return the nearest of the colours `kept` for each pixel, (H, W)."""
     seen, places = np.unique(colours, return_inverse=True)
     distances = np.linalg.norm(channels(seen)[:, None] - channels(np.array(kept)), axis=2)
-    return np.asarray(kept)[distances.argmin(1)][places].reshape(colours.shape)
+    return np.array(kept, np.float64)[distances.argmin(1)[places]].reshape(colours.shape)
 
 
 def _meanings(values: np.ndarray, kept: Sequence[float]) -> dict[float, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from skimage.draw import polygon2mask
+from skimage.draw import polygon
 
 # Corners of one outline, and characters of one field of run lengths.
 MAX_CORNERS, MAX_TEXT = 200_000, 4_000_000
@@ -33,7 +33,9 @@ def draw_polygon(corners: Any, size: Size) -> np.ndarray:
         raise ValueError(f"an outline has {points.shape} numbers")
     if not (np.abs(points) < _FARTHEST).all():
         raise ValueError("an outline is far outside of the picture")
-    return np.asarray(polygon2mask(size, points[:, ::-1] - 0.5))
+    mask = np.zeros(size, bool)
+    mask[polygon(points[:, 1] - 0.5, points[:, 0] - 0.5, size)] = True
+    return mask
 
 
 def draw_circle(centre: Any, edge: Any, size: Size) -> np.ndarray:

@@ -60,7 +60,8 @@ class LabelMeFile:
             case "rectangle":
                 return draw_polygon(points, size)
             case "circle":
-                return draw_circle(*points, size)
+                centre, edge = points
+                return draw_circle(centre, edge, size)
             case "mask":
                 return self._embedded(shape["mask"], points[0], size)
         raise ValueError(f"a shape is a {str(kind)[:40]}, which has no area")

@@ -50,6 +50,8 @@ class RunLengthTable:
         """
         csv.field_size_limit(MAX_TEXT)
         self._path, self._stated = path, stated
+        if not path.is_file():  # a pipe would be waited for
+            raise LungsegError("this is not a regular file", path, "copy it to a file first", code="not-regular-file")
         self._file = path.open("rb")
         first = self._file.readline(MAX_TEXT).decode("utf-8-sig", "replace")
         self._delimiter = max(",;\t", key=first.count)
@@ -58,15 +60,11 @@ class RunLengthTable:
         structures = {
             column: found for column, name in enumerate(self._header) if (found := structure_of(name, stated))
         }
-        self._runs = next((plain.index(name) for name in _RUNS if name in plain), None)
-        self._columns = {} if self._runs is not None and not {"right", "left"} & {*structures.values()} else structures
-        self._class = next((plain.index(name) for name in _CLASSES if name in plain), None)
-        self._both = next((plain.index(name) for name in _BOTH if name in plain), None)
-        found = next((plain.index(name) for name in _IMAGES if name in plain), self._both)
-        self._image = found if found is not None else 0
-        self._height, self._width = (
-            next((plain.index(name) for name in names if name in plain), None) for names in (_HEIGHTS, _WIDTHS)
+        self._runs, self._class, self._both, self._height, self._width = (
+            _first(plain, names) for names in (_RUNS, _CLASSES, _BOTH, _HEIGHTS, _WIDTHS)
         )
+        self._columns = {} if self._runs is not None and not {"right", "left"} & {*structures.values()} else structures
+        self._image = _first(plain, _IMAGES) or self._both or 0
         if self._columns:
             check_has_lungs(self._columns.values(), self._header, path)
         elif self._runs is None:
@@ -151,6 +149,11 @@ class RunLengthTable:
         while line := file.readline(MAX_TEXT):
             self._consumed += len(line)
             yield line.decode("utf-8", "replace")
+
+
+def _first(header: Sequence[str], names: Sequence[str]) -> int | None:
+    """Return the column that has the first of the names that are there."""
+    return next((header.index(name) for name in names if name in header), None)
 
 
 def _cell(row: Sequence[str], column: int) -> str:
