@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import field_lie
 from field_kind import Kind
 
-KINDS: list[Kind] = []
+KINDS: list[Kind] = [
+    *field_lie.KINDS,
+]
