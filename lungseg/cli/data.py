@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from lungseg.utils.errors import UsageError
 
 if TYPE_CHECKING:
     from lungseg.cli.options import Commands
+    from lungseg.data.check import CheckResult
+
+logger = logging.getLogger(__name__)
 
 _LAYOUTS = """
 These layouts are recognised in DIR, or up to four levels below it; small and
@@ -39,6 +43,13 @@ def add_check(commands: Commands) -> None:
     add_folders(check)
     add_output(check, "contact sheet to write, a PNG file", "contact-sheet.png")
     check.add_argument("--strict", action="store_true", help="end with exit status 1 if there is any problem")
+    compared = check.add_mutually_exclusive_group()
+    compared.add_argument(
+        "--no-model", action="store_true", help="do not compare the masks with the lungs that the network finds"
+    )
+    compared.add_argument(
+        "--all-masks", action="store_true", help="compare all masks with them, not only a sample; takes minutes"
+    )
 
 
 def _check_data(options: argparse.Namespace) -> int:
@@ -61,8 +72,9 @@ def _check_data(options: argparse.Namespace) -> int:
         print_result(f"The masks can be used with:\n  {_command(options, result.labels_option)}")
     if result.naming_option:
         print_result(f"Most masks have an image with:\n  {_command(options, result.naming_option)}")
+    misplaced = False if options.no_model else _report_masks(result, options.all_masks)
     result.check_usable()
-    return 1 if options.strict and result.problems else 0
+    return 1 if options.strict and (result.problems or misplaced) else 0
 
 
 def _command(options: argparse.Namespace, added: str) -> str:
@@ -73,3 +85,18 @@ def _command(options: argparse.Namespace, added: str) -> str:
     words = [] if options.data is None else [options.data]
     words += [f"--{name.replace('_', '-')}={text}" for name, text in stated.items() if text is not None]
     return f"lungseg check-data {shlex.join(words)} {added}"
+
+
+def _report_masks(result: CheckResult, all_masks: bool) -> bool:
+    """Compare masks with the lungs that the shipped network finds; return whether some do not lie on them."""
+    from lungseg.evaluation.check_masks import SAMPLE, check_masks, comparable
+
+    if not comparable(result):
+        return False
+    from lungseg.inference.api import load
+
+    compared = check_masks(result, load().predict, None if all_masks else SAMPLE)
+    print_result(compared)
+    for finding in compared.findings:
+        logger.warning("%s", finding)
+    return bool(compared.findings)

@@ -56,7 +56,13 @@ _KINDS = "say what they stand for, such as --labels right=1,left=2 with the valu
 
 
 class MaskError(LungsegError):
-    """A reference that cannot be used; its code is one of the constants of `lungseg.data.problems`."""
+    """A reference that cannot be used; its code is one of the constants of `lungseg.data.problems`.
+
+    Attributes:
+        lungs: (H, W) bool, the union of the lungs, if only their sides are not known; else None.
+    """
+
+    lungs: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -268,11 +274,13 @@ def _check_sides(labels: np.ndarray) -> LabelMap:
     lungs = labels != 0
     apart = (_centre_x(left) - _centre_x(right)) / _width(lungs)
     if abs(apart) < MIN_SIDE_BY_SIDE:
-        raise MaskError(
+        error = MaskError(
             "its two parts do not lie side by side, so that the laterality is unknown",
             remedy="give a label map 0/1/2",
             code=LATERALITY_UNKNOWN,
         )
+        error.lungs = lungs
+        raise error
     if apart < 0:
         return _union(lungs, SWAPPED)
     if max(areas) > MAX_SHARE * sum(areas):
@@ -301,4 +309,6 @@ def _named(path: Path, read: Callable[[], LabelMap]) -> LabelMap:
     except MaskError as error:
         if error.where is not None:
             raise
-        raise MaskError(error.what, path, error.remedy, code=error.code) from error
+        named = MaskError(error.what, path, error.remedy, code=error.code)
+        named.lungs = error.lungs
+        raise named from error

@@ -56,9 +56,8 @@ class ReadableDataset(IterableDataset):  # type: ignore[misc, unused-ignore]
         """Return the exit status of a program that read all items: 1 if a file could not be read, else 0."""
         if not self.failed:
             return 0
-        logger.error(
-            "%d of %d files could not be read; the results of all others are there.", self.failed, len(self.items)
-        )
+        count = len(self.items)
+        logger.error("%d of %d files could not be read; the results of all others are there.", self.failed, count)
         return 1
 
     def _report(self, file: Any, error: Exception) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import field_annotations
 import field_formats
 import field_layouts
+import field_masks
 import field_values
 from field_kind import Kind
 
@@ -14,4 +15,5 @@ KINDS: list[Kind] = [
     *field_values.KINDS,
     *field_formats.KINDS,
     *field_layouts.KINDS,
+    *field_masks.KINDS,
 ]
