@@ -8,6 +8,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from lungseg.io.coded_size import check_coded_size
 from lungseg.io.content import Content
 from lungseg.io.foreign import foreign_file
 from lungseg.io.formats import HEAD_BYTES, format_of
@@ -17,7 +18,7 @@ from lungseg.io.parts import check_parts
 from lungseg.utils.errors import LungsegError
 
 # Pillow's names; some of its other formats start programs.
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP")
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP", "JPEG2000")
 _AGAIN = "copy or export the mask again"
 
 
@@ -33,6 +34,7 @@ def decode_mask(content: Content) -> np.ndarray:
         return read_nifti(content).pixels
     try:
         check_parts(content)
+        check_coded_size(content)
         # From memory, for the reason in lungseg.io.raster.
         with Image.open(BytesIO(content.data), formats=_FORMATS) as image:
             check_size(*image.size, content.path)
