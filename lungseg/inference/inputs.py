@@ -180,6 +180,7 @@ def _temporary_file(name: str) -> Iterator[Path]:
         except LungsegError as error:
             if error.where != path:
                 raise
-            raise type(error)(error.what, name, error.remedy, code=error.code) from error
+            remedy = error.remedy.replace(str(path), name)
+            raise type(error)(error.what, name, remedy, code=error.code) from error
         except OSError as error:
             raise writing_failed(error, Path(folder)) from error

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from lungseg.io.coded_size import check_coded_size
 from lungseg.io.content import Content
 from lungseg.io.foreign import foreign_file
 from lungseg.io.formats import HEAD_BYTES, format_of
@@ -19,7 +20,7 @@ from lungseg.io.parts import check_parts
 from lungseg.utils.errors import LungsegError
 
 # Pillow's names; some of its other formats start programs.
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP")
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP", "JPEG2000")
 _WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 # Colours that an error lists.
 _COLOURS = 6
@@ -68,6 +69,7 @@ def _opened(content: Content, read: Callable[[Image.Image], _Read]) -> _Read:
     """Return the result of `read` for the picture, turned as it is to be shown."""
     try:
         check_parts(content)
+        check_coded_size(content)
         # From memory, for the reason in lungseg.io.raster.
         with Image.open(BytesIO(content.data), formats=_FORMATS) as image:
             check_size(*image.size, content.path)

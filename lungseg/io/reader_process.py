@@ -185,7 +185,7 @@ def _read_answer(stdout: IO[bytes], path: Path) -> Answer | LungsegError | None:
     facts = json.loads(line)
     if error := facts.get("error"):
         what, remedy, code = (str(error[name]) for name in ("what", "remedy", "code"))
-        return None if code == OUT_OF_MEMORY else LungsegError(what, path, remedy, code=code)
+        return None if code == OUT_OF_MEMORY else LungsegError(what, path, _as_named(remedy, path), code=code)
     length = int(facts.pop("header"))
     if not 0 <= length <= _HEADER_BYTES:
         raise ValueError(length)
@@ -200,6 +200,14 @@ def _read_answer(stdout: IO[bytes], path: Path) -> Answer | LungsegError | None:
     pixels = np.empty((height, width), kind)
     _read_into(stdout, pixels.data.cast("B"))
     return Answer(facts, header, pixels)
+
+
+def _as_named(remedy: str, path: Path) -> str:
+    """Let the commands of a remedy name a file, or its folder, as the user named it."""
+    file = os.path.abspath(path)
+    named = remedy.replace(file, str(path))
+    folder = os.path.dirname(file)
+    return named if len(folder) < 2 else named.replace(folder, str(path.parent))
 
 
 def _read_exactly(stdout: IO[bytes], length: int) -> bytes:

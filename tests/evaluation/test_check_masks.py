@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from field_lie import shifted, write_pairs
+from field_masks import shifted, write_pairs
 
 import lungseg
 from lungseg.data import check_data, find_data, phantom

@@ -14,7 +14,9 @@ from images_support import GREY, GREY16, compress, write_dicom
 from PIL import Image
 from pydicom import dcmread
 from pydicom.encaps import generate_frames
+from pydicom.uid import MediaStorageDirectoryStorage
 
+from lungseg.inference.inputs import radiograph_of
 from lungseg.io import read_radiograph
 from lungseg.io.reading import read_mask_values, read_source
 
@@ -94,8 +96,7 @@ def test_a_gzipped_picture_is_read(tmp_path, ending):
     radiograph = read_radiograph(tmp_path / f"a.{ending}.gz")
     np.testing.assert_array_equal(radiograph.pixels, GREY)
     assert radiograph.source.sha256 == hashlib.sha256(packed).hexdigest()
-    if ending != "jp2":
-        np.testing.assert_array_equal(read_mask_values(tmp_path / f"a.{ending}.gz"), GREY)
+    np.testing.assert_array_equal(read_mask_values(tmp_path / f"a.{ending}.gz"), GREY)
 
 
 def test_a_gzipped_dicom_file_keeps_its_header_and_has_the_hash_of_the_packed_file(tmp_path):
@@ -116,3 +117,19 @@ def test_bzip2_is_refused_with_the_command_that_unpacks_it(tmp_path):
     with fails("archive") as caught:
         read_radiograph(tmp_path / "a.dcm.bz2")
     assert "bunzip2 -k" in caught.value.remedy
+
+
+def test_a_remedy_names_files_as_the_user_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my study").write_bytes(b"PK\x03\x04" + bytes(99))
+    with fails("archive") as caught:
+        read_radiograph("my study")
+    command = "unzip 'my study' -d 'my study-unpacked', then lungseg predict 'my study-unpacked'"
+    assert caught.value.remedy == f"unpack it: {command}"
+    with open("my study", "rb") as file, fails("archive") as caught:
+        radiograph_of(file)
+    assert "/" not in caught.value.remedy
+    write_dicom("DICOMDIR", GREY, SOPClassUID=MediaStorageDirectoryStorage, PixelData=None)
+    with fails("dicom-directory") as caught:
+        read_radiograph("DICOMDIR")
+    assert caught.value.remedy.endswith("lungseg predict .")
