@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,17 +18,18 @@ _Array = NDArray[Any]
 _SIDE = 256
 # Neighbours of one flat area differ by less than this share of the range of greys (1st to 99th percentile).
 _FLAT = 0.03
-# A frame touches the edge of the picture, but for a thin line, along this share of one side at least.
-_REACH, _CONTACT = 2, 0.5
+# A frame covers this share of one of the outermost lines of a side, or these shares of the picture's height and width.
+_OUTERMOST, _COVERS, _AROUND = 5, 0.4, 0.7
 # Things in a frame that are smaller than this share of the largest one, such as words, icons and thumbnails, and lines
 # of the picture that have less than this share of those that have most, are no part of the picture.
 _SMALL = 0.1
+# A bar is thinner than this share of the picture.
+_THIN = 0.15
 # The picture begins on a straight line, which may be askew by this slope, along this share of its side.
 _SLOPES, _STRAIGHT = np.linspace(-0.1, 0.1, 11), 0.7
 # How far from the line, as a share of its length; and by which share of the range the greys on both sides differ.
-_ASKEW, _STEP = 0.012, 0.1
-# A wedge that a crop leaves of a frame that is askew is smaller than this share of the picture.
-_WEDGE = 0.06
+_ASKEW, _STEP = 0.012, 0.06
+_SIDES = ((0, 0), (0, 1), (1, 0), (1, 1))
 # A sixth of each side remains, and as many pixels.
 _LEAST_SHARE, _LEAST = 1 / 6, 32
 
@@ -69,15 +70,18 @@ def without_frame(pixels: _Array) -> Box:
     if high <= low:
         return slice(0, pixels.shape[0]), slice(0, pixels.shape[1])
     greys = (small - low) / (high - low)
-    areas, count = ndimage.label(ndimage.maximum_filter(greys, 3) - ndimage.minimum_filter(greys, 3) < _FLAT)
-    sizes = np.bincount(areas.ravel(), minlength=count + 1)
-    ranges = []
-    for axis, length in enumerate(pixels.shape):
-        views = [(values if axis == 0 else values.T) for values in (areas, greys)]
-        margins = [_margin(*views, sizes) * step, _margin(*(view[::-1] for view in views), sizes) * step]
-        if length - sum(margins) < max(_LEAST_SHARE * length, _LEAST):
-            margins = [0, 0]
-        ranges.append(slice(margins[0], length - margins[1]))
+    areas, _ = ndimage.label(ndimage.maximum_filter(greys, 3) - ndimage.minimum_filter(greys, 3) < _FLAT)
+    margins = np.zeros((2, 2), int)
+    for frame, sides in _frames(areas):
+        inside = _enclosed(frame)
+        for axis, end in sides:
+            if not margins[axis, end]:
+                view = tuple((values if axis == 0 else values.T)[:: 1 - 2 * end] for values in (inside, greys))
+                margins[axis, end] = step * _straight_margin(*view)
+    ranges = [
+        slice(int(first), length - int(last)) if length - first - last >= max(_LEAST_SHARE * length, _LEAST) else slice(0, length)
+        for length, (first, last) in zip(pixels.shape, margins, strict=True)
+    ]
     return ranges[0], ranges[1]
 
 
@@ -93,39 +97,46 @@ def _reduced(pixels: _Array) -> tuple[_Array, int]:
     return squares.mean(axis=(1, 3), dtype=np.float32), thin * count
 
 
-def _margin(areas: _Array, greys: _Array, sizes: _Array) -> int:
-    """Return how many of the first lines are frame: 0 if none are."""
-    for frame in _frames(areas, sizes):
-        if margin := _straight_margin(frame, greys):
-            return margin
-    return 0
+def _frames(areas: _Array) -> Iterator[tuple[_Array, Sequence[tuple[int, int]]]]:
+    """Yield masks of flat areas that may be a frame, the outermost last, and the sides where they may be: axis, end."""
+    touching: dict[int, list[tuple[int, int]]] = {}
+    for axis, end in _SIDES:
+        lines = (areas if axis == 0 else areas.T)[:: 1 - 2 * end][:_OUTERMOST]
+        covered = np.max([np.bincount(line, minlength=areas.max() + 1) for line in lines], axis=0)
+        covered[0] = 0
+        for area in np.flatnonzero(covered > _COVERS * lines.shape[1]):
+            touching.setdefault(int(area), []).append((axis, end))
+    around = [
+        area
+        for area, box in enumerate(ndimage.find_objects(areas), 1)
+        if area not in touching
+        and all(part.stop - part.start > _AROUND * length for part, length in zip(box, areas.shape, strict=True))
+    ]
+    if around:
+        yield np.isin(areas, [*touching, *around]), _SIDES
+    if touching:
+        yield np.isin(areas, list(touching)), _SIDES
+    if len(touching) > 1:
+        for area, sides in touching.items():
+            yield areas == area, sides
 
 
-def _frames(areas: _Array, sizes: _Array) -> Iterator[_Array]:
-    """Yield masks of flat areas that may be the frame on the side of the first lines."""
-    touching = np.bincount(areas[:_REACH].max(axis=0), minlength=len(sizes))
-    touching[0] = 0
-    if touching.sum() < _CONTACT * areas.shape[1]:
-        return
-    largest = int(touching.argmax())
-    if touching[largest] >= _CONTACT * areas.shape[1]:
-        yield areas == largest
-    if np.count_nonzero(touching) > 1:
-        yield np.isin(areas, np.flatnonzero(touching))
-    wedges = np.flatnonzero((touching > 0) & (sizes < _WEDGE * areas.size))
-    if len(wedges):
-        near = ndimage.binary_dilation(np.isin(areas, wedges), np.ones((3, 3)), iterations=3)
-        yield np.isin(areas, np.unique(areas[near])[1:])
-
-
-def _straight_margin(frame: _Array, greys: _Array) -> int:
-    """Return how many of the first lines lie before what `frame` encloses; 0 if that has no straight side there."""
-    parts, count = ndimage.label(~ndimage.binary_dilation(frame, np.ones((3, 3))))
-    if not count:
-        return 0
+def _enclosed(frame: _Array) -> _Array:
+    """Return the mask of the large things that `frame` does not cover, without lines and bars."""
+    bulky = ndimage.binary_opening(~ndimage.binary_dilation(frame, np.ones((3, 3))), np.ones((5, 5)))
+    parts, _ = ndimage.label(bulky)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    inside = np.isin(parts, np.flatnonzero(sizes > _SMALL * sizes.max()))
+    for number, box in enumerate(ndimage.find_objects(parts), 1):
+        if any(part.stop - part.start < _THIN * length for part, length in zip(box, parts.shape, strict=True)):
+            sizes[number] = 0
+    return (sizes > _SMALL * sizes.max())[parts]
+
+
+def _straight_margin(inside: _Array, greys: _Array) -> int:
+    """Return how many of the first lines lie before `inside`; 0 if that has no straight side there."""
+    if not inside.any():
+        return 0
     lines, columns = (_busy(inside.sum(axis=axis)) for axis in (1, 0))
     if not lines.start:
         return 0
