@@ -176,7 +176,8 @@ def one_by_one(inputs: str, output: str, weights: str) -> dict:
     for path in sorted(Path(inputs).iterdir()):
         prediction = predictor.predict(path)
         began = time.perf_counter()
-        outputs.write(Path(path.stem), outputs.encode(prediction)[0])
+        stem = Path(path.stem)
+        outputs.write(stem, outputs.encode(stem, prediction)[0])
         ends.append(time.perf_counter())
         stages.append(prediction.seconds | {"write": ends[-1] - began})
     return {

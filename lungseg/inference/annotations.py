@@ -69,7 +69,9 @@ def _parts(outputs: Outputs, rows: Iterable[tuple[Row, str]]) -> Iterator[tuple[
     """Yield an image's name and the content of its COCO file, for each row with the recorded digest of that file."""
     for row, digest in rows:
         (file,) = outputs.targets(Path(row.name), ["coco"]).values()
-        with suppress(OSError):
+        try:
             content = file.read_bytes()
-            if digest_of(content) == digest:
-                yield image_name(Path(row.name), row.file), content
+        except OSError:
+            continue
+        if digest_of(content) == digest:
+            yield image_name(Path(row.name), row.file), content

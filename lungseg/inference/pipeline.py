@@ -204,17 +204,17 @@ class Pipeline:
             if self.strict and prediction.doubts:
                 return self._refuse(task, row)
             files, refused = self._write(task, prediction)
-            row = replace(
-                row,
-                **self._crop_columns(task, prediction, files),
-                seconds=round(sum(prepared.seconds.values()) + time.perf_counter() - began, 3),
-            )
-            if task.content:
-                try:
+            try:
+                row = replace(
+                    row,
+                    **self._crop_columns(task, prediction, files),
+                    seconds=round(sum(prepared.seconds.values()) + time.perf_counter() - began, 3),
+                )
+                if task.content:
                     self.records.add(task.stem, task.content, row, files, refused)
-                except BaseException:
-                    self.outputs.remove(task.stem, task.missing)
-                    raise
+            except BaseException:
+                self.outputs.remove(task.stem, task.missing)
+                raise
             task.outcome = Outcome(self._complete(row, refused))
             logger.debug("%s: %s, wrote %s", escape_control(task.path), row.status, ", ".join(task.missing))
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lungseg.io.png import encode_png
 from lungseg.io.polygons import find_polygons
 
-# LabelMe warns of files of another major version than its own; this one's are the same since 2018.
+# The format of LabelMe 5, which version 6 reads too.
 _VERSION = "5.0.0"
 _SHOWN = (0.5, 99.5)
 

@@ -79,7 +79,9 @@ def without_frame(pixels: _Array) -> Box:
                 view = tuple((values if axis == 0 else values.T)[:: 1 - 2 * end] for values in (inside, greys))
                 margins[axis, end] = step * _straight_margin(*view)
     ranges = [
-        slice(int(first), length - int(last)) if length - first - last >= max(_LEAST_SHARE * length, _LEAST) else slice(0, length)
+        slice(int(first), length - int(last))
+        if length - first - last >= max(_LEAST_SHARE * length, _LEAST)
+        else slice(0, length)
         for length, (first, last) in zip(pixels.shape, margins, strict=True)
     ]
     return ranges[0], ranges[1]

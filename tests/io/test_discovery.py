@@ -21,7 +21,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from lungseg.inference.outputs import KINDS
+from lungseg.inference.kinds import KINDS
 from lungseg.io import find_radiographs, matching_files
 from lungseg.utils.errors import UsageError
 

@@ -7,6 +7,7 @@ import field_annotations
 import field_formats
 import field_layouts
 import field_masks
+import field_outputs
 import field_values
 from field_kind import Kind
 
@@ -16,4 +17,5 @@ KINDS: list[Kind] = [
     *field_formats.KINDS,
     *field_layouts.KINDS,
     *field_masks.KINDS,
+    *field_outputs.KINDS,
 ]
