@@ -36,13 +36,20 @@ function inOrder(name, reversed) {
   const column = name.replace(/^column:/, "");
   const isUsual = Object.hasOwn(usualOrders, name);
   const [value, largestFirst] = isUsual ? usualOrders[name] : [row => row.cells[column], false];
-  const known = rows.filter(row => !isUnknown(value(row))), values = [...new Set(known.map(value))];
-  const compare = values.some(one => typeof one === "string") ? collator.compare : (a, b) => a - b;
-  // Numbers are compared faster than texts, and there are often few different texts.
-  const ranks = new Map(values.sort(compare).map((one, rank) => [one, rank]));
+  const known = [], unknown = [];
+  for (const row of rows) {
+    row.key = value(row);
+    (isUnknown(row.key) ? unknown : known).push(row);
+  }
+  if (known.some(row => typeof row.key === "string")) {
+    // Numbers are compared faster than texts, and there are often few different texts.
+    const texts = [...new Set(known.map(row => row.key))].sort(collator.compare);
+    const ranks = new Map(texts.map((text, rank) => [text, rank]));
+    for (const row of known) row.key = ranks.get(row.key);
+  }
   const sign = largestFirst === reversed ? 1 : -1;
-  known.sort((a, b) => sign * (ranks.get(value(a)) - ranks.get(value(b))) || a.place - b.place);
-  return [...known, ...rows.filter(row => isUnknown(value(row)))];
+  known.sort((a, b) => sign * (a.key - b.key) || a.place - b.place);
+  return [...known, ...unknown];
 }
 
 const flags = { status: row => [row.cells.status], doubt: row => row.doubts, note: row => row.notes };
