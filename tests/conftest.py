@@ -28,6 +28,14 @@ with suppress(UsageError):
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep the label maps that annotations become out of the tester's own folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory) -> Path:
     """Twelve phantoms of 96 x 72 pixels in Kaggle's layout, in a folder with a space: 9 train, 1 validates, 2 test."""

@@ -57,15 +57,19 @@ def _check_data(options: argparse.Namespace) -> int:
         more = f"; {missing} more cases with a problem are not on it" if missing else ""
         print_result(f"Contact sheet: {options.output}{more}")
     # `check_usable` raises its error after this line, which can be copied and run.
-    if result.naming_option:
-        print_result(f"Most masks have an image with:\n  {_command(options, result.naming_option)}")
+    if added := result.naming_option or result.labels_option:
+        print_result(f"Try: {_again(options, added)}")
     result.check_usable()
     return 1 if options.strict and result.problems else 0
 
 
-def _command(options: argparse.Namespace, added: str) -> str:
-    """Return the command line of `options` with more options, ready to be run."""
+def _again(options: argparse.Namespace, added: str) -> str:
+    """Return the command line of `options` with more options, ready to be run; new `--labels` replace others."""
     stated = {"images": options.images, "masks": options.masks, "labels": options.labels} | naming_options(options)
-    words = [] if options.data is None else [options.data]
-    words += [f"--{name.replace('_', '-')}={text}" for name, text in stated.items() if text is not None]
-    return f"lungseg check-data {shlex.join(words)} {added}"
+    if added.startswith("--labels"):
+        stated["labels"] = None
+    words = ["lungseg", "check-data", *([] if options.data is None else [options.data])]
+    for name, text in stated.items():
+        option = f"--{name.replace('_', '-')}"
+        words += [] if text is None else [f"{option}={text}"] if text.startswith("-") else [option, text]
+    return f"{shlex.join(words)} {added}"

@@ -17,20 +17,24 @@ from typing import Any, NamedTuple
 from monai.bundle import ConfigParser
 
 from lungseg.data.datalist import datalist
+from lungseg.data.exchanged import describe_exchange, exchanged_option, is_swapped
 from lungseg.data.labels import MaskError, read_label, read_values
 from lungseg.data.layouts import Layout, find_data
 from lungseg.data.naming import Naming
 from lungseg.data.pairing import Case, case_name, naming_option
 from lungseg.data.problems import (
     DUPLICATE_IMAGE,
+    INVERTED_MASK,
     LATERALITY_IMPLAUSIBLE,
     MASK_WITHOUT_IMAGE,
+    NOT_A_MASK,
     UNREADABLE,
     Problem,
 )
 from lungseg.data.sizes import check_aspect
 from lungseg.data.sources import read_sources
 from lungseg.data.splits import set_of
+from lungseg.data.unknown_values import describe, look_at, propose
 from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.text import escape_control, shorten_list
@@ -71,6 +75,9 @@ class CheckResult:
         resized: the sizes (width, height) of the mask and of the image of each case whose sizes differ, by name: the
             mask is used, brought to the image's size.
         naming: the rule by which the names of images and masks were matched.
+        values: the values of masks that were refused for them, with the number of files that have each; or nothing.
+        labels_option: option that would make such masks usable, or that exchanges right and left; empty if none would.
+        exchanged: sentence about right and left, if they are exchanged in most of the references.
     """
 
     folder: Path
@@ -84,6 +91,9 @@ class CheckResult:
     problems: list[Problem]
     resized: dict[str, tuple[Size, Size]] = field(default_factory=dict)
     naming: Naming = field(default_factory=Naming)
+    values: str = ""
+    labels_option: str = ""
+    exchanged: str = ""
 
     @property
     def naming_option(self) -> str:
@@ -111,7 +121,8 @@ class CheckResult:
             raise LungsegError("no image has a mask", self.folder, remedy, code="no-pairs")
         if {case.name for case in self.pairs} <= set(self.excluded_cases):
             what = f"none of the {len(self.pairs)} pairs of image and mask can be used"
-            raise LungsegError(what, self.folder, "fix the problems listed above", code="no-usable-cases")
+            remedy = f"give {self.labels_option}" if self.labels_option else "fix the problems listed above"
+            raise LungsegError(what, self.folder, remedy, code="no-usable-cases")
 
     def __str__(self) -> str:
         """Return the findings as lines for a terminal."""
@@ -125,9 +136,15 @@ class CheckResult:
             *([f"{len(self.resized):6} {_resizing(self.resized)}"] if self.resized else []),
             f"{len(self.problems):6} problems" + (":" if self.problems else ""),
         ]
+        if self.exchanged:
+            lines.append(f"  {escape_control(self.folder)}: {LATERALITY_IMPLAUSIBLE}: {self.exchanged}")
         for problem in self.problems:
+            if self.exchanged and is_swapped(problem):
+                continue
             consequence = " [unusable]" if problem.excluded else ""
             lines.append(f"  {_described(problem)}{consequence}")
+        if self.values:
+            lines.append(f"Values of the masks that were refused: {self.values}")
         return "\n".join(lines)
 
 
@@ -157,6 +174,9 @@ def check_data(layout: Layout) -> CheckResult:
                 resized[name] = found.sizes
             if found.digest is not None:
                 problems += _same_pixels(digests.setdefault(found.digest, path), path, name)
+        refused = {problem.name for problem in problems if problem.kind in (NOT_A_MASK, INVERTED_MASK)}
+        seen = list(pool.map(look_at, [case.files[0] for case in pairing.pairs if case.name in refused]))
+    exchange = exchanged_option(problems, pairing.pairs, layout.labels)
     return CheckResult(
         folder=layout.folder,
         layout=layout.kind,
@@ -169,6 +189,9 @@ def check_data(layout: Layout) -> CheckResult:
         problems=sorted(problems, key=lambda problem: (problem.file, problem.kind)),
         resized=resized,
         naming=pairing.naming,
+        values=describe(seen),
+        labels_option=exchange or propose(seen),
+        exchanged="" if exchange is None else describe_exchange(problems, pairing.pairs, exchange),
     )
 
 

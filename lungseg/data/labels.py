@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lungseg.data.label_values import LabelValues, parse_labels
+from lungseg.data.label_values import LabelValues, parse_labels, separate_colours, separate_values
 from lungseg.data.pairing import Label
 from lungseg.data.problems import (
     EMPTY_MASK,
@@ -25,11 +24,8 @@ from lungseg.data.problems import (
     SIZE_MISMATCH,
     UNREADABLE,
 )
-from lungseg.io.reading import read_mask_values
+from lungseg.io.reading import read_mask_colours, read_mask_values
 from lungseg.utils.errors import LungsegError
-
-if TYPE_CHECKING:
-    pass
 
 RIGHT, LEFT, HEART = 1, 2, 3
 # Inside only: a pixel of a reference that does not say anything there, and lung of unknown laterality.
@@ -45,6 +41,8 @@ MIN_SIDE_BY_SIDE = 0.25
 MAX_NOISE = 16
 # ... and at least this share of the pixels is black or white; in 256 x 256 drawings up to 1.6 % are not.
 MIN_CLEAN = 0.98
+# JPEG noise around a grey has at least so many values.
+MIN_SHADES = 8
 # The drawings of two adjacent lungs may overlap a little.
 MAX_OVERLAP = 0.01
 # Largest share of lung in the outermost pixels of a picture, however closely it is cropped.
@@ -54,7 +52,7 @@ LOPSIDED = f"one lung would hold over {MAX_SHARE:.0%} of the area"
 TOUCHING = "the lungs touch, so that the border between them is unknown"
 SWAPPED = "the right lung lies on the right of the picture (sides swapped, or a mirrored radiograph)"
 
-_KINDS = "save it in grey, with 0/255 or as a label map 0/1/2"
+_KINDS = "say what they stand for, with --labels right=1,left=2 and the values that it has"
 
 
 class MaskError(LungsegError):
@@ -90,51 +88,62 @@ def read_label(label: str | PathLike[str] | Label, labels: str | None = None) ->
         right, left = (Path(path) for path in label)
         return _named(right, lambda: from_lungs(read_values(right), read_values(left)))
     path = Path(label)
-    if labels is None:
-        return _named(path, lambda: from_values(read_values(path)))
-    meanings = parse_labels(labels)
-    return _named(path, lambda: _from_stated(read_values(path), meanings))
+    return _named(path, lambda: _from_file(path, None if labels is None else parse_labels(labels)))
 
 
-def _from_stated(values: np.ndarray, meanings: LabelValues) -> LabelMap:
-    """Turn the (H, W) values of one file into a label map by what is stated about them."""
-    silent = np.isin(values, [value for value, meaning in meanings.numbers.items() if meaning == "ignore"])
-    if not meanings.states_lungs:
-        # A device does not cut a lung in two: the sides are separated as if it were lung.
-        label = from_values(np.where(silent, values.max(), values) if silent.any() else values)
-    else:
-        label = _from_meanings(values, silent, meanings)
+def _from_file(path: Path, stated: LabelValues | None) -> LabelMap:
+    """Read one file, by what is stated about its values or colours."""
+    if stated is None:
+        return from_values(read_values(path))
+    if stated.names:
+        name, meaning = next(iter(stated.names.items()))
+        what = f"--labels states {meaning}={name}, and a mask has values or colours, not names"
+        raise MaskError(what, remedy="give values, such as right=1,left=2", code=NOT_A_MASK)
+    try:
+        if stated.colours:
+            return _from_parts(separate_colours(_read(read_mask_colours, path), stated))
+        values = read_values(path)
+        if stated.states_lungs:
+            return _from_parts(separate_values(values, stated))
+    except MaskError:
+        raise
+    except LungsegError as error:
+        raise MaskError(error.what, path, error.remedy, code=error.code) from error
+    unstated = np.isin(values, [value for value, meaning in stated.numbers.items() if meaning == "background"])
+    values = np.where(unstated, values.dtype.type(0), values)
+    silent = np.isin(values, [value for value, meaning in stated.numbers.items() if meaning == "ignore"])
+    # A device does not cut a lung in two: the sides are separated as if it were lung.
+    label = from_values(np.where(silent, values.max(), values) if silent.any() else values)
     return replace(label, labels=np.where(silent, np.uint8(NOT_STATED), label.labels))
 
 
-def _from_meanings(values: np.ndarray, silent: np.ndarray, meanings: LabelValues) -> LabelMap:
-    parts = {
-        meaning: np.isin(values, [value for value, stated in meanings.numbers.items() if stated == meaning])
-        for meaning in ("right", "left", "lung")
-    }
-    known = np.isin(values, [0, *meanings.numbers])
-    if not known.all():
-        shown = ", ".join(f"{value:g}" for value in np.unique(values[~known])[:4])
-        what = f"it has the value {shown}, for which --labels states no meaning"
-        raise MaskError(what, remedy=f"add background={shown} or ignore={shown}", code=NOT_A_MASK)
-    if parts["lung"].any():
-        lungs = parts["right"] | parts["left"] | parts["lung"]
-        if not lungs.any():
-            raise MaskError("the mask is empty", code=EMPTY_MASK)
-        return _from_binary(lungs | silent)
-    return _check_sides((parts["right"] * np.uint8(RIGHT)) | (parts["left"] * np.uint8(LEFT)))
+def _from_parts(parts: dict[str, np.ndarray]) -> LabelMap:
+    """Merge the masks of the meanings, see :data:`lungseg.data.label_values.MEANINGS`."""
+    right, left, lung, silent = (parts[meaning] for meaning in ("right", "left", "lung", "ignore"))
+    if not (right | left | lung).any():
+        raise MaskError("the mask is empty", code=EMPTY_MASK)
+    if lung.any():
+        label = _from_binary(right | left | lung | silent)
+    else:
+        label = _check_sides(np.where(right, RIGHT, np.where(left, LEFT, 0)).astype(np.uint8))
+    return replace(label, labels=np.where(silent, np.uint8(NOT_STATED), label.labels))
 
 
 def read_values(path: Path) -> np.ndarray:
     """Return the values of a mask file, (H, W), any real dtype, in the orientation of `lungseg.io.read_radiograph`.
 
     Colours must be grey, or have one channel that is not empty. In a palette of coloured labels the indices are used.
+    Where the colour is the same everywhere, the opacity is used.
 
     Raises:
         MaskError: the file is damaged, too small, too large or coloured.
     """
+    return _read(read_mask_values, path)
+
+
+def _read(read: Callable[[Path], np.ndarray], path: Path) -> np.ndarray:
     try:
-        return read_mask_values(path)
+        return read(path)
     except LungsegError as error:
         code = NOT_A_MASK if error.code == "mask-coloured" else UNREADABLE
         raise MaskError(error.what, path, error.remedy, code=code) from error
@@ -143,8 +152,8 @@ def read_values(path: Path) -> np.ndarray:
 def from_values(values: np.ndarray) -> LabelMap:
     """Turn the (H, W) values of one file into a label map.
 
-    Values 0 and 1, or 0 and 255 with few shades between, are a binary mask whose connected components give the sides;
-    0, 1, 2 are a label map, in which 3 may be the heart.
+    Values 0 and one other, or two with few shades near them, are a binary mask whose connected components give the
+    sides; 0, 1, 2 are a label map, in which 3 may be the heart.
 
     Raises:
         MaskError: the values are of neither kind, inverted or empty, or do not show two lungs.
@@ -152,9 +161,10 @@ def from_values(values: np.ndarray) -> LabelMap:
     present = set(np.unique(values).tolist()) - {0}
     if not present:
         raise MaskError("the mask is empty", code=EMPTY_MASK)
-    if present in ({1}, {255}, {65535}):
+    if len(present) == 1:
         return _from_binary(values != 0)
-    if present <= {RIGHT, LEFT, HEART} and present != {HEART}:
+    if present <= {RIGHT, LEFT, HEART}:
+        _check_not_inverted(values != 0)
         return _check_sides(np.where(values == HEART, 0, values).astype(np.uint8))
     # Small numbers beside 255 could be labels.
     if not present <= {RIGHT, LEFT, HEART, 255} and _is_shaded(values):
@@ -182,11 +192,23 @@ def from_lungs(right: np.ndarray, left: np.ndarray) -> LabelMap:
 
 
 def _is_shaded(values: np.ndarray) -> bool:
-    """Return whether nearly all pixels are black or white, in 8 or 16 bits."""
-    top = 255 if values.max() <= 255 else 65535
-    noise = MAX_NOISE * top // 255
-    white = values >= top - noise
+    """Return whether nearly all pixels are black or white, in 8 or 16 bits; or, of many values, near one grey."""
+    depth = 255 if values.max() <= 255 else 65535
+    noise = MAX_NOISE * depth // 255
+    white = values >= (top := _brightest(values, depth)) - noise
+    if top < depth:
+        white &= values <= top + noise
     return bool(white.any() and np.mean(white | (values <= noise)) >= MIN_CLEAN)
+
+
+def _brightest(values: np.ndarray, depth: int) -> float:
+    """Return white, or the grey that JPEG noise surrounds instead."""
+    noise = MAX_NOISE * depth // 255
+    shades, counts = np.unique(values[values > 2 * noise], return_counts=True)
+    # A few values are labels, and not noise.
+    if shades.size < MIN_SHADES or shades[-1] >= depth - noise:
+        return depth
+    return float(shades[counts.argmax()])
 
 
 def _lung(values: np.ndarray) -> np.ndarray:

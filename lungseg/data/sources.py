@@ -63,7 +63,7 @@ class Source:
             LungsegError: a folder or the table is missing, or an image has no heart.
         """
         naming = Naming(self.image_prefix, self.image_suffix, self.mask_prefix, self.mask_suffix)
-        found = two_folders(self.root / self.images, self.root / self.masks, naming).with_labels(self.labels)
+        found = two_folders(self.root / self.images, self.root / self.masks, naming, self.labels)
         return replace(found, kind=self.name, pair=lambda: self._pair(found))
 
     def lists(self) -> Split | None:

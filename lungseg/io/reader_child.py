@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,8 @@ def serve(memory: int, seconds: float) -> None:
     for line in sys.stdin.buffer:
         request = json.loads(line)
         _limit_time(seconds)
-        facts, header, pixels = _answer(request["task"], os.fsdecode(bytes.fromhex(request["path"])))
+        path = os.fsdecode(bytes.fromhex(request["path"]))
+        facts, header, pixels = _answer(request["task"], path, request.get("query"))
         if pixels is not None:
             facts |= {"shape": pixels.shape, "type": pixels.dtype.str}
         answers.write(json.dumps(facts | {"header": len(header)}).encode() + b"\n")
@@ -66,12 +68,12 @@ def serve(memory: int, seconds: float) -> None:
         answers.flush()
 
 
-def _answer(task: str, path: str) -> _Answer:
+def _answer(task: str, path: str, query: dict[str, Any] | None) -> _Answer:
     try:
         with warnings.catch_warnings():
             # Errors report a damaged file. Oddities of its header do not matter here.
             warnings.simplefilter("ignore")
-            return _TASKS[task](unpack(read_content(path)))
+            return _TASKS[task](unpack(read_content(path))) if query is None else _QUERIES[task](Path(path), query)
     except MemoryError:
         return {"error": {"what": "", "remedy": "", "code": OUT_OF_MEMORY}}, b"", None
     except Exception as error:
@@ -126,6 +128,24 @@ def _read_mask(content: Content) -> _Answer:
     return {}, b"", np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
 
 
+def _read_colours(content: Content) -> _Answer:
+    from lungseg.io.mask_values import decode_colours
+
+    return {}, b"", np.ascontiguousarray(decode_colours(content), "<u4")
+
+
+def _prepare_annotations(path: Path, query: dict[str, Any]) -> _Answer:
+    from lungseg.io.annotations.document import prepare
+
+    return {"done": prepare(path, query)}, b"", None
+
+
+def _draw_annotation(path: Path, query: dict[str, Any]) -> _Answer:
+    from lungseg.io.annotations.document import draw
+
+    return {}, b"", np.ascontiguousarray(draw(path, query))
+
+
 def _source_facts(source: SourceFile) -> dict[str, Any]:
     return {"sha256": source.sha256, "format": source.format}
 
@@ -163,6 +183,12 @@ _TASKS: dict[str, Callable[[Content], _Answer]] = {
     "radiograph": _read_radiograph,
     "source": _read_source,
     "mask": _read_mask,
+    "mask-colours": _read_colours,
+}
+# Those that open the file themselves, because it holds more than one image.
+_QUERIES: dict[str, Callable[[Path, dict[str, Any]], _Answer]] = {
+    "annotations": _prepare_annotations,
+    "annotation": _draw_annotation,
 }
 
 

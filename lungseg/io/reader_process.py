@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
@@ -56,8 +56,13 @@ class Answer:
     pixels: np.ndarray | None
 
 
-def ask(task: str, path: str | PathLike[str]) -> Answer:
+def ask(task: str, path: str | PathLike[str], query: Mapping[str, Any] | None = None) -> Answer:
     """Let a process do `task` with the file `path`; see :mod:`lungseg.io.reader_child` for the tasks.
+
+    Args:
+        task: its name.
+        path: the file.
+        query: more about a task that asks for it, as JSON can hold it.
 
     May be called from several threads; as many processes as there are cores read at the same time.
 
@@ -71,7 +76,8 @@ def ask(task: str, path: str | PathLike[str]) -> Answer:
         remedy = "check the name"
         raise LungsegError("there is no file with such a name", path, remedy, code="not-readable") from error
     with _lent_child() as child:
-        return child.ask(json.dumps({"task": task, "path": encoded.hex()}).encode() + b"\n", path)
+        request = {"task": task, "path": encoded.hex()} | ({} if query is None else {"query": query})
+        return child.ask(json.dumps(request).encode() + b"\n", path)
 
 
 class _Child:

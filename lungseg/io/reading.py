@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +13,7 @@ import numpy as np
 from lungseg.io.limits import plausible_spacing
 from lungseg.io.radiograph import Format, Projection, Radiograph, SourceFile, SpacingKind, View
 from lungseg.io.reader_process import Answer, ask
+from lungseg.utils.errors import LungsegError
 
 
 def read_radiograph(path: str | PathLike[str]) -> Radiograph:
@@ -52,6 +54,49 @@ def read_mask_values(path: str | PathLike[str]) -> np.ndarray:
         LungsegError: the file cannot be read, or is not a mask; or takes too much memory or time.
     """
     pixels = ask("mask", path).pixels
+    assert pixels is not None
+    return pixels
+
+
+def read_mask_colours(path: str | PathLike[str]) -> np.ndarray:
+    """Return the colours of a mask file, (H, W) uint32; see :func:`lungseg.io.mask_values.decode_colours`.
+
+    Raises:
+        LungsegError: the file cannot be read, or is not a picture; or takes too much memory or time.
+    """
+    pixels = ask("mask-colours", path).pixels
+    assert pixels is not None
+    return pixels
+
+
+def prepare_annotations(path: str | PathLike[str], stated: Mapping[str, str]) -> None:
+    """Open an annotation file and find its images; see :func:`lungseg.io.annotations.document.prepare`.
+
+    Raises:
+        LungsegError: the file cannot be read, or takes too much memory or time.
+    """
+    # A table of some gigabytes takes longer than one answer may.
+    while not ask("annotations", path, {"stated": dict(stated)}).facts.get("done"):
+        pass
+
+
+def draw_annotation(
+    path: str | PathLike[str], stated: Mapping[str, str], name: str, alone: bool, size: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Return the label map of an image in a prepared file; see :func:`lungseg.io.annotations.document.draw`.
+
+    Raises:
+        LungsegError: the file says nothing about the image (not-annotated), does not state its size (size-unknown), or
+            is damaged; or takes too much memory or time.
+    """
+    query = {"stated": dict(stated), "name": name, "alone": alone, "size": size}
+    try:
+        pixels = ask("annotation", path, query).pixels
+    except LungsegError as error:
+        if error.code != "not-prepared":  # by this process, as another one was
+            raise
+        prepare_annotations(path, stated)
+        pixels = ask("annotation", path, query).pixels
     assert pixels is not None
     return pixels
 

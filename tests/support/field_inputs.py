@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import field_annotations
 import field_formats
 import field_layouts
+import field_values
 from field_kind import Kind
 
 KINDS: list[Kind] = [
+    *field_annotations.KINDS,
     *field_formats.KINDS,
     *field_layouts.KINDS,
+    *field_values.KINDS,
 ]

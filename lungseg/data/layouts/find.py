@@ -53,7 +53,7 @@ def find_data(
     stated = Naming(image_prefix, image_suffix, mask_prefix, mask_suffix)
     naming = None if stated == Naming() else stated
     if images is not None and masks is not None:
-        return two_folders(Path(images), Path(masks), naming).with_labels(labels)
+        return two_folders(Path(images), Path(masks), naming, labels)
     assert dataset_dir is not None
     root = Path(dataset_dir)
     if not root.is_dir():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lungseg.data.annotations import LABELS_BY_NAME, are_annotations, pair_annotations
 from lungseg.data.label_values import parse_labels
 from lungseg.data.naming import Naming
 from lungseg.data.pairing import Pairing, pair_by_name
@@ -22,12 +23,14 @@ class Layout:
         folder: the data set's folder.
         images: the folder of images; the names of the cases are relative to it.
         pair: function that matches the images with their references.
+        labels: what the values of the references stand for, where it is stated.
     """
 
     kind: str
     folder: Path
     images: Path
     pair: Callable[[], Pairing]
+    labels: str | None = None
 
     def with_labels(self, labels: str | None) -> Layout:
         """Return it with a statement of what the values of its references stand for, unless that is None.
@@ -43,16 +46,24 @@ class Layout:
             pairing = self.pair()
             return replace(pairing, pairs=[replace(case, labels=labels) for case in pairing.pairs])
 
-        return replace(self, pair=pair)
+        return replace(self, pair=pair, labels=labels)
 
 
-def two_folders(images: Path, masks: Path, naming: Naming | None = None) -> Layout:
-    """Return the layout of any two folders.
+def two_folders(images: Path, masks: Path, naming: Naming | None = None, labels: str | None = None) -> Layout:
+    """Return the layout of any two folders, or of a folder of images and a file or a folder of annotations.
 
     Raises:
-        UsageError: a folder does not exist.
+        UsageError: a folder does not exist, `masks` is a file of another kind, or `labels` cannot be read.
     """
+    if images.is_dir() and are_annotations(masks, images):
+        return Layout(
+            "annotations", masks, images, lambda: pair_annotations(images, masks, labels), labels or LABELS_BY_NAME
+        )
+    if masks.is_file():
+        what = "this file holds no annotations that are known"
+        remedy = "give COCO or LabelMe JSON, a CSV file with run lengths, or a folder of masks"
+        raise UsageError(what, masks, remedy, code="annotations-unknown")
     for folder in (images, masks):
         if not folder.is_dir():
             raise UsageError("there is no such folder", folder, "check the path", code="not-found")
-    return Layout("two folders", images, images, lambda: pair_by_name(images, masks, naming))
+    return Layout("two folders", images, images, lambda: pair_by_name(images, masks, naming)).with_labels(labels)
