@@ -69,22 +69,24 @@ def _check_data(options: argparse.Namespace) -> int:
         print_result(f"Contact sheet: {options.output}{more}")
     # `check_usable` raises its error after these lines, which can be copied and run.
     if result.labels_option:
-        print_result(f"The masks can be used with:\n  {_command(options, result.labels_option)}")
+        print_result(f"The masks can be used with:\n  {_again(options, result.labels_option)}")
     if result.naming_option:
-        print_result(f"Most masks have an image with:\n  {_command(options, result.naming_option)}")
+        print_result(f"Most masks have an image with:\n  {_again(options, result.naming_option)}")
     misplaced = False if options.no_model else _report_masks(result, options.all_masks)
     result.check_usable()
     return 1 if options.strict and (result.problems or misplaced) else 0
 
 
-def _command(options: argparse.Namespace, added: str) -> str:
-    """Return the command line of `options` with more options, ready to be run; `--labels` is replaced."""
-    stated = {"images": options.images, "masks": options.masks} | naming_options(options)
-    if "--labels" not in added:
-        stated["labels"] = options.labels
-    words = [] if options.data is None else [options.data]
-    words += [f"--{name.replace('_', '-')}={text}" for name, text in stated.items() if text is not None]
-    return f"lungseg check-data {shlex.join(words)} {added}"
+def _again(options: argparse.Namespace, added: str) -> str:
+    """Return the command line of `options` with more options, ready to be run; new `--labels` replace others."""
+    stated = {"images": options.images, "masks": options.masks, "labels": options.labels} | naming_options(options)
+    if added.startswith("--labels"):
+        stated["labels"] = None
+    words = ["lungseg", "check-data", *([] if options.data is None else [options.data])]
+    for name, text in stated.items():
+        option = f"--{name.replace('_', '-')}"
+        words += [] if text is None else [f"{option}={text}"] if text.startswith("-") else [option, text]
+    return f"{shlex.join(words)} {added}"
 
 
 def _report_masks(result: CheckResult, all_masks: bool) -> bool:

@@ -41,7 +41,7 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        "CheckResult": "check",
+        "CheckResult": "check_result",
         "LoadTargetsd": "targets",
         "case_sampler": "sampler",
         "LungLabelReader": "image_reader",

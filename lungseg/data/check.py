@@ -6,22 +6,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from monai.bundle import ConfigParser
 
+from lungseg.data.check_result import CheckResult, Size, describe_problem, describe_sizes
 from lungseg.data.datalist import datalist
-from lungseg.data.exchanged import describe_exchange, exchanged_option, is_swapped
+from lungseg.data.exchanged import describe_exchange, exchanged_option
 from lungseg.data.labels import MaskError, read_label, read_values
 from lungseg.data.layouts import Layout, find_data
-from lungseg.data.naming import Naming
-from lungseg.data.pairing import Case, case_name, naming_option
+from lungseg.data.pairing import Case, case_name
 from lungseg.data.problems import (
     DUPLICATE_IMAGE,
     INVERTED_MASK,
@@ -37,11 +36,10 @@ from lungseg.data.splits import set_of
 from lungseg.data.unknown_values import describe, look_at, propose
 from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError, UsageError
-from lungseg.utils.text import escape_control, shorten_list
+from lungseg.utils.text import shorten_list
 
 logger = logging.getLogger(__name__)
 
-_NAMES_SHOWN = 3
 _SHOWN = 10
 _THREADS = 4
 # Arguments of `datalist` that find the data set.
@@ -55,97 +53,6 @@ _WHERE = (
     "image_suffix",
     "image_prefix",
 )
-
-# Width and height in pixels.
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """The contents of a data set and its problems.
-
-    Attributes:
-        folder: the data set's folder.
-        layout: the name of its layout.
-        images_folder: the folder of the images.
-        images, masks: number of files (two masks per case if each lung has a mask of its own).
-        pairs: the images that have a reference, usable or not.
-        images_without_mask, masks_without_image: the files without a partner.
-        problems: all problems, sorted by file.
-        resized: the sizes (width, height) of the mask and of the image of each case whose sizes differ, by name: the
-            mask is used, brought to the image's size.
-        values: the values of masks that were refused for them, with the number of files that have each; or nothing.
-        labels_option: option that would make such masks usable, or that exchanges right and left; empty if none would.
-        exchanged: sentence about right and left, if they are exchanged in most of the references.
-        naming: the rule by which the names of images and masks were matched.
-    """
-
-    folder: Path
-    layout: str
-    images_folder: Path
-    images: int
-    masks: int
-    pairs: list[Case]
-    images_without_mask: list[Path]
-    masks_without_image: list[Path]
-    problems: list[Problem]
-    resized: dict[str, tuple[Size, Size]] = field(default_factory=dict)
-    values: str = ""
-    labels_option: str = ""
-    exchanged: str = ""
-    naming: Naming = field(default_factory=Naming)
-
-    @property
-    def naming_option(self) -> str:
-        """The options of the command by which masks would find their images, if none does."""
-        return "" if self.pairs else naming_option(self.images_without_mask, self.masks_without_image)
-
-    @property
-    def excluded_cases(self) -> list[str]:
-        """The names of the cases that cannot be used."""
-        return sorted({problem.name for problem in self.problems if problem.excluded})
-
-    @property
-    def union_only(self) -> list[str]:
-        """The names of the cases that use only the union of the lungs."""
-        return [problem.name for problem in self.problems if problem.kind == LATERALITY_IMPLAUSIBLE]
-
-    def check_usable(self) -> None:
-        """Check that a pair can be used.
-
-        Raises:
-            LungsegError: no image has a mask, or none of the pairs can be used.
-        """
-        if not self.pairs:
-            remedy = f"give {self.naming_option}" if self.naming_option else "name each mask as its image"
-            raise LungsegError("no image has a mask", self.folder, remedy, code="no-pairs")
-        if {case.name for case in self.pairs} <= set(self.excluded_cases):
-            what = f"none of the {len(self.pairs)} pairs of image and mask can be used"
-            remedy = f"give {self.labels_option}" if self.labels_option else "fix the problems listed above"
-            raise LungsegError(what, self.folder, remedy, code="no-usable-cases")
-
-    def __str__(self) -> str:
-        """Return the findings as lines for a terminal."""
-        lines = [
-            f"{self.folder} ({self.layout}{_named(self.naming)})",
-            f"{self.images:6} images",
-            f"{self.masks:6} masks",
-            f"{len(self.pairs):6} pairs",
-            f"{len(self.images_without_mask):6} images without a mask{_some(self.images_without_mask)}",
-            f"{len(self.masks_without_image):6} masks without an image{_some(self.masks_without_image)}",
-            *([f"{len(self.resized):6} {_resizing(self.resized)}"] if self.resized else []),
-            f"{len(self.problems):6} problems" + (":" if self.problems else ""),
-        ]
-        if self.exchanged:
-            lines.append(f"  {escape_control(self.folder)}: {LATERALITY_IMPLAUSIBLE}: {self.exchanged}")
-        for problem in self.problems:
-            if self.exchanged and is_swapped(problem):
-                continue
-            consequence = " [unusable]" if problem.excluded else ""
-            lines.append(f"  {_described(problem)}{consequence}")
-        if self.values:
-            lines.append(f"Values of the masks that were refused: {self.values}")
-        return "\n".join(lines)
 
 
 def check_data(layout: Layout) -> CheckResult:
@@ -188,10 +95,10 @@ def check_data(layout: Layout) -> CheckResult:
         masks_without_image=pairing.masks_without_image,
         problems=sorted(problems, key=lambda problem: (problem.file, problem.kind)),
         resized=resized,
+        naming=pairing.naming,
         values=describe(seen),
         labels_option=exchange or propose(seen),
         exchanged="" if exchange is None else describe_exchange(problems, pairing.pairs, exchange),
-        naming=pairing.naming,
     )
 
 
@@ -242,22 +149,6 @@ def _size(shape: tuple[int, ...]) -> Size:
     return width, height
 
 
-def _resizing(resized: Mapping[str, tuple[Size, Size]]) -> str:
-    """Return the rest of a sentence after the number of the masks, with the most frequent pair of sizes."""
-    (mask, image), _ = Counter(resized.values()).most_common(1)[0]
-    sizes = f"{mask[0]} x {mask[1]} for {image[0]} x {image[1]} pixels"
-    return f"masks have another size than their image ({sizes}); they are used, resized by nearest neighbour"
-
-
-def _named(naming: Naming) -> str:
-    """Return the options that a data set needed, for the line that names its layout."""
-    return f"; names: {naming.options()}" if naming.options() else ""
-
-
-def _described(problem: Problem) -> str:
-    return f"{escape_control(problem.file)}: {problem.kind}: {escape_control(problem.sentence)}"
-
-
 def _sentence(error: LungsegError) -> str:
     return f"{error.what}; {error.remedy}" if error.remedy else error.what
 
@@ -267,10 +158,6 @@ def _same_pixels(first: Path, path: Path, name: str) -> list[Problem]:
         return []
     sentence = f"it has the same pixels as {first.name}: one could be in training and the other in test"
     return [Problem(path, DUPLICATE_IMAGE, sentence, False, name)]
-
-
-def _some(paths: list[Path]) -> str:
-    return f": {shorten_list([path.name for path in paths], _NAMES_SHOWN)}" if paths else ""
 
 
 def unusable_cases(sections: Sequence[str], **source: Any) -> list[str]:
@@ -304,14 +191,14 @@ def _unusable(layout: Layout, names: set[str], sets: Sequence[str] | None) -> li
     kept = replace(layout, pair=lambda: replace(pairing, pairs=cases, images_without_mask=[]))
     result = check_data(kept)
     if result.resized:
-        logger.info("%d %s", len(result.resized), _resizing(result.resized))
+        logger.info("%d %s", len(result.resized), describe_sizes(result.resized))
     unused = [problem for problem in result.problems if problem.excluded]
     for problem in unused[:_SHOWN]:
-        logger.warning("Not used: %s", _described(problem))
+        logger.warning("Not used: %s", describe_problem(problem))
     if len(unused) > _SHOWN:
         logger.warning("Not used: %d more files; lungseg check-data lists them", len(unused) - _SHOWN)
     for problem in [problem for problem in result.problems if problem.kind == DUPLICATE_IMAGE][:_SHOWN]:
-        logger.warning("Used, with a problem: %s", _described(problem))
+        logger.warning("Used, with a problem: %s", describe_problem(problem))
     without = [path.name for path in pairing.images_without_mask if not sets or set_of(path.stem) in sets]
     if without:
         logger.warning("Not used: images without a mask: %s", shorten_list(without, _SHOWN))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lungseg.data.check import CheckResult
+from lungseg.data.check_result import CheckResult
 from lungseg.data.labels import read_label
 from lungseg.data.pairing import Case, case_name
 from lungseg.io import read_radiograph

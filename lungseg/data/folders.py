@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the names of folders say: images or masks, train or test, and the classes of a data set."""
+"""Meanings of the names of folders: images or masks, train or test, and the classes of a data set."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 MASK_SUFFIX = "_mask"
 
 _SEPARATORS = "_- ."
-# Words that say what a picture is, and nnU-Net's number of the first channel: rules of these need no option.
+# Words for the kinds of pictures, and nnU-Net's number of the first channel: rules of these need no option.
 _IMAGE_WORDS = {"", "image", "images", "img", "imgs", "cxr", "xray", "scan", "x", "input", "orig", "original", "0000"}
 _MASK_WORDS = {"", "mask", "masks", "label", "labels", "lung", "lungs", "seg", "segmentation", "gt", "y", "target"}
 _MASK_WORD = re.compile(r"(?<![a-z])(lung)?(masks?|labels?|segmentations?|seg|gt|annotations?)(?![a-z])", re.IGNORECASE)
@@ -26,7 +26,7 @@ class Naming:
     """Rules for names without folder and ending; each prefix and suffix may be there or not.
 
     Attributes:
-        image_prefix, image_suffix: what stands before and after the common part in the name of an image.
+        image_prefix, image_suffix: text before and after the common part in the name of an image.
         mask_prefix, mask_suffix: the same in the name of a mask.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -60,7 +60,9 @@ class Pairing:
     naming: Naming = field(default_factory=Naming)
 
 
-def list_files(folder: Path, exclude: Path | None = None, nested: bool = True) -> Named:
+def list_files(
+    folder: Path, exclude: Path | None = None, endings: Sequence[str] = ENDINGS, nested: bool = True
+) -> Named:
     """Return the pictures in a folder by name, see `case_name`, sorted.
 
     Hidden files are not listed, since macOS writes a `._name.png` beside every file that it copies; nor is the folder
@@ -79,23 +81,23 @@ def list_files(folder: Path, exclude: Path | None = None, nested: bool = True) -
     named = defaultdict(list)
     for path in sorted(files):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and picture_name(path):
-            named[case_name(path, folder)].append(path)
+        if not hidden and picture_name(path, endings):
+            named[case_name(path, folder, endings)].append(path)
     return dict(named)
 
 
-def case_name(path: Path, folder: Path) -> str:
+def case_name(path: Path, folder: Path, endings: Sequence[str] = ENDINGS) -> str:
     """Return the name of a picture below a folder: its path inside the folder, without its ending."""
-    return path.relative_to(folder).with_name(picture_name(path) or path.name).as_posix()
+    return path.relative_to(folder).with_name(picture_name(path, endings) or path.name).as_posix()
 
 
-def picture_name(path: Path) -> str | None:
+def picture_name(path: Path, endings: Sequence[str] = ENDINGS) -> str | None:
     """Return the name of a picture without its ending, or None for other files.
 
     The content of a file decides if it has no ending, or a number as in a DICOM UID.
     """
-    if path.name.lower().endswith(ENDINGS):
-        parts = split_ending(path.name)
+    if path.name.lower().endswith(tuple(endings)):
+        parts = split_ending(path.name, endings)
         return parts[0] if parts else None
     if path.suffix.strip(".0123456789") or path.name == "DICOMDIR":
         return None

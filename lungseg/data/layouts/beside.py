@@ -16,7 +16,7 @@ from lungseg.data.pairing import Pairing, guesses_in_one_folder, list_files, mat
 def beside(folder: Path, naming: Naming | None = None) -> list[Layout]:
     """Return the layouts of images with masks in a folder: one, or one for each of train, validation and test.
 
-    Label maps (0 background, 1 right lung, 2 left lung, or what a `dataset.json` of nnU-Net states) are preferred to
+    Label maps (0 background, 1 right lung, 2 left lung, or as a `dataset.json` of nnU-Net states) are preferred to
     masks. The images may lie in the folder itself.
     """
     parts = parts_of(folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read what a `dataset.json` of nnU-Net states about the values of its label maps."""
+"""Read the meanings of the values of label maps from a `dataset.json` of nnU-Net."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HEART = re.compile(r"heart|cardi")
 
 
 def read_labels(folder: Path) -> str | None:
-    """Return what the values of the label maps stand for, as :func:`lungseg.data.label_values.parse_labels` reads it.
+    """Return the meanings of the values of the label maps, as :func:`lungseg.data.label_values.parse_labels` reads it.
 
     Regions (a list of values under one name) are read too: a value is a lung if a region of lungs holds it, and of the
     side that any of its names states. Values of something else, such as clavicles, are background.

@@ -47,7 +47,7 @@ def together(found: Sequence[Layout]) -> Layout:
     root = _root(found)
     folders = ", ".join(dict.fromkeys(str(_inside(layout, root)) for layout in found))
     kind = f"{found[0].kind} in {len(found)} folders, taken together: {folders}"
-    return Layout(kind, root, root, lambda: _merge([_renamed(layout, root) for layout in found]))
+    return Layout(kind, root, root, lambda: _merge([_renamed(layout, root) for layout in found]), found[0].labels)
 
 
 def _inside(layout: Layout, root: Path) -> Path:
