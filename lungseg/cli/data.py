@@ -22,7 +22,19 @@ These layouts are recognised in DIR, or up to two levels below it:
   CXR_png/ or images/ beside ManualMask/ or masks/ with one folder per lung
     (leftMask/, right lung/)
 A mask has the name of its image, with or without a suffix. Any two other folders
-can be given with --images and --masks; their sub-folders are read too."""
+can be given with --images and --masks; their sub-folders are read too.
+
+Masks have one value besides 0, whatever it is, or are in the alpha channel; label
+maps have 1, 2 and perhaps 3 for the heart. --labels says what other values, or
+colours, stand for.
+
+--masks also takes annotations, as a file or a folder of files:
+  CSV with run lengths: columns such as Left Lung and Right Lung (CheXmask),
+    or EncodedPixels (Kaggle, SIIM), with the name of the image
+  COCO JSON with polygons or run lengths
+  LabelMe JSON, a file for each image
+The names of columns, categories and shapes say which lung it is; otherwise give
+them, as in --labels right=NAME,left=NAME. They may include the lung behind the heart."""
 
 
 def add_check(commands: Commands) -> None:

@@ -105,7 +105,12 @@ def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
 def add_folders(parser: argparse.ArgumentParser) -> None:
     """Add the options that name images and masks in folders of their own."""
     parser.add_argument("--images", metavar="DIR", help="folder of the images, if they have one of their own")
-    parser.add_argument("--masks", metavar="DIR", help="folder of the masks, if they have one of their own")
+    parser.add_argument(
+        "--masks",
+        metavar="PATH",
+        help="folder of the masks, if they have one of their own, or annotations: COCO or LabelMe JSON, or a CSV file "
+        "with run lengths",
+    )
     parser.add_argument(
         "--mask-suffix", metavar="TEXT", help="end of a mask's name after its image's name (default: _mask, or nothing)"
     )
