@@ -31,7 +31,19 @@ capital letters in the names of folders are the same:
   images and masks in one folder (img_1.png and mask_1.png, or 1.png and 1_mask.png)
 Folders of classes, and Train, Val and Test, are taken together. A mask has the
 name of its image, but for prefixes and suffixes. Any two other folders can be
-given with --images and --masks; their sub-folders are read too."""
+given with --images and --masks; their sub-folders are read too.
+
+Masks have one value besides 0, whatever it is, or are in the alpha channel; label
+maps have 1, 2 and perhaps 3 for the heart. --labels says what other values, or
+colours, stand for.
+
+--masks also takes annotations, as a file or a folder of files:
+  CSV with run lengths: columns such as Left Lung and Right Lung (CheXmask),
+    or EncodedPixels (Kaggle, SIIM), with the name of the image
+  COCO JSON with polygons or run lengths
+  LabelMe JSON, a file for each image
+The names of columns, categories and shapes say which lung it is; otherwise give
+them, as in --labels right=NAME,left=NAME. They may include the lung behind the heart."""
 
 
 def add_check(commands: Commands) -> None:
@@ -69,9 +81,9 @@ def _check_data(options: argparse.Namespace) -> int:
         print_result(f"Contact sheet: {options.output}{more}")
     # `check_usable` raises its error after these lines, which can be copied and run.
     if result.labels_option:
-        print_result(f"The masks can be used with:\n  {_again(options, result.labels_option)}")
+        print_result(f"Try:\n  {_again(options, result.labels_option)}")
     if result.naming_option:
-        print_result(f"Most masks have an image with:\n  {_again(options, result.naming_option)}")
+        print_result(f"Try:\n  {_again(options, result.naming_option)}")
     misplaced = False if options.no_model else _report_masks(result, options.all_masks)
     result.check_usable()
     return 1 if options.strict and (result.problems or misplaced) else 0

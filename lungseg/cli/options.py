@@ -116,7 +116,12 @@ def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
 def add_folders(parser: argparse.ArgumentParser) -> None:
     """Add the options that name images and masks in folders of their own."""
     parser.add_argument("--images", metavar="DIR", help="folder of the images, if they have one of their own")
-    parser.add_argument("--masks", metavar="DIR", help="folder of the masks, if they have one of their own")
+    parser.add_argument(
+        "--masks",
+        metavar="PATH",
+        help="folder of the masks, if they have one of their own, or annotations: COCO or LabelMe JSON, or a CSV file "
+        "with run lengths",
+    )
     affixes = {
         "--image-prefix": "start of an image's name that its mask's name lacks, such as img_",
         "--image-suffix": "end of an image's name that its mask's name lacks, such as _0000",

@@ -26,6 +26,7 @@ from lungseg.data.label_values import parse_labels
 from lungseg.data.pairing import Case, Pairing, list_files
 from lungseg.data.problems import UNREADABLE, Problem
 from lungseg.io.png import write_png
+from lungseg.io.reader_process import stop_readers
 from lungseg.io.reading import draw_annotation, prepare_annotations, read_radiograph
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import private_folder, writing_failed
@@ -121,6 +122,8 @@ class _Work:
                 raise writing_failed(error, folder) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
+            # They hold all that was in the annotation files.
+            stop_readers()
 
     def _draw(self, folder: Path) -> Iterator[tuple[str, tuple[str, str]]]:
         """Yield the name, the file and the sentence of each image whose annotation cannot be drawn."""

@@ -24,6 +24,7 @@ from lungseg.data.problems import (
     SIZE_MISMATCH,
     UNREADABLE,
 )
+from lungseg.data.shades import is_shaded, lung_of
 from lungseg.io.reading import read_mask_colours, read_mask_values
 from lungseg.utils.errors import LungsegError
 
@@ -37,12 +38,6 @@ MAX_SHARE = 0.7
 MIN_COMPONENT = 0.02
 # Distance of the centres of the lungs along x, as a share of the width of both; about a half in plausible masks.
 MIN_SIDE_BY_SIDE = 0.25
-# JPEG and smooth drawing leave shades at the border of a mask. Values so close to black or white, of 255, are noise ...
-MAX_NOISE = 16
-# ... and at least this share of the pixels is black or white; in 256 x 256 drawings up to 1.6 % are not.
-MIN_CLEAN = 0.98
-# JPEG noise around a grey has at least so many values.
-MIN_SHADES = 8
 # The drawings of two adjacent lungs may overlap a little.
 MAX_OVERLAP = 0.01
 # Largest share of lung in the outermost pixels of a picture, however closely it is cropped.
@@ -173,8 +168,8 @@ def from_values(values: np.ndarray) -> LabelMap:
         _check_not_inverted(values != 0)
         return _check_sides(np.where(values == HEART, 0, values).astype(np.uint8))
     # Small numbers beside 255 could be labels.
-    if not present <= {RIGHT, LEFT, HEART, 255} and _is_shaded(values):
-        return _from_binary(_lung(values))
+    if not present <= {RIGHT, LEFT, HEART, 255} and is_shaded(values):
+        return _from_binary(lung_of(values))
     shown = ", ".join(f"{value:g}" for value in sorted(present)[:4]) + (", ..." if len(present) > 4 else "")
     raise MaskError(f"it has the values (0, {shown})", remedy=_KINDS, code=NOT_A_MASK)
 
@@ -188,38 +183,13 @@ def from_lungs(right: np.ndarray, left: np.ndarray) -> LabelMap:
     if right.shape != left.shape:
         what = "the masks of the right and the left lung differ in size"
         raise MaskError(what, remedy="draw them again", code=SIZE_MISMATCH)
-    right, left = _lung(right), _lung(left)
+    right, left = lung_of(right), lung_of(left)
     for lung in (right, left):
         _check_not_inverted(lung)
     if np.count_nonzero(right & left) > MAX_OVERLAP * np.count_nonzero(right | left):
         what = "the masks of the right and the left lung overlap"
         raise MaskError(what, remedy="draw them again", code=NOT_A_MASK)
     return _check_sides(np.where(right, RIGHT, np.where(left, LEFT, 0)).astype(np.uint8))
-
-
-def _is_shaded(values: np.ndarray) -> bool:
-    """Return whether nearly all pixels are black or white, in 8 or 16 bits; or, of many values, near one grey."""
-    depth = 255 if values.max() <= 255 else 65535
-    noise = MAX_NOISE * depth // 255
-    white = values >= (top := _brightest(values, depth)) - noise
-    if top < depth:
-        white &= values <= top + noise
-    return bool(white.any() and np.mean(white | (values <= noise)) >= MIN_CLEAN)
-
-
-def _brightest(values: np.ndarray, depth: int) -> float:
-    """Return white, or the grey that JPEG noise surrounds instead."""
-    noise = MAX_NOISE * depth // 255
-    shades, counts = np.unique(values[values > 2 * noise], return_counts=True)
-    # A few values are labels, and not noise.
-    if shades.size < MIN_SHADES or shades[-1] >= depth - noise:
-        return depth
-    return float(shades[counts.argmax()])
-
-
-def _lung(values: np.ndarray) -> np.ndarray:
-    """Return the mask (H, W) bool of values that are lung."""
-    return np.asarray(values > (values.max() / 2 if _is_shaded(values) else 0))
 
 
 def _from_binary(lungs: np.ndarray) -> LabelMap:

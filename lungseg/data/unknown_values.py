@@ -100,7 +100,7 @@ def _nearest(colours: np.ndarray, kept: Sequence[float]) -> np.ndarray:
     """Return the nearest of the colours `kept` for each pixel, (H, W)."""
     seen, places = np.unique(colours, return_inverse=True)
     distances = np.linalg.norm(channels(seen)[:, None] - channels(np.array(kept)), axis=2)
-    return np.array(kept, np.float64)[distances.argmin(1)[places]].reshape(colours.shape)
+    return np.asarray(np.array(kept, np.float64)[distances.argmin(1)[places]].reshape(colours.shape))
 
 
 def _meanings(values: np.ndarray, kept: Sequence[float]) -> dict[float, str]:

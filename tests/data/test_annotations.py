@@ -11,6 +11,7 @@ import field_annotations as kinds
 import numpy as np
 import platformdirs
 import pytest
+from command_support import TINY
 from errors_support import fails
 
 from lungseg.data import datalist, find_data, read_label
@@ -70,6 +71,16 @@ def test_the_data_list_states_the_values_and_takes_the_option(tmp_path):
         datalist(None, "all", **source)
     for item in datalist(None, "all", labels="right=1,left=2", **source):
         assert np.array_equal(read_label(item["label"], item["labels"]).labels, drawn[item["name"]])
+
+
+def test_a_training_and_an_evaluation_on_annotations(command, tmp_path):
+    kinds.coco(kinds.polygons, "a", "b")(tmp_path, kinds.images(tmp_path, 12))
+    source = ("--images", tmp_path / "images", "--masks", tmp_path / "masks.json", "--labels", "right=a,left=b")
+    done = command("train", *source, "-o", tmp_path / "run", "--epochs", 1, "--config", *TINY)
+    assert done.status == 0, done.err
+    done = command("evaluate", *source, "-o", tmp_path / "figures", "--weights", tmp_path / "run")
+    assert done.status == 0, done.err
+    assert command("train", "--resume", "-o", tmp_path / "run").status == 0
 
 
 def test_a_damaged_annotation_concerns_its_image_only(tmp_path):

@@ -18,15 +18,14 @@ from skimage.measure import find_contours
 from lungseg.data.phantoms import phantom
 
 _SIZE = (180, 140)
-_NAMES = ("p0", "p1")
 Labels = dict[str, np.ndarray]
 
 
-def images(folder: Path) -> Labels:
+def images(folder: Path, count: int = 2) -> Labels:
     """Write the radiographs, and return the label map 0/1/2 of each."""
     (folder / "images").mkdir()
     labels = {}
-    for seed, name in enumerate(_NAMES):
+    for seed, name in enumerate(f"p{number}" for number in range(count)):
         image, labels[name] = phantom(seed, _SIZE)
         Image.fromarray(image).save(folder / "images" / f"{name}.png")
     return labels
