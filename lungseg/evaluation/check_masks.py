@@ -159,7 +159,7 @@ def _read_mask(case: Case) -> tuple[Mask, bool]:
         MaskError: the reference cannot be used for another reason.
     """
     try:
-        label = read_label(case.label)
+        label = read_label(case.label, case.labels)
     except MaskError as error:
         if error.lungs is None:
             raise

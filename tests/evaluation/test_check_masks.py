@@ -159,3 +159,10 @@ def test_the_command_warns_and_refuses_only_if_it_is_strict(command, tmp_path):
     assert "Compared" not in without.out
     assert command(*call, "--all-masks", "-q").out == ""
     assert command(*call, "--all-masks", "--no-model").status == 2
+
+
+def test_masks_are_read_with_the_stated_values(command, tmp_path):
+    data = write_pairs(tmp_path / "data", lambda labels: np.fliplr(np.choose(labels, np.array([0, 40, 90], np.uint8))))
+    done = command("check-data", data, "-o", tmp_path / "sheet.png", "--labels", "right=90,left=40")
+    assert done.status == 0
+    assert "lungseg: the masks are mirrored: for 3 of 3" in done.err
