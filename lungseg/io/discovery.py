@@ -7,14 +7,15 @@ import glob
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from lungseg.io.dicom.sop_classes import is_non_image
+from lungseg.io.companions import companion_kind
 from lungseg.io.formats import ENDINGS, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.text import shorten_list
 
 # Endings that are removed to name the results; any other ending may be a part of the name, as in a DICOM UID.
 _PICTURE_ENDINGS = (*ENDINGS, ".bmp", ".gif")
@@ -23,6 +24,7 @@ _NOT_PICTURES = re.compile(
     r"|xlsx?|xml|ya?ml|zip)(\.(bz2|gz|xz|zst))?$|^(\.|(dicomdir|license|makefile|readme)$|events\.out\.tfevents\.)",
     re.IGNORECASE,
 )
+_KINDS_SHOWN = 3
 # `lungseg predict` writes this record into its output folder, beside a folder for each kind of result.
 _RECORDS = ("records.jsonl", "done.jsonl")  # the second one is that of versions before 1.0
 RESULT_FOLDERS = ("masks", "labels", "overlays", "thumbnails", "heart", "probabilities", "nifti", "dicom-seg")
@@ -39,12 +41,13 @@ class Inputs(NamedTuple):
             (``f"{stem}.png"``): a dot in it belongs to the name.
         skipped: hidden files, files that are not pictures, links to folders, and results of earlier runs in the
             folders.
-        companions: DICOM objects in the folders that are not images (:mod:`lungseg.io.dicom.sop_classes`).
+        companions: DICOM objects in the folders that state to be another object than a chest radiograph, and which
+            (:mod:`lungseg.io.companions`).
     """
 
     radiographs: list[tuple[Path, Path]]
     skipped: list[Path]
-    companions: list[Path]
+    companions: dict[Path, str]
 
 
 class _Found(NamedTuple):
@@ -82,7 +85,7 @@ def find_radiographs(
     """
     found: dict[str, _Found] = {}
     skipped: list[Path] = []
-    companions: list[Path] = []
+    companions: dict[Path, str] = {}
     for name in inputs:
         path = Path(name)
         # pathlib raises its own error for a name that is too long.
@@ -92,11 +95,14 @@ def find_radiographs(
             continue
         inside: list[Path] = []
         for file in _walk(path, exclude, skipped):
-            group = skipped if _NOT_PICTURES.search(file.name) else companions if is_non_image(file) else inside
-            group.append(file)
+            if _NOT_PICTURES.search(file.name):
+                skipped.append(file)
+            elif kind := companion_kind(file):
+                companions[file] = kind
+            else:
+                inside.append(file)
         if not inside and not allow_none:
-            remedy = "name a folder with PNG, JPEG, TIFF, DICOM or NIfTI files"
-            raise UsageError("the folder holds no picture", path, remedy, code="no-pictures")
+            raise _no_picture(path, companions)
         for file in inside:
             found.setdefault(os.path.abspath(file), _Found(file, file.relative_to(path), os.path.abspath(path)))
     if not found and not allow_none:
@@ -123,6 +129,17 @@ def matching_files(folder: str | PathLike[str], pattern: str) -> list[str]:
             what = f"its results would overwrite those of {os.path.basename(other)}"
             raise UsageError(what, file, "give a pattern that only one of them matches", code="name-clash")
     return found
+
+
+def _no_picture(folder: Path, companions: Mapping[Path, str]) -> UsageError:
+    """Return the error for a folder without a radiograph; it says which other objects there are."""
+    said = sorted({kind for file, kind in companions.items() if folder in file.parents})
+    if not said:
+        remedy = "name a folder with PNG, JPEG, TIFF, DICOM or NIfTI files"
+        return UsageError("the folder holds no picture", folder, remedy, code="no-pictures")
+    what = f"the folder holds no chest radiograph: its DICOM files say {shorten_list(said, _KINDS_SHOWN)}"
+    remedy = "name a folder with chest radiographs, or a file itself to have it segmented anyway"
+    return UsageError(what, folder, remedy, code="no-pictures")
 
 
 def _walk(root: Path, exclude: str | PathLike[str] | None, skipped: list[Path]) -> Iterator[Path]:

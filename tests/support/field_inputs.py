@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import field_dicom
 from field_kind import Kind
 
-KINDS: list[Kind] = []
+KINDS: list[Kind] = [
+    *field_dicom.KINDS,
+]
