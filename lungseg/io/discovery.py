@@ -7,15 +7,16 @@ import glob
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from lungseg.io.archives import how_to_unpack, is_archive
-from lungseg.io.dicom.sop_classes import is_non_image
+from lungseg.io.companions import companion_kind
 from lungseg.io.formats import ENDINGS, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.text import shorten_list
 
 # Endings that are removed to name the results; any other ending may be a part of the name, as in a DICOM UID.
 _PICTURE_ENDINGS = (*ENDINGS, *(f"{ending}.gz" for ending in ENDINGS if not ending.endswith(".gz")))
@@ -26,6 +27,7 @@ _NOT_PICTURES = re.compile(
     re.IGNORECASE,
 )
 _DICOMDIR = re.compile("dicomdir", re.IGNORECASE)
+_KINDS_SHOWN = 3
 # `lungseg predict` writes this record into its output folder, beside a folder for each kind of result.
 _RECORDS = ("records.jsonl", "done.jsonl")  # the second one is that of versions before 1.0
 RESULT_FOLDERS = (
@@ -54,13 +56,14 @@ class Inputs(NamedTuple):
             (``f"{stem}.png"``): a dot in it belongs to the name.
         skipped: hidden files, files that are not pictures, links to folders, and results of earlier runs in the
             folders.
-        companions: DICOM objects in the folders that are not images (:mod:`lungseg.io.dicom.sop_classes`).
+        companions: DICOM objects in the folders that state to be another object than a chest radiograph, and which
+            (:mod:`lungseg.io.companions`).
         archives: archives in the folders, which may hold radiographs (:mod:`lungseg.io.archives`).
     """
 
     radiographs: list[tuple[Path, Path]]
     skipped: list[Path]
-    companions: list[Path]
+    companions: dict[Path, str]
     archives: list[Path]
 
 
@@ -99,7 +102,7 @@ def find_radiographs(
     """
     found: dict[str, _Found] = {}
     skipped: list[Path] = []
-    companions: list[Path] = []
+    companions: dict[Path, str] = {}
     archives: list[Path] = []
     for name in inputs:
         path = Path(name)
@@ -114,10 +117,12 @@ def find_radiographs(
                 skipped.append(file)
             elif is_archive(file):
                 archives.append(file)
+            elif kind := companion_kind(file):
+                companions[file] = kind
             else:
-                (companions if is_non_image(file) else inside).append(file)
+                inside.append(file)
         if not inside and not allow_none:
-            raise _no_pictures(path, skipped, archives)
+            raise _no_pictures(path, skipped, companions, archives)
         for file in inside:
             found.setdefault(os.path.abspath(file), _Found(file, file.relative_to(path), os.path.abspath(path)))
     if not found and not allow_none:
@@ -125,15 +130,21 @@ def find_radiographs(
     return Inputs(_unique_stems(_with_prefixes(list(found.values()))), skipped, companions, archives)
 
 
-def _no_pictures(folder: Path, skipped: Sequence[Path], archives: Sequence[Path]) -> UsageError:
-    """Return the error for a folder without a picture, though it may hold archives or the list of a disc."""
+def _no_pictures(
+    folder: Path, skipped: Sequence[Path], companions: Mapping[Path, str], archives: Sequence[Path]
+) -> UsageError:
+    """Return the error for a folder without a radiograph; it says what there is instead."""
+    what = "the folder holds no picture"
     remedy = "name a folder with PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, DICOM or NIfTI files"
     archive = next((file for file in archives if folder in file.parents), None)
-    if archive:
+    if said := sorted({kind for file, kind in companions.items() if folder in file.parents}):
+        what = f"the folder holds no chest radiograph: its DICOM files say {shorten_list(said, _KINDS_SHOWN)}"
+        remedy = "name a folder with chest radiographs, or a file itself to have it segmented anyway"
+    elif archive:
         remedy = f"unpack the archives in it, for example: {how_to_unpack(archive) or archive.name}"
     elif any(_DICOMDIR.match(file.name) and folder in file.parents for file in skipped):
         remedy = "its DICOMDIR lists files that are not there: copy the whole disc, and name the folder of the copy"
-    return UsageError("the folder holds no picture", folder, remedy, code="no-pictures")
+    return UsageError(what, folder, remedy, code="no-pictures")
 
 
 def matching_files(folder: str | PathLike[str], pattern: str) -> list[str]:

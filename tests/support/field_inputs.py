@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import field_annotations
+import field_dicom
 import field_formats
 import field_layouts
 import field_masks
@@ -18,4 +19,5 @@ KINDS: list[Kind] = [
     *field_layouts.KINDS,
     *field_masks.KINDS,
     *field_outputs.KINDS,
+    *field_dicom.KINDS,
 ]
