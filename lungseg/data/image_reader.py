@@ -38,8 +38,9 @@ class RadiographReader(LateReader):
     The array is (W, H) float32; axis 0 is x as in MONAI's other readers. The metadata are
     `filename_or_obj`, `affine` (4 x 4, millimetres per pixel along x and y, 1 when unknown), `spatial_shape`
     (W, H), `original_channel_dim` ("no_channel"), `spacing` ((row, column) in millimetres, NaN when
-    unknown), and `spacing_kind`, `view` and `projection` ("" when unknown), `flipped` and `supine` of
-    :class:`lungseg.io.Radiograph`, and `sha256`, `format` and `header` of :class:`lungseg.io.SourceFile`.
+    unknown), and `spacing_kind`, `view` and `projection` ("" when unknown), `flipped`, `supine`, `stated_object` and
+    `filled_in` of :class:`lungseg.io.Radiograph`, and `sha256`, `format` and `header` of
+    :class:`lungseg.io.SourceFile`.
     """
 
     def get_data(self, img: _Names) -> tuple[np.ndarray, dict[str, Any]]:
@@ -75,6 +76,8 @@ def as_monai(radiograph: Radiograph, name: str) -> tuple[np.ndarray, dict[str, A
         "flipped": radiograph.flipped,
         "projection": radiograph.projection or "",
         "supine": radiograph.supine,
+        "stated_object": radiograph.stated_object,
+        "filled_in": radiograph.filled_in,
         "sha256": source.sha256 if source else "",
         "format": source.format if source else "",
         # As text with a character for each byte: MONAI's loader accepts no bytes.
@@ -100,6 +103,8 @@ def from_monai(pixels: torch.Tensor, meta: Mapping[str, Any]) -> Radiograph:
         flipped=meta["flipped"],
         projection=meta["projection"] or None,
         supine=meta["supine"],
+        stated_object=meta["stated_object"],
+        filled_in=meta["filled_in"],
         source=SourceFile(Path(name), sha256, meta["format"], meta["header"].encode("latin-1")) if sha256 else None,
     )
 

@@ -279,12 +279,13 @@ def _check_names_free(radiographs: Sequence[tuple[Path, Path]], outputs: Outputs
 
 
 def _log_skipped(found: Inputs) -> None:
-    for paths, kind in (
-        (found.skipped, "hidden files, symlinked folders, earlier results, non-images"),
-        (found.companions, "DICOM reports, presentation states, segmentations and the like"),
-    ):
-        if paths:
-            logger.info("Skipped (%s): %s", kind, shorten_list([path.name for path in paths], _NAMES_SHOWN))
+    groups: dict[str, list[Path]] = {}
+    if found.skipped:
+        groups["Skipped (hidden files, symlinked folders, earlier results, non-images)"] = found.skipped
+    for path, kind in found.companions.items():
+        groups.setdefault(f"Passed over, because the file says {kind}", []).append(path)
+    for why, paths in groups.items():
+        logger.info("%s: %d: %s", why, len(paths), shorten_list([path.name for path in paths], _NAMES_SHOWN))
     if found.archives:
         names = shorten_list([path.name for path in found.archives], _NAMES_SHOWN)
         commands = how_to_unpack(found.archives[0]) or "unpack them, then run again"

@@ -7,15 +7,16 @@ import glob
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from lungseg.io.archives import how_to_unpack, is_archive
-from lungseg.io.dicom.sop_classes import is_non_image
+from lungseg.io.companions import companion_kind
 from lungseg.io.formats import ENDINGS, split_ending
 from lungseg.utils.errors import LungsegError, UsageError
+from lungseg.utils.text import shorten_list
 
 # Endings that are removed to name the results; any other ending may be a part of the name, as in a DICOM UID.
 _PICTURE_ENDINGS = (*ENDINGS, *(f"{ending}.gz" for ending in ENDINGS if not ending.endswith(".gz")))
@@ -26,6 +27,7 @@ _NOT_PICTURES = re.compile(
     re.IGNORECASE,
 )
 _DICOMDIR = re.compile("dicomdir", re.IGNORECASE)
+_KINDS_SHOWN = 3
 # `lungseg predict` writes this record into its output folder, beside a folder for each kind of result.
 _RECORDS = ("records.jsonl", "done.jsonl")  # the second one is that of versions before 1.0
 RESULT_FOLDERS = ("masks", "labels", "overlays", "thumbnails", "heart", "probabilities", "nifti", "dicom-seg")
@@ -42,13 +44,14 @@ class Inputs(NamedTuple):
             (``f"{stem}.png"``): a dot in it belongs to the name.
         skipped: hidden files, files that are not pictures, links to folders, and results of earlier runs in the
             folders.
-        companions: DICOM objects in the folders that are not images (:mod:`lungseg.io.dicom.sop_classes`).
+        companions: DICOM objects in the folders that state to be another object than a chest radiograph, and which
+            (:mod:`lungseg.io.companions`).
         archives: archives in the folders, which may hold radiographs (:mod:`lungseg.io.archives`).
     """
 
     radiographs: list[tuple[Path, Path]]
     skipped: list[Path]
-    companions: list[Path]
+    companions: dict[Path, str]
     archives: list[Path]
 
 
@@ -87,7 +90,7 @@ def find_radiographs(
     """
     found: dict[str, _Found] = {}
     skipped: list[Path] = []
-    companions: list[Path] = []
+    companions: dict[Path, str] = {}
     archives: list[Path] = []
     for name in inputs:
         path = Path(name)
@@ -102,10 +105,12 @@ def find_radiographs(
                 skipped.append(file)
             elif is_archive(file):
                 archives.append(file)
+            elif kind := companion_kind(file):
+                companions[file] = kind
             else:
-                (companions if is_non_image(file) else inside).append(file)
+                inside.append(file)
         if not inside and not allow_none:
-            raise _no_pictures(path, skipped, archives)
+            raise _no_pictures(path, skipped, archives, companions)
         for file in inside:
             found.setdefault(os.path.abspath(file), _Found(file, file.relative_to(path), os.path.abspath(path)))
     if not found and not allow_none:
@@ -113,8 +118,14 @@ def find_radiographs(
     return Inputs(_unique_stems(_with_prefixes(list(found.values()))), skipped, companions, archives)
 
 
-def _no_pictures(folder: Path, skipped: Sequence[Path], archives: Sequence[Path]) -> UsageError:
-    """Return the error for a folder without a picture, though it may hold archives or the list of a disc."""
+def _no_pictures(
+    folder: Path, skipped: Sequence[Path], archives: Sequence[Path], companions: Mapping[Path, str]
+) -> UsageError:
+    """Return the error for a folder without a radiograph; it says which other objects, or archives, there are."""
+    if said := sorted({kind for file, kind in companions.items() if folder in file.parents}):
+        what = f"the folder holds no chest radiograph: its DICOM files say {shorten_list(said, _KINDS_SHOWN)}"
+        remedy = "name a folder with chest radiographs, or a file itself to have it segmented anyway"
+        return UsageError(what, folder, remedy, code="no-pictures")
     remedy = "name a folder with PNG, JPEG, TIFF, BMP, GIF, WebP, JPEG 2000, DICOM or NIfTI files"
     archive = next((file for file in archives if folder in file.parents), None)
     if archive:

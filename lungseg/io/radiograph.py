@@ -47,6 +47,10 @@ class Radiograph:
         projection: the way of the rays of a frontal view if the file states it, "PA" (from behind) or "AP" (from the
             front, which enlarges the heart), else None.
         supine: whether the file states that the patient lay on the back.
+        stated_object: the modality, kind of object or body part that the file states if that is not a chest radiograph,
+            such as "CT" or "KNEE", else an empty string.
+        filled_in: attributes that the file does not state in a valid way, with the values that were assumed, such as
+            "PhotometricInterpretation MONOCHROME2", or an empty string.
         source: the file that it was read from; None for a radiograph that is not from a file.
     """
 
@@ -57,4 +61,6 @@ class Radiograph:
     flipped: bool = False
     projection: Projection | None = None
     supine: bool = False
+    stated_object: str = ""
+    filled_in: str = ""
     source: SourceFile | None = None

@@ -93,6 +93,8 @@ def _read_radiograph(content: Content) -> _Answer:
         "flipped": radiograph.flipped,
         "projection": radiograph.projection,
         "supine": radiograph.supine,
+        "stated_object": radiograph.stated_object[:_LONGEST],
+        "filled_in": radiograph.filled_in[:_LONGEST],
     }
     source = radiograph.source or SourceFile(content.path, content.sha256, "raster")
     return facts | _source_facts(source), source.header, np.ascontiguousarray(pixels)
@@ -104,11 +106,14 @@ def _read_source(content: Content) -> _Answer:
         raise foreign_file(content)
     header = b""
     if kind == "dicom":
+        from lungseg.io.dicom.completion import complete
         from lungseg.io.dicom.file import parse_dicom
         from lungseg.io.dicom.header_bytes import encode_header
 
         try:
-            header = encode_header(parse_dicom(content))
+            dataset = parse_dicom(content)
+            complete(dataset)
+            header = encode_header(dataset)
         except (LungsegError, MemoryError):
             raise
         except Exception as error:  # a damaged byte can lead pydicom to any exception

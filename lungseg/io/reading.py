@@ -32,6 +32,8 @@ def read_radiograph(path: str | PathLike[str]) -> Radiograph:
         facts.get("flipped") is True,
         _one_of(Projection, facts.get("projection")),
         facts.get("supine") is True,
+        str(facts.get("stated_object") or ""),
+        str(facts.get("filled_in") or ""),
         _source(answer, path),
     )
 

@@ -21,8 +21,10 @@ NOTES = {
     "tilted": "the patient or the picture is tilted",
     "cropped": "a lung is cut off by the edge of the picture",
     "low-contrast": "the lungs have little contrast to their surroundings",
+    "filled-in": "the file lacks attributes, or states them wrongly; this was assumed: {filled_in}",
 }
 DOUBTS = {
+    "other-object": "the file says {stated_object}",
     "not-frontal": "this does not look like a frontal chest radiograph",
     "lateral": "this is a lateral view",
     "oblique": "the file says that this is an oblique view",
@@ -32,7 +34,7 @@ DOUBTS = {
     "low-quality": "the estimated quality is low",
 }
 # Doubts that say that the picture is not a frontal chest radiograph at all.
-NOT_FRONTAL = frozenset(("not-frontal", "lateral", "no-lung"))
+NOT_FRONTAL = frozenset(("other-object", "not-frontal", "lateral", "no-lung"))
 
 # No radiograph of the validation lists has a lower probability of a frontal view than .70.
 LEAST_FRONTAL = 0.6
@@ -49,10 +51,10 @@ def find_notes(measured: Mapping[str, float], meta: Mapping[str, Any]) -> dict[s
     Args:
         measured: the result of :func:`lungseg.quality.features.features`, with `laterality_logit` of
             :meth:`lungseg.quality.network.QualityNetwork.outline`, and the probability `mirrored` of the picture.
-        meta: `flipped`, `quarter_turns` and `inverted` of the image, as far as they are known.
+        meta: `flipped`, `filled_in`, `quarter_turns` and `inverted` of the image, as far as they are known.
     """
-    degrees = {"degrees": 90 * meta.get("quarter_turns", 0)}
-    return {name: NOTES[name].format_map(degrees) for name in NOTES if _NOTE_RULES[name](measured, meta)}
+    facts = {"degrees": 90 * meta.get("quarter_turns", 0), "filled_in": meta.get("filled_in")}
+    return {name: NOTES[name].format_map(facts) for name in NOTES if _NOTE_RULES[name](measured, meta)}
 
 
 def find_doubts(measured: Mapping[str, float], meta: Mapping[str, Any], quality: float) -> dict[str, str]:
@@ -62,10 +64,11 @@ def find_doubts(measured: Mapping[str, float], meta: Mapping[str, Any], quality:
         measured: the result of :func:`lungseg.quality.features.features`, with `shape_distance` of
             :meth:`lungseg.quality.network.QualityNetwork.outline`, and the probabilities `frontal` and, if it is known,
             `lateral` of the picture.
-        meta: `view` of the image, if it is known.
+        meta: `view` and `stated_object` of the image, if they are known.
         quality: the estimated Dice.
     """
-    return {name: DOUBTS[name] for name in DOUBTS if _DOUBT_RULES[name](measured, meta, quality)}
+    facts = {"stated_object": meta.get("stated_object")}
+    return {name: DOUBTS[name].format_map(facts) for name in DOUBTS if _DOUBT_RULES[name](measured, meta, quality)}
 
 
 def _is_white(measured: Mapping[str, float]) -> bool:
@@ -94,9 +97,11 @@ _NOTE_RULES: dict[str, _NoteRule] = {
     "tilted": lambda m, meta: m["area"] > 0 and m["tilt"] > 20,
     "cropped": lambda m, meta: m["edge"] > 0.45,
     "low-contrast": lambda m, meta: m["area"] > 0 and m["contrast"] < 0.05,
+    "filled-in": lambda m, meta: bool(meta.get("filled_in")),
 }
 _DoubtRule = Callable[[Mapping[str, float], Mapping[str, Any], float], bool]
 _DOUBT_RULES: dict[str, _DoubtRule] = {
+    "other-object": lambda m, meta, q: bool(meta.get("stated_object")),
     "not-frontal": lambda m, meta, q: m["frontal"] < (_SURELY_FRONTAL if q < _WORTH_LITTLE else LEAST_FRONTAL),
     "lateral": lambda m, meta, q: meta.get("view") == "lateral" or m.get("lateral", 0) > 0.5,
     "oblique": lambda m, meta, q: meta.get("view") == "oblique",

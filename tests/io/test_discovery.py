@@ -66,15 +66,18 @@ def test_what_lies_beside_radiographs_in_a_study_is_passed_over(tmp_path):
         ("report.pdf.dcm", EncapsulatedPDFStorage),
         ("seg.dcm", SegmentationStorage),
         ("index", MediaStorageDirectoryStorage),
+        ("labels.dcm", "1.2.840.10008.5.1.4.1.1.66.7"),
+        ("ct.dcm", CTImageStorage),
     )
-    for name, kind in (*kinds, ("cr", ComputedRadiographyImageStorage), ("ct.dcm", CTImageStorage)):
+    for name, kind in (*kinds, ("cr", ComputedRadiographyImageStorage)):
         _write_object(tmp_path / name, kind)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")  # reading it would wait for ever
     (tmp_path / "damaged.dcm").write_bytes((tmp_path / "sr").read_bytes()[:140])
     found = find_radiographs([tmp_path])
-    assert [path.name for path, _ in found.radiographs if path.name != "pipe"] == ["cr", "ct.dcm", "damaged.dcm"]
+    assert [path.name for path, _ in found.radiographs if path.name != "pipe"] == ["cr", "damaged.dcm"]
     assert {path.name for path in found.companions} == {name for name, _ in kinds}
+    assert found.companions[tmp_path / "ct.dcm"] == "CT"
     assert _stems([tmp_path / "sr"]) == ["sr"]
 
 

@@ -175,6 +175,9 @@ def test_contrasts_are_each_lungs_own():
         ({"PatientOrientation": ["R", "F"]}, "notes", "mirrored-header"),
         ({"ViewPosition": "RAO"}, "doubts", "oblique"),
         ({"ViewPosition": "LL"}, "doubts", "lateral"),
+        ({"SeriesDescription": "Thorax seitlich"}, "doubts", "lateral"),
+        ({"Modality": "CT"}, "doubts", "other-object"),
+        ({"BodyPartExamined": "KNEE"}, "doubts", "other-object"),
     ],
     ids=str,
 )

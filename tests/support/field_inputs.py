@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import field_dicom
 import field_formats
 from field_kind import Kind
 
 KINDS: list[Kind] = [
+    *field_dicom.KINDS,
     *field_formats.KINDS,
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.uid import (
+    UID,
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
@@ -15,6 +16,7 @@ from pydicom.uid import (
 
 from lungseg.io.dicom.header import view_of
 from lungseg.io.dicom.header_bytes import decode_header
+from lungseg.io.dicom.stated_object import sop_class_of, stated_object
 from lungseg.io.reading import read_source
 from lungseg.utils.errors import LungsegError, first_line
 from lungseg.utils.names import is_uid
@@ -63,7 +65,7 @@ def read_study_file(path: Path) -> StudyFile:
 
 def _reason_to_skip(header: Dataset, path: Path) -> tuple[str, str] | None:
     """Return a code and a sentence, or None for a frontal radiograph."""
-    sop_class = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+    sop_class = UID(sop_class_of(header))
     if not sop_class:
         what, remedy = "the DICOM file states no SOP class", "copy or export the file again"
         raise LungsegError(what, path, remedy, code="sop-class-missing")
@@ -71,6 +73,8 @@ def _reason_to_skip(header: Dataset, path: Path) -> tuple[str, str] | None:
         return "own-result", "this is a result of lungseg"
     if sop_class == DigitalXRayImageStorageForProcessing:
         return "for-processing", "this image is for processing, not for presentation"
+    if said := stated_object(header):
+        return "not-radiograph", f"the file says {said}"
     if sop_class not in RADIOGRAPHS:
         return "not-radiograph", f"{sop_class.name} is not a radiograph"
     if sop_class == SecondaryCaptureImageStorage:

@@ -9,26 +9,28 @@ from typing import Any
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.uid import JPEGExtended12Bit
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import JPEGExtended12Bit, SecondaryCaptureImageStorage, generate_uid
+
+_PIXELS = (
+    *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "PixelData"),
+)
 
 
-def decode_compressed(dataset: Dataset, data: bytes) -> np.ndarray:
+def decode_compressed(dataset: Dataset) -> np.ndarray:
     """Return the stored pixels of compressed data, with decoders that may end the process.
-
-    Args:
-        dataset: the parsed file.
-        data: its bytes.
 
     Raises:
         RuntimeError: there is no decoder.
         Exception: a decoder may raise any exception on damaged data.
     """
     if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsAllocated > 8:
-        return _extended_jpeg(dataset, data)
+        return _extended_jpeg(dataset)
     return stored_pixels(dataset)
 
 
-def _extended_jpeg(dataset: Dataset, data: bytes) -> np.ndarray:
+def _extended_jpeg(dataset: Dataset) -> np.ndarray:
     """Decode 12-bit JPEG with GDCM directly: pydicom uses GDCM for 8-bit JPEG only."""
     try:
         import gdcm
@@ -37,8 +39,25 @@ def _extended_jpeg(dataset: Dataset, data: bytes) -> np.ndarray:
     # GDCM takes the name of a file only. The folder may be read by this user alone.
     with TemporaryDirectory(prefix="lungseg-") as folder:
         path = Path(folder, "radiograph.dcm")
-        path.write_bytes(data)
+        _write_alone(dataset, path)
         return _read_with_gdcm(gdcm, path, dataset)
+
+
+def _write_alone(dataset: Dataset, path: Path) -> None:
+    """Write a file with the pixels and what describes them: attributes of the original may be missing or damaged."""
+    alone = Dataset()
+    for name in _PIXELS:
+        if name in dataset:
+            alone[name] = dataset[name]
+    alone["PixelData"].VR, alone["PixelData"].is_undefined_length = "OB", True
+    alone.SOPClassUID, alone.SOPInstanceUID = SecondaryCaptureImageStorage, generate_uid()
+    alone.file_meta = FileMetaDataset()
+    alone.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    alone.file_meta.MediaStorageSOPClassUID = alone.SOPClassUID
+    alone.file_meta.MediaStorageSOPInstanceUID = alone.SOPInstanceUID
+    # As pydicom 2 wants to know it.
+    alone.is_little_endian, alone.is_implicit_VR = True, False
+    alone.save_as(path, write_like_original=False)
 
 
 def _read_with_gdcm(gdcm: Any, path: Path, dataset: Dataset) -> np.ndarray:

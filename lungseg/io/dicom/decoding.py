@@ -8,7 +8,6 @@ fault, which Python cannot catch). Decoders that only raise exceptions are prefe
 from __future__ import annotations
 
 import math
-import struct
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from pydicom.uid import (
 
 from lungseg.io.content import Content
 from lungseg.io.dicom.codecs import decode_compressed, stored_pixels
+from lungseg.io.dicom.codestream import frame_of, is_encapsulated
 from lungseg.io.jpeg import ends_well, is_filled_up
 from lungseg.io.parts import check_scans
 from lungseg.utils.errors import LungsegError
@@ -40,11 +40,6 @@ _SAFE_DECODERS = {
 _COPY_AGAIN = "copy or export it again"
 # Words of pydicom (versions 2 and 3) for a decoder that is not installed or does not support the data.
 _NO_DECODER = ("dependencies", "not support", "No pixel data decoders", "no pixel data handlers")
-_JPEG, _JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
-# A table of offsets and, for JPEG 2000, a file header may come before the frame.
-_SEARCHED = 4096
-# Start-of-frame markers of JPEG, lossless JPEG and JPEG-LS.
-_FRAME_MARKERS = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
 
 
 def decode(dataset: Dataset, content: Content) -> np.ndarray:
@@ -59,6 +54,9 @@ def decode(dataset: Dataset, content: Content) -> np.ndarray:
     if syntax.is_private or not syntax.is_transfer_syntax:
         what = f"its transfer syntax {syntax} is private or unknown"
         raise LungsegError(what, path, "export it with a standard transfer syntax", code="transfer-syntax-unknown")
+    if not syntax.is_encapsulated and is_encapsulated(dataset.PixelData) and not _has_native_length(dataset):
+        what = "its pixel data are compressed, but the file does not state how"
+        raise LungsegError(what, path, "export it uncompressed", code="transfer-syntax-unknown")
     if not syntax.is_encapsulated or syntax == RLELossless:
         return _single(stored_pixels(dataset), dataset, path)
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
@@ -66,7 +64,7 @@ def decode(dataset: Dataset, content: Content) -> np.ndarray:
         check_scans(dataset.PixelData, content)
     try:
         _choose_safe_decoder(dataset, syntax)
-        pixels = decode_compressed(dataset, content.data)
+        pixels = decode_compressed(dataset)
     except MemoryError:
         raise
     except Exception as error:  # a decoder may raise any exception
@@ -79,6 +77,11 @@ def decode(dataset: Dataset, content: Content) -> np.ndarray:
     if syntax == JPEGBaseline8Bit and is_filled_up(pixels):
         raise LungsegError("the pixel data are damaged or cut short", path, _COPY_AGAIN, code="damaged")
     return pixels
+
+
+def _has_native_length(dataset: Dataset) -> bool:
+    bits = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel * dataset.BitsAllocated
+    return len(dataset.PixelData) - bits // 8 in (0, 1)
 
 
 def _other_ways() -> str:
@@ -121,27 +124,9 @@ def _check_frame(dataset: Dataset, path: Path) -> None:
         LungsegError: the sizes differ, or the data are damaged.
     """
     stated = (dataset.Columns, dataset.Rows, dataset.SamplesPerPixel)
-    found = _frame_size(dataset.PixelData)
-    if found is None or not ends_well(dataset.PixelData):
+    frame = frame_of(dataset.PixelData)
+    if frame is None or not ends_well(dataset.PixelData):
         raise LungsegError("the pixel data are damaged or cut short", path, _COPY_AGAIN, code="damaged")
-    if found != stated:
+    if (found := frame[:3]) != stated:
         sizes = " but the pixel data ".join("{} x {} x {}".format(*size) for size in (stated, found))
         raise LungsegError(f"the header states {sizes} pixels", path, _COPY_AGAIN, code="damaged")
-
-
-def _frame_size(data: bytes) -> tuple[int, int, int] | None:
-    """Return the width, height and number of components that compressed data state."""
-    at = data.find(_JPEG_2000)
-    if 0 <= at < _SEARCHED:
-        _, width, height, left, top, *_, components = struct.unpack_from(">HIIIIIIIIH", data, at + 6)
-        return width - left, height - top, components
-    at = data.find(_JPEG)
-    if not 0 <= at < _SEARCHED:
-        return None
-    at += 2
-    while at + 10 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] in _FRAME_MARKERS:
-            height, width, components = struct.unpack_from(">HHB", data, at + 5)
-            return width, height, components
-        at += 1 if data[at + 1] == 0xFF else 2 + struct.unpack_from(">H", data, at + 2)[0]
-    return None

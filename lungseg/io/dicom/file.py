@@ -7,9 +7,11 @@ import zlib
 from io import BytesIO
 
 from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import read_dataset, read_partial, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -25,7 +27,7 @@ _STEP = 2**24
 
 
 def parse_dicom(content: Content) -> Dataset:
-    """Parse a file into a dataset that states its transfer syntax and used bits, even if the file does not.
+    """Parse a file into a dataset that states its transfer syntax, even if the file does not.
 
     Raises:
         LungsegError: the header has more elements than any radiograph, or the file inflates to more bytes.
@@ -43,13 +45,8 @@ def parse_dicom(content: Content) -> Dataset:
         return False
 
     dataset = read_partial(BytesIO(content.data), stop_when=count, force=True)
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        implicit, little = encoding_of(dataset)
-        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-    if dataset.get("BitsStored") is None and dataset.get("BitsAllocated") is not None:
-        highest = dataset.get("HighBit")
-        dataset.BitsStored = dataset.BitsAllocated if highest is None else highest + 1
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        dataset.file_meta.TransferSyntaxUID = native_syntax(dataset)
     return dataset
 
 
@@ -58,6 +55,13 @@ def encoding_of(dataset: Dataset) -> tuple[bool, bool]:
     # pydicom 3, and pydicom 2.
     found = getattr(dataset, "original_encoding", None) or (dataset.is_implicit_VR, dataset.is_little_endian)
     return bool(found[0]), bool(found[1])
+
+
+def native_syntax(dataset: Dataset) -> UID:
+    """Return the transfer syntax of a parsed file if its pixels are not compressed."""
+    implicit, little = encoding_of(dataset)
+    explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    return ImplicitVRLittleEndian if implicit else explicit
 
 
 def parse_file_meta(file: BytesIO) -> Dataset:
@@ -69,6 +73,29 @@ def parse_file_meta(file: BytesIO) -> Dataset:
     read_preamble(file, force=True)
     # As pydicom finds the end of the group: its stated length may be missing or wrong.
     return read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+
+
+def parse_head(head: bytes, last: int) -> tuple[Dataset, bool]:
+    """Parse the elements up to a tag in the first bytes of a file, and return whether all of them are there.
+
+    Deflated elements are not there.
+
+    Raises:
+        Exception: pydicom may raise any exception on damaged data.
+    """
+    meta = parse_file_meta(BytesIO(head))
+    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        dataset = Dataset()
+        dataset.file_meta = FileMetaDataset(meta)
+        return dataset, False
+    complete = False
+
+    def is_behind(tag: BaseTag, vr: str | None, length: int) -> bool:
+        nonlocal complete
+        complete |= bool(tag > last)
+        return complete
+
+    return read_partial(BytesIO(head), stop_when=is_behind, force=True), complete
 
 
 def _check_inflated_size(content: Content) -> None:

@@ -14,7 +14,10 @@ from lungseg.io.radiograph import Projection, View
 # A decubitus film (LLD, RLD) is a frontal view of a patient who lies on one side.
 _WORDS: dict[str, View] = {
     **dict.fromkeys(("AP", "PA", "FRONTAL", "ANTEROPOSTERIOR", "POSTEROANTERIOR", "LLD", "RLD"), "frontal"),
-    **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT"), "lateral"),
+    **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LATEROLATERAL"), "lateral"),
+    # French, Italian, Spanish and Portuguese; German; and Dutch.
+    **dict.fromkeys(("LATERALE", "LATEROLATERALE", "PROFIL", "PROFILO", "PERFIL"), "lateral"),
+    **dict.fromkeys(("SEITLICH", "SEITLICHE", "LATERAAL", "ZIJDELINGS"), "lateral"),
     **dict.fromkeys(("RAO", "LAO", "RPO", "LPO", "RLO", "LLO", "OBL", "OBLIQUE"), "oblique"),
 }
 # DICOM PS3.16, context group 4010 (DX View), as SNOMED CT and as the older SNOMED RT codes.
@@ -31,6 +34,8 @@ _PROJECTION_CODES: dict[str, Projection] = {
     **dict.fromkeys(("272479007", "R-10214"), "PA"),
     **dict.fromkeys(("399348003", "R-10206"), "AP"),
 }
+# Where a word ends within a name of a protocol.
+_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SUPINE_WORDS = {"SUPINE", "RECUMBENT", "LYING"}
 # Positions in a scanner, head or feet first; some devices state them for every film, also for those from behind.
 _SUPINE_POSITIONS = ("HFS", "FFS")
@@ -38,6 +43,7 @@ _SUPINE_POSITIONS = ("HFS", "FFS")
 _SUPINE_CODES = {"102538003", "40199007", "F-10310", "F-10340"}
 # Where people and devices write how a film was taken, the most specific first.
 _DESCRIPTIONS = ("ViewPosition", "SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
+_VIEW_CODES = ("ViewCodeSequence", "ProjectionEponymousNameCodeSequence")
 # By the direction of the axis that does not lead to head or feet.
 _VIEWS: dict[str, View] = {"L": "frontal", "R": "frontal", "A": "lateral", "P": "lateral"}
 # If words for several views occur, the first of these is meant: an oblique view often has a second name.
@@ -70,12 +76,16 @@ def first_item(dataset: Dataset, name: str) -> Dataset | None:
 
 
 def view_of(dataset: Dataset) -> View | None:
-    """Return the view that the file states in ViewPosition, ViewCodeSequence or PatientOrientation, or None."""
-    code = first_item(dataset, "ViewCodeSequence") or Dataset()
+    """Return the view that the file states in ViewPosition, a code, a description or PatientOrientation, or None.
+
+    The description of a study does not count: it also speaks of other pictures.
+    """
+    codes = [first_item(dataset, name) or Dataset() for name in _VIEW_CODES]
+    coded = (_CODES.get(str(code.get("CodeValue", "")).strip()) or _by_words(code.get("CodeMeaning")) for code in codes)
     return (
         _by_words(dataset.get("ViewPosition"))
-        or _CODES.get(str(code.get("CodeValue", "")).strip())
-        or _by_words(code.get("CodeMeaning"))
+        or next(filter(None, coded), None)
+        or next(filter(None, (_described_view(dataset.get(name)) for name in _DESCRIPTIONS)), None)
         or _by_direction(dataset.get("PatientOrientation"))
     )
 
@@ -107,14 +117,25 @@ def is_flipped(dataset: Dataset) -> bool:
 
 def _by_words(text: Any) -> View | None:
     """Understand `LL`, `LATERAL`, `Thorax lat.`, `postero-anterior` or `lateral oblique`."""
-    text = str(text or "").upper()
-    if "OBLIQ" in text:
-        return "oblique"
-    # A lateral decubitus is described by both words.
-    if "DECUB" in text:
-        return "frontal"
-    views = {_WORDS[word] for word in _words(text) if word in _WORDS}
+    views = _views_in(text)
     return next((view for view in _PRECEDENCE if view in views), None)
+
+
+def _described_view(text: Any) -> View | None:
+    """Return the view that is not frontal of a description; None if it names several, as `Chest PA and lateral`."""
+    views = _views_in(text)
+    return next(iter(views - {"frontal"}), None) if len(views) == 1 else None
+
+
+def _views_in(text: Any) -> set[View]:
+    """Return the views that a text names."""
+    capitals = str(text or "").upper()
+    if "OBLIQ" in capitals:
+        return {"oblique"}
+    # A lateral decubitus is described by both words.
+    if "DECUB" in capitals:
+        return {"frontal"}
+    return {_WORDS[word] for word in _words(text) if word in _WORDS}
 
 
 def _projection_by_words(text: Any) -> Projection | None:
@@ -124,8 +145,8 @@ def _projection_by_words(text: Any) -> Projection | None:
 
 
 def _words(text: Any) -> list[str]:
-    """Return the words of a text in capitals; `postero-anterior` is one word."""
-    return re.findall(r"[A-Z]+", str(text or "").upper().replace("O-", "O"))
+    """Return the words of a text in capitals; `postero-anterior` is one word, and `ChestLat` has two."""
+    return re.findall(r"[A-Z]+", _WITHIN.sub(" ", str(text or "")).upper().replace("O-", "O"))
 
 
 def _by_direction(orientation: Any) -> View | None:

@@ -13,12 +13,14 @@ from pydicom.uid import MediaStorageDirectoryStorage, SegmentationStorage
 
 from lungseg.io.colour import luma
 from lungseg.io.content import Content
+from lungseg.io.dicom.completion import complete
 from lungseg.io.dicom.decoding import decode, several_frames
 from lungseg.io.dicom.file import parse_dicom
 from lungseg.io.dicom.grayscale import display_values
 from lungseg.io.dicom.header import is_flipped, is_supine, numbers, projection_of, view_of
 from lungseg.io.dicom.header_bytes import encode_header
 from lungseg.io.dicom.shutters import apply_shutters
+from lungseg.io.dicom.stated_object import stated_object
 from lungseg.io.limits import check_size, plausible_spacing
 from lungseg.io.radiograph import Radiograph, SourceFile, SpacingKind
 from lungseg.utils.errors import LungsegError
@@ -41,20 +43,22 @@ def read_dicom(content: Content) -> Radiograph:
     path = content.path
     try:
         dataset = parse_dicom(content)
-        # Before any element is read, which might change its bytes.
+        filled_in = complete(dataset)
+        # Before any other element is read, which might change its bytes.
         source = SourceFile(path, content.sha256, "dicom", encode_header(dataset))
         _check_header(dataset, path)
-        pixels, _ = apply_shutters(_to_grey(decode(dataset, content), dataset, path), dataset)
+        pixels, ignored = apply_shutters(_to_grey(decode(dataset, content), dataset, path), dataset)
+        filled_in = ", ".join(filter(None, (filled_in, *ignored)))
         spacing, kind = spacing_of(dataset)
         view, flipped = view_of(dataset), is_flipped(dataset)
-        projection, supine = projection_of(dataset), is_supine(dataset)
+        projection, supine, said = projection_of(dataset), is_supine(dataset), stated_object(dataset)
     except (LungsegError, MemoryError):
         raise
     except Exception as error:  # a damaged file makes a decoder raise any exception
         reason = str(error).split(" - ")[0]  # pydicom continues with guesses
         what = f"the DICOM file is damaged ({reason})"
         raise LungsegError(what, path, "copy or export it again", code="damaged") from error
-    return Radiograph(pixels, spacing, kind, view, flipped, projection, supine, source)
+    return Radiograph(pixels, spacing, kind, view, flipped, projection, supine, said, filled_in, source)
 
 
 def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKind]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lungseg.io.dicom.stated_object import OTHER_MODALITIES
 from lungseg.workflows.deploy.orthanc.client import GoneError, Orthanc
 from lungseg.workflows.deploy.selection import MANUFACTURER, RADIOGRAPHS
 
@@ -25,8 +26,6 @@ logger = logging.getLogger(__name__)
 OUTCOME = "4862"
 # The items of a summary's entry that the outcome keeps.
 _KEPT = ("quality", "quality_lower", "doubts", "notes", "spacing_kind", "measures", "ctr_note")
-# Series of these modalities hold no radiographs; they may have thousands of instances, which are not read one by one.
-_OTHERS = frozenset(("CT", "MR", "PT", "NM", "US", "MG", "XA", "SEG", "SR", "PR", "KO", "DOC", "RTSTRUCT", "RTDOSE"))
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,8 @@ def read_study(orthanc: Orthanc, study: str, weights: str) -> StudyContent:
     radiographs: list[str] = []
     for tags, inside in orthanc.series(study):
         instances += inside
-        if tags.get("Manufacturer") == MANUFACTURER or tags.get("Modality") in _OTHERS:
+        # Series of other modalities may have thousands of instances, which are not read one by one.
+        if tags.get("Manufacturer") == MANUFACTURER or tags.get("Modality") in OTHER_MODALITIES:
             continue
         for instance in inside:
             metadata = orthanc.metadata(instance)
