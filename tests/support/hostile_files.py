@@ -356,7 +356,6 @@ BAD: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     "bare-and-noise": (b"\x08\0\x05\0CS" + NOISE, "damaged|no-picture"),
     "png-in-preamble.dcm": (PNG[:128] + b"DICM" + NOISE, "damaged|no-picture"),
     "no-pixels.dcm": (_dicom(PixelData=None), "no-picture"),
-    "directory": (_dicom(SOPClassUID="1.2.840.10008.1.3.10", PixelData=None), "no-picture"),
     "no-rows.dcm": (_dicom(Rows=None), "no-picture"),
     "no-columns.dcm": (_dicom(Rows=0), "too-small"),
     "empty-pixels.dcm": (_dicom(PixelData=b""), "damaged|no-picture"),

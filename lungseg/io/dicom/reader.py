@@ -47,7 +47,8 @@ def read_dicom(content: Content) -> Radiograph:
         # Before any other element is read, which might change its bytes.
         source = SourceFile(path, content.sha256, "dicom", encode_header(dataset))
         _check_header(dataset, path)
-        pixels, unshuttered = apply_shutters(_to_grey(decode(dataset, content), dataset, path), dataset)
+        pixels, ignored = apply_shutters(_to_grey(decode(dataset, content), dataset, path), dataset)
+        filled_in = ", ".join(filter(None, (filled_in, *ignored)))
         spacing, kind = spacing_of(dataset)
         view, flipped = view_of(dataset), is_flipped(dataset)
         projection, supine, said = projection_of(dataset), is_supine(dataset), stated_object(dataset)
@@ -57,18 +58,7 @@ def read_dicom(content: Content) -> Radiograph:
         reason = str(error).split(" - ")[0]  # pydicom continues with guesses
         what = f"the DICOM file is damaged ({reason})"
         raise LungsegError(what, path, "copy or export it again", code="damaged") from error
-    return Radiograph(
-        pixels,
-        spacing,
-        kind,
-        view,
-        flipped,
-        projection,
-        supine,
-        said,
-        "; ".join(filter(None, (filled_in, *ignored))),
-        source,
-    )
+    return Radiograph(pixels, spacing, kind, view, flipped, projection, supine, said, filled_in, source)
 
 
 def spacing_of(dataset: Dataset) -> tuple[tuple[float, float] | None, SpacingKind]:

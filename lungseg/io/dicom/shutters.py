@@ -27,7 +27,7 @@ _OVERLAY_GROUPS = range(0x6000, 0x6020, 2)
 
 
 class _BrokenShutterError(Exception):
-    """A shutter cannot be used; the message says why""
+    """A shutter cannot be used; the message is the reason, as a clause."""
 
 
 def apply_shutters(pixels: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, list[str]]:
@@ -41,7 +41,7 @@ def apply_shutters(pixels: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, li
         dataset: the attributes that describe the shutters.
 
     Returns:
-        The pixels, and for each shutter that was ignored a clause such as "no circular display shutter (why)".
+        The pixels, and for each shutter that was ignored an assumption, as "no circular display shutter (why)".
     """
     shown, notes = None, []
     for name in _shapes(dataset):
@@ -52,7 +52,8 @@ def apply_shutters(pixels: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, li
                 raise _BrokenShutterError("it leaves almost nothing of the picture")
             shown = both
         except _BrokenShutterError as error:
-            notes.append(f"no {name.lower()} display shutter ({error})")
+            kind = f"{name.lower()} " if name in _AREAS else ""
+            notes.append(f"no {kind}display shutter ({error})")
     if shown is None or shown.all():
         return pixels, notes
     return np.where(shown, pixels, pixels[shown].min()), notes

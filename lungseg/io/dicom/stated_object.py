@@ -14,7 +14,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.uid import UID
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 
 def _set_of(words: str) -> frozenset[str]:
@@ -115,6 +115,9 @@ def sop_class_of(dataset: Dataset) -> str:
 
 def _by_class(sop_class: str) -> str:
     """Return the modality of another class of images, or the name of the class."""
+    # A DICOMDIR, which lists the files of a disc, may have any name.
+    if sop_class == MediaStorageDirectoryStorage:
+        return "that it is not a picture"
     group = sop_class.removeprefix(_STORAGE)
     # Private classes do not say anything.
     if group == sop_class or _RADIOGRAPHS.fullmatch(group):
