@@ -10,7 +10,31 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 Pair = tuple[np.ndarray, np.ndarray]
-_WORDS = "Chest PA Viewer File Edit View Tools Window Help Patient ID 0000 Zoom 45 % W 4096 L 2048 Series 1 of 2".split()
+_WORDS = [
+    "Chest",
+    "PA",
+    "Viewer",
+    "File",
+    "Edit",
+    "View",
+    "Tools",
+    "Window",
+    "Help",
+    "Patient",
+    "ID",
+    "0000",
+    "Zoom",
+    "45",
+    "%",
+    "W",
+    "4096",
+    "L",
+    "2048",
+    "Series",
+    "1",
+    "of",
+    "2",
+]
 
 
 def framed(kind: str, pixels: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Pair:

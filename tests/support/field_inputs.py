@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import field_frames
 from field_kind import Kind
 
-KINDS: list[Kind] = []
+KINDS: list[Kind] = [
+    *field_frames.KINDS,
+]
