@@ -15,6 +15,7 @@ NAMES = (
     "windows",
     "robustness",
     "orientation",
+    "frames",
     "judgement",
     "training",
     "predict",

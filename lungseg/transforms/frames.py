@@ -67,7 +67,7 @@ def without_frame(pixels: _Array) -> Box:
     """
     small, step = _reduced(pixels)
     low, high = np.percentile(small, (1, 99))
-    if high <= low:
+    if not high > low:
         return slice(0, pixels.shape[0]), slice(0, pixels.shape[1])
     greys = (small - low) / (high - low)
     areas, _ = ndimage.label(ndimage.maximum_filter(greys, 3) - ndimage.minimum_filter(greys, 3) < _FLAT)
@@ -78,13 +78,14 @@ def without_frame(pixels: _Array) -> Box:
             if not margins[axis, end]:
                 view = tuple((values if axis == 0 else values.T)[:: 1 - 2 * end] for values in (inside, greys))
                 margins[axis, end] = step * _straight_margin(*view)
-    ranges = [
-        slice(int(first), length - int(last))
-        if length - first - last >= max(_LEAST_SHARE * length, _LEAST)
-        else slice(0, length)
-        for length, (first, last) in zip(pixels.shape, margins, strict=True)
-    ]
-    return ranges[0], ranges[1]
+    rows, columns = (_between(length, *map(int, pair)) for length, pair in zip(pixels.shape, margins, strict=True))
+    return rows, columns
+
+
+def _between(length: int, first: int, last: int) -> slice:
+    """Return the range of an axis without its first and last pixels; all of it if too little would remain."""
+    enough = length - first - last >= max(_LEAST_SHARE * length, _LEAST)
+    return slice(first, length - last) if enough else slice(0, length)
 
 
 def _reduced(pixels: _Array) -> tuple[_Array, int]:
@@ -119,20 +120,22 @@ def _frames(areas: _Array) -> Iterator[tuple[_Array, Sequence[tuple[int, int]]]]
     if touching:
         yield np.isin(areas, list(touching)), _SIDES
     if len(touching) > 1:
-        for area, sides in touching.items():
-            yield areas == area, sides
+        for number, sides in touching.items():
+            yield areas == number, sides
 
 
 def _enclosed(frame: _Array) -> _Array:
     """Return the mask of the large things that `frame` does not cover, without lines and bars."""
-    bulky = ndimage.binary_opening(~ndimage.binary_dilation(frame, np.ones((3, 3))), np.ones((5, 5)))
-    parts, _ = ndimage.label(bulky)
+    # Filters of whole numbers do in a tenth of the time what binary dilation and opening do.
+    wide = ndimage.maximum_filter(frame.view(np.uint8), 3, mode="constant")
+    closed = ndimage.minimum_filter(ndimage.maximum_filter(wide, 5, mode="constant", cval=1), 5, mode="nearest")
+    parts, _ = ndimage.label(closed == 0)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     for number, box in enumerate(ndimage.find_objects(parts), 1):
         if any(part.stop - part.start < _THIN * length for part, length in zip(box, parts.shape, strict=True)):
             sizes[number] = 0
-    return (sizes > _SMALL * sizes.max())[parts]
+    return np.asarray((sizes > _SMALL * sizes.max())[parts])
 
 
 def _straight_margin(inside: _Array, greys: _Array) -> int:
@@ -149,7 +152,7 @@ def _straight_margin(inside: _Array, greys: _Array) -> int:
     if on_line.sum() < _STRAIGHT * len(begins):
         return 0
     across = np.flatnonzero(on_line)
-    before, after = (greys[:, columns][(begins[across] + shift).clip(0, len(greys) - 1), across] for shift in (-3, 1))
+    before, after = (greys[:, columns][(begins[across] + shift).clip(0, len(greys) - 1), across] for shift in (-3, 2))
     return int(lines.start) if np.median(np.abs(after - before)) > _STEP else 0
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import field_annotations
 import field_dicom
 import field_formats
+import field_frames
 import field_layouts
 import field_masks
 import field_outputs
@@ -20,4 +21,5 @@ KINDS: list[Kind] = [
     *field_masks.KINDS,
     *field_outputs.KINDS,
     *field_dicom.KINDS,
+    *field_frames.KINDS,
 ]
