@@ -14,7 +14,7 @@ from lungseg.utils.errors import UsageError
 
 if TYPE_CHECKING:
     from lungseg.cli.options import Commands
-    from lungseg.data.check import CheckResult
+    from lungseg.data.check_result import CheckResult
 
 logger = logging.getLogger(__name__)
 

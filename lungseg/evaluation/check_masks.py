@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lungseg.data import problems
-from lungseg.data.check import CheckResult
+from lungseg.data.check_result import CheckResult
 from lungseg.data.labels import NOT_STATED, SWAPPED, MaskError, read_label
 from lungseg.data.pairing import Case
 from lungseg.evaluation.mask_findings import Compared, Finding, findings

@@ -39,18 +39,14 @@ def find_polygons(region: NDArray[np.bool_], tolerance: float = TOLERANCE) -> li
     offset = np.array((columns[0], rows[0])) - 0.5
     outers: list[Polygon] = []
     holes: list[Polygon] = []
-    for contour in find_contours(np.pad(box, 1).astype(np.float64), 0.5):  # type: ignore[no-untyped-call]
+    for contour in find_contours(np.pad(box, 1).astype(np.float64), 0.5):
         points = contour[:, ::-1] + offset
-        simple = approximate_polygon(points, tolerance)[:-1]  # type: ignore[no-untyped-call]
+        simple = approximate_polygon(points, tolerance)[:-1]
         ring = simple if len(simple) >= _LEAST_POINTS else points[:-1]
         (outers if _signed_area(points) > 0 else holes).append(ring)
     outers.sort(key=_signed_area, reverse=True)
     for hole in holes:
-        around = [
-            number
-            for number, outer in enumerate(outers)
-            if points_in_poly(hole[:1], outer)[0]  # type: ignore[no-untyped-call]
-        ]
+        around = [number for number, outer in enumerate(outers) if points_in_poly(hole[:1], outer)[0]]
         if around:
             outers[around[-1]] = _join(outers[around[-1]], hole)
     return outers

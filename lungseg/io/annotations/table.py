@@ -64,8 +64,8 @@ class RunLengthTable:
             _first(plain, names) for names in (_RUNS, _CLASSES, _BOTH, _HEIGHTS, _WIDTHS)
         )
         self._columns = {} if self._runs is not None and not {"right", "left"} & {*structures.values()} else structures
-        found = _first(plain, _IMAGES) if self._both is None else self._both
-        self._image = 0 if found is None else found
+        image = _first(plain, _IMAGES) if self._both is None else self._both
+        self._image = 0 if image is None else image
         if self._columns:
             check_has_lungs(self._columns.values(), self._header, path)
         elif self._runs is None:
