@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from contextlib import chdir
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,26 @@ from recipes.command import parser, run
 # Characters of a sentence in the table.
 _LONGEST = 160
 _AS_IT_SHOULD = "right"
+# Importing PyTorch once saves most of the time: each command is a copy of a process that has it.
+_SERVE = """
+import json, os, sys, torch
+from lungseg.cli.main import main
+for line in sys.stdin:
+    request = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.chdir(request["folder"])
+        for stream in (1, 2):
+            os.dup2(os.open(request["printed"], os.O_CREAT | os.O_WRONLY | os.O_APPEND), stream)
+        try:
+            status = main(request["arguments"])
+        except SystemExit as stop:
+            status = stop.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,23 +71,35 @@ def _try_all(python: str) -> dict[str, tuple[str, str]]:
     from field_kind import FIELD
 
     found = {}
-    for kind in KINDS:
-        if kind.real and FIELD is None:
-            continue
-        with tempfile.TemporaryDirectory(prefix="lungseg-field-") as name, chdir(name):
-            # Makers and results say nothing of the folder's name.
-            folder = Path(name).resolve()
-            outcome = _outcome(kind, [str(argument) for argument in kind.make(folder)], folder, python)
-        print(f"{kind.name}: {outcome}", flush=True)
-        found[kind.name] = kind.right, outcome
+    with _commands(python) as process:
+        for kind in KINDS:
+            if kind.real and FIELD is None:
+                continue
+            with tempfile.TemporaryDirectory(prefix="lungseg-field-") as name, chdir(name):
+                folder = Path(name).resolve() / "here"
+                folder.mkdir()
+                os.chdir(folder)
+                outcome = _outcome(kind, folder, process)
+            print(f"{kind.name}: {outcome}", flush=True)
+            found[kind.name] = kind.right, outcome
     return found
 
 
-def _outcome(kind: Any, arguments: list[str], folder: Path, python: str) -> str:
+@contextmanager
+def _commands(python: str) -> Iterator[subprocess.Popen[str]]:
+    """Offer a process that runs commands, each described by a line of JSON, and answers with the exit status."""
+    with subprocess.Popen(
+        [python, "-P", "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+
+
+def _outcome(kind: Any, folder: Path, process: subprocess.Popen[str]) -> str:
     """Return "right", or what the command says or does instead."""
-    done = subprocess.run([python, "-m", "lungseg", *arguments], cwd=folder, capture_output=True, text=True)
-    printed = done.stdout + done.stderr
-    wrong = done.returncode != kind.status or not all(re.search(words, printed) for words in kind.said)
+    status, printed = _run([str(argument) for argument in kind.make(folder)], folder, process)
+    wrong = status != kind.status or not all(re.search(words, printed) for words in kind.said)
     if not wrong and kind.check is not None:
         try:
             kind.check(folder)
@@ -73,9 +107,20 @@ def _outcome(kind: Any, arguments: list[str], folder: Path, python: str) -> str:
             wrong = True
     if not wrong:
         return _AS_IT_SHOULD
-    said = [line for line in done.stderr.splitlines() if line.startswith(("lungseg: ", "usage: ")) or "Error" in line]
+    said = [line for line in printed.splitlines() if line.startswith(("lungseg: ", "usage: ")) or "Error" in line]
     sentence = said[-1].removeprefix("lungseg: ") if said else "another result, and not a word of it"
     return sentence.replace(f"{folder}{os.sep}", "").replace("|", "/")[:_LONGEST]
+
+
+def _run(arguments: Sequence[str], folder: Path, process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Return the exit status of a command, and the lines that it prints."""
+    printed = folder.with_name("printed")
+    request = {"arguments": arguments, "folder": str(folder), "printed": str(printed)}
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(json.dumps(request) + "\n")
+    process.stdin.flush()
+    return int(process.stdout.readline()), printed.read_text("utf-8", "replace")
 
 
 def tables(found: dict | None) -> dict[str, str]:
