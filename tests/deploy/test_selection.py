@@ -36,7 +36,7 @@ CAPTURE = {"SOPClassUID": SecondaryCaptureImageStorage}
         (CAPTURE | {"Modality": "OT", "ConversionType": "DF"}, ""),
         (CAPTURE | {"Modality": "OT", "ConversionType": "WSD"}, "not-radiograph"),
         (CAPTURE | {"Modality": None}, "not-radiograph"),
-        (CAPTURE | {"Modality": "DX", "SamplesPerPixel": 3}, "not-radiograph"),
+        (CAPTURE | {"Modality": "DX", "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "not-radiograph"),
         ({"Manufacturer": "lungseg"}, "own-result"),
         ({"ManufacturerModelName": "lungseg"}, "own-result"),
     ],

@@ -381,7 +381,7 @@ def test_older_results_under_the_input_are_no_radiographs(command, run_folder, s
         done = command("predict", ".", "-o", f"out{number}", "--weights", run_folder)
         assert done.status == 0
         assert [row["file"] for row in report(source / f"out{number}")] == NAMES
-    assert "earlier results, non-images): out1" in done.out
+    assert "earlier results, non-images): 1: out1" in done.out
 
 
 @pytest.mark.safety("killed-run-leftovers")

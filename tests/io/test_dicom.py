@@ -566,7 +566,7 @@ def test_a_missing_decoder_is_told_with_its_remedy(tmp_path, monkeypatch):
     write_dicom(tmp_path / "a.dcm", GREY)
     compress(tmp_path / "a.dcm", "JPEGLosslessProcess14_1")
 
-    def missing(dataset, data):
+    def missing(dataset):
         raise RuntimeError("Unable to decompress because all plugins are missing dependencies:\n\tgdcm")
 
     monkeypatch.setattr("lungseg.io.dicom.decoding.decode_compressed", missing)

@@ -20,8 +20,11 @@ import lungseg
 _READ = """
 import sys
 from lungseg.io import find_radiographs, read_radiograph
+from pathlib import Path
 from lungseg.utils.errors import LungsegError
-for path, _ in find_radiographs([sys.argv[1]]).radiographs:
+found = find_radiographs([sys.argv[1]])
+assert [path.name for path in found.companions] == ["directory.dcm"]
+for path in (*(path for path, _ in found.radiographs), Path(sys.argv[1], "directory.dcm")):
     try:
         read_radiograph(path)
     except LungsegError as error:
@@ -37,7 +40,7 @@ def test_reading_a_folder_with_a_directory_loads_no_file_set(tmp_path):
     write_dicom(tmp_path / "directory.dcm", GREY, SOPClassUID="1.2.840.10008.1.3.10", PixelData=None)
     done = subprocess.run([sys.executable, "-c", _READ, tmp_path], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "no-picture\n"
+    assert done.stdout == "dicom-directory\n"
 
 
 @pytest.mark.safety("dicomdir")

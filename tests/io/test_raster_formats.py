@@ -10,10 +10,8 @@ import hashlib
 import numpy as np
 import pytest
 from errors_support import fails
-from images_support import GREY, GREY16, compress, write_dicom
+from images_support import GREY, GREY16, compress, only_frame, write_dicom
 from PIL import Image
-from pydicom import dcmread
-from pydicom.encaps import generate_frames
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from lungseg.inference.inputs import radiograph_of
@@ -77,7 +75,7 @@ def test_deep_jpeg_2000_has_the_values_of_the_file(tmp_path, bits, signed, boxed
     array = values.astype(np.int16 if signed else np.uint16)
     write_dicom(tmp_path / "a.dcm", array, BitsStored=bits, HighBit=bits - 1)
     compress(tmp_path / "a.dcm", "JPEG2000Lossless")
-    codestream = next(generate_frames(dcmread(tmp_path / "a.dcm").PixelData, number_of_frames=1))
+    codestream = only_frame(tmp_path / "a.dcm")
     if boxed:
         Image.fromarray(GREY16).save(tmp_path / "a.jp2")
         file = (tmp_path / "a.jp2").read_bytes()

@@ -22,7 +22,7 @@ from lungseg.metrics.agreement import case_metrics
 from lungseg.report import learning_curves, write_evaluation
 from lungseg.report.evaluation import pictured_cases
 from lungseg.transforms.regions import VISIBLE
-from lungseg.utils.errors import LungsegError
+from lungseg.utils.errors import find_lungseg_error
 
 HEIGHT, WIDTH = 48, 64
 
@@ -281,11 +281,14 @@ def test_handler_uses_a_known_spacing(tmp_path):
     assert row["hd95_mm"] == pytest.approx(0.2)
 
 
-def test_handler_names_the_file_whose_mask_has_another_size(radiographs, tmp_path):
-    write_png(radiographs[1]["label"], reference_map()[:-1])
+def test_an_evaluation_names_the_file_whose_mask_has_another_shape(radiographs, tmp_path):
+    write_png(radiographs[1]["label"], reference_map()[:-16])
     engine = evaluator(radiographs, EvaluationHandler(tmp_path / "out"), 1)
-    with pytest.raises(LungsegError, match=r"CHNCXR_0002_1\.png: prediction and reference differ in size \(64 x 48"):
+    with pytest.raises(RuntimeError) as caught:
         engine.run()
+    error = find_lungseg_error(caught.value)
+    assert error.code == "size-mismatch"
+    assert error.where.name == "CHNCXR_0002_1_mask.png"
 
 
 def _report_a_part(rank, address, parts, folder):

@@ -73,3 +73,13 @@ def compress(path, syntax: str) -> None:
     writer.SetFile(reader.GetFile())
     writer.SetImage(change.GetOutput())
     assert writer.Write()
+
+
+def only_frame(path: Path) -> bytes:
+    """Return the compressed data of a DICOM file with one frame; pydicom 2 has another name for it."""
+    from pydicom import dcmread, encaps
+
+    pixels = dcmread(path).PixelData
+    if hasattr(encaps, "generate_frames"):
+        return next(encaps.generate_frames(pixels, number_of_frames=1))
+    return next(encaps.generate_pixel_data_frame(pixels, 1))
