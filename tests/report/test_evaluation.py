@@ -22,7 +22,7 @@ from lungseg.metrics.agreement import case_metrics
 from lungseg.report import learning_curves, write_evaluation
 from lungseg.report.evaluation import pictured_cases
 from lungseg.transforms.regions import VISIBLE
-from lungseg.utils.errors import find_lungseg_error
+from lungseg.utils.errors import LungsegError, find_lungseg_error
 
 HEIGHT, WIDTH = 48, 64
 

@@ -75,7 +75,7 @@ def compress(path, syntax: str) -> None:
     assert writer.Write()
 
 
-def only_frame(path: Path) -> bytes:
+def only_frame(path) -> bytes:
     """Return the compressed data of a DICOM file with one frame; pydicom 2 has another name for it."""
     from pydicom import dcmread, encaps
 
