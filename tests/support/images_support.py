@@ -83,3 +83,16 @@ def only_frame(path) -> bytes:
     if hasattr(encaps, "generate_frames"):
         return next(encaps.generate_frames(pixels, number_of_frames=1))
     return next(encaps.generate_pixel_data_frame(pixels, 1))
+
+
+def write_without_meta(path, implicit: bool = False) -> None:
+    """Leave the elements of a DICOM file alone, as a fetch from an archive may."""
+    from pydicom import dcmread, dcmwrite
+
+    alone = Dataset()
+    alone.update(dcmread(path))
+    try:
+        dcmwrite(path, alone, implicit_vr=implicit, little_endian=True)
+    except TypeError:  # pydicom 2
+        alone.is_implicit_VR, alone.is_little_endian = implicit, True
+        dcmwrite(path, alone)

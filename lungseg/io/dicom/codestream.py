@@ -14,13 +14,14 @@ from pydicom.uid import (
     UID,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
 )
 
+# pydicom 2 and 3 name different ones JPEGLossless.
+JPEG_LOSSLESS = UID("1.2.840.10008.1.2.4.57")
 _ITEM = b"\xfe\xff\x00\xe0"
 _JPEG, _JPEG_2000, _JP2 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
 # A table of offsets and, for JPEG 2000, a file header may come before the frame.
@@ -121,7 +122,7 @@ def _jpeg_syntax(frame: Frame, data: bytes) -> UID:
         parameter = _scan_parameter(data)
         if frame.kind == _JPEG_LS:
             return JPEGLSNearLossless if parameter else JPEGLSLossless
-        return JPEGLosslessSV1 if parameter == 1 else JPEGLossless
+        return JPEGLosslessSV1 if parameter == 1 else JPEG_LOSSLESS
     return JPEGBaseline8Bit if frame.bits == 8 else JPEGExtended12Bit
 
 

@@ -17,17 +17,16 @@ from pydicom.uid import (
     UID,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSTransferSyntaxes,
 )
 
-from lungseg.io.dicom.codestream import Frame, frame_of, is_bare, is_encapsulated, rle_bytes, syntax_of
+from lungseg.io.dicom.codestream import JPEG_LOSSLESS, Frame, frame_of, is_bare, is_encapsulated, rle_bytes, syntax_of
 from lungseg.io.dicom.file import native_syntax
 from lungseg.io.dicom.header import first_number
 
 # Syntaxes whose data the same decoders take; JPEG 2000 has more, with these beginnings.
-_FAMILIES = ((JPEGBaseline8Bit, JPEGExtended12Bit), (JPEGLossless, JPEGLosslessSV1), tuple(JPEGLSTransferSyntaxes))
+_FAMILIES = ((JPEGBaseline8Bit, JPEGExtended12Bit), (JPEG_LOSSLESS, JPEGLosslessSV1), tuple(JPEGLSTransferSyntaxes))
 _JPEG_2000 = ("1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20")
 _GREY, _UNUSUAL = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), ("HSV", "ARGB", "CMYK")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
@@ -91,7 +90,7 @@ class _Completion:
         Data without items around them get one.
         """
         stated = UID(str(self.dataset.file_meta.get("TransferSyntaxUID") or ""))
-        compression_stated = stated.is_transfer_syntax and not stated.is_private and stated.is_encapsulated
+        compression_stated = not stated.is_private and stated.is_transfer_syntax and stated.is_encapsulated
         if len(data) - self._native_bytes() in (0, 1):
             if compression_stated and not is_encapsulated(data) and not is_bare(data):
                 self._set_syntax(native_syntax(self.dataset))
