@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LAYOUTS = """
-These layouts are recognised in DIR, or up to four levels below it; small and
+These layouts are recognised in DIR, or up to six levels below it; small and
 capital letters in the names of folders are the same:
   images/ (or CXR_png/, img/) beside masks/ (or lung masks/), or images directly
     in the folder above masks/

@@ -17,7 +17,7 @@ from lungseg.data.pairing import picture_name
 from lungseg.utils.errors import LungsegError, UsageError
 
 # Archives hold a folder that holds the folders of sections, which hold those of classes.
-_SEARCH_DEPTH = 4
+_SEARCH_DEPTH = 6
 
 
 def find_data(
@@ -30,7 +30,7 @@ def find_data(
     image_suffix: str = "",
     image_prefix: str = "",
 ) -> Layout:
-    """Find the data set in a folder or up to four levels below it, or in two folders given by name.
+    """Find the data set in a folder or up to six levels below it, or in two folders given by name.
 
     Folders of classes, or of train, validation and test, are taken together.
 
