@@ -108,8 +108,11 @@ def _outcome(kind: Any, folder: Path, process: subprocess.Popen[str]) -> str:
     if not wrong:
         return _AS_IT_SHOULD
     said = [line for line in printed.splitlines() if line.startswith(("lungseg: ", "usage: ")) or "Error" in line]
-    sentence = said[-1].removeprefix("lungseg: ") if said else "another result, and not a word of it"
-    return sentence.replace(f"{folder}{os.sep}", "").replace("|", "/")[:_LONGEST]
+    sentence = said[-1].removeprefix("lungseg: ") if said else "another result, without a word"
+    data = os.environ.get("LUNGSEG_DATA", "")
+    for place in filter(None, (str(folder), data)):
+        sentence = sentence.replace(f"{place}{os.sep}", "")
+    return sentence.replace("|", "/")[:_LONGEST]
 
 
 def _run(arguments: Sequence[str], folder: Path, process: subprocess.Popen[str]) -> tuple[int, str]:
