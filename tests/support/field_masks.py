@@ -118,7 +118,7 @@ KINDS = [
         said=["the masks are not on the lungs: for 3 of 3"],
     ),
     Kind(
-        "label maps with right and left exchanged",
+        "label maps with exchanged sides, compared with the network",
         _sides_exchanged,
         "a warning says so: the outlines lie on the lungs",
         said=["right and left are exchanged in 3 of 3 references"],
