@@ -9,7 +9,6 @@ from typing import Generic, TypeVar
 from lungseg.io.formats import split_ending
 
 _Place = TypeVar("_Place")
-_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".nii", ".nii.gz", ".bmp", ".gif", ".webp")
 
 
 class Names(Generic[_Place]):
@@ -40,7 +39,7 @@ class Names(Generic[_Place]):
 
 def _parts(name: str) -> list[str]:
     parts = [part for part in name.strip().replace("\\", "/").split("/") if part not in ("", ".", "..")] or [""]
-    split = split_ending(parts[-1], _ENDINGS)
+    split = split_ending(parts[-1])
     return [*parts[:-1], split[0] if split else parts[-1]]
 
 
