@@ -19,7 +19,7 @@ from benchmarks import record
 from benchmarks.accuracy_tables import LOW_DICE, TRAINED_ON, tables
 from lungseg.data.splits import SETS
 from lungseg.utils.files import atomic_path
-from recipes.command import data_folder, parser, run
+from recipes.command import add_date, data_folder, parser, run
 
 SHIPPED = {"both": "shipped"}
 LOG = "benchmarks/test_log.md"
@@ -61,9 +61,7 @@ def _parser():
     options.add_argument("--datasets", nargs="+", default=["montgomery", "shenzhen"], choices=SETS)
     options.add_argument("--split", default="test", choices=["validation", "test"])
     options.add_argument("--output", default="runs/accuracy", help="folder for the pages (default: runs/accuracy)")
-    options.add_argument(
-        "--date", type=datetime.date.fromisoformat, default=datetime.date.today(), help="date for the log (today's)"
-    )
+    add_date(options)
     return options
 
 

@@ -29,6 +29,13 @@ def describe() -> str:
     return ", ".join(parts)
 
 
+def describe_device() -> str:
+    """Return the name of the GPU that is used by default, or "CPU"."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
 def _processor() -> str:
     listed = Path("/proc/cpuinfo")
     lines = listed.read_text().splitlines() if listed.is_file() else []

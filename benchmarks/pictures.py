@@ -24,7 +24,7 @@ from lungseg.model.paths import bundle_root
 from lungseg.utils.errors import UsageError
 from recipes.command import run
 
-_WIDTH, _PAGE = 678, (1180, 1480)
+_WIDTH, _PAGE = 678, (1180, 1610)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,7 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
         inputs, output = Path("radiographs"), Path("out")
         inputs.mkdir()
         shutil.copyfile(chest, inputs / "chest.dcm")
-        shutil.copyfile(leg, inputs / "leg.dcm")
+        # As a picture: its header would say that it is not a chest.
+        write_png(inputs / "leg.png", _grey(read_radiograph(leg).pixels))
         for name, pixels in _made_of(read_radiograph(chest).pixels).items():
             write_png(inputs / f"chest_{name}.png", pixels)
         for number in range(1, 4):
@@ -55,22 +56,31 @@ def main(arguments: list[str] | None = None) -> None:
 def _photograph(page: Path, browser: str, folder: Path) -> Image.Image:
     """Return how a page looks in a browser, which may use `folder`."""
     picture = folder / "page.png"
+    # A picture that is decoded later is not there in time.
+    waiting = page.with_name("waiting.html")
+    waiting.write_text(page.read_text("utf-8").replace('decoding: "async"', 'decoding: "sync"'), "utf-8")
     command = [
         browser,
         *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+        *("--virtual-time-budget=4000", "--run-all-compositor-stages-before-draw"),
         f"--user-data-dir={folder / 'profile'}",
         "--window-size={},{}".format(*_PAGE),
         f"--screenshot={picture}",
-        page.as_uri(),
+        waiting.as_uri(),
     ]
     subprocess.run(command, check=True, capture_output=True)
     return Image.open(picture).convert("RGB")
 
 
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """Return a radiograph (H, W) as uint8."""
+    low, high = np.percentile(pixels, (0.5, 99.5))
+    return (255 * np.clip((pixels - low) / (high - low), 0, 1)).astype(np.uint8)
+
+
 def _made_of(pixels: np.ndarray) -> dict[str, np.ndarray]:
     """Return variants of a radiograph, such as turned or cut off: name -> (H, W) uint8."""
-    low, high = np.percentile(pixels, (0.5, 99.5))
-    grey = (255 * np.clip((pixels - low) / (high - low), 0, 1)).astype(np.uint8)
+    grey = _grey(pixels)
     height, width = grey.shape
     white = grey.copy()
     white[round(0.35 * height) :, : width // 2] = 235

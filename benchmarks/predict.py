@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m benchmarks.predict`: speed, time of each stage and peak memory of segmenting a folder.
+"""`python -m benchmarks.predict`: speed and time of each stage of segmenting a folder.
 
 The radiographs are phantoms, noise and all, so that they cost as much to decode and to write as real ones. Each
 measurement has a process of its own; all of them write the same kinds of files.
@@ -51,9 +51,7 @@ PLAIN, *_ = WAYS
 # Side in pixels -> number of files.
 SPEED = {512: 120, 2048: 48}
 ROUNDS = 3
-MEMORY_SIDE, MEMORY_COUNTS = 1024, (20, 200)
-MANY_SIDE = 512
-_TRIAL_SPEED, _TRIAL_COUNTS = {512: 16, 2048: 16}, (2, 6)
+_TRIAL_SPEED = {512: 16, 2048: 16}
 # More would take longer to draw than to segment.
 _DIFFERENT = 5
 # At either end the workers are not all busy.
@@ -65,44 +63,30 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser("benchmarks.predict", "Segment folders of phantoms as lungseg predict does.")
     add_trial(options)
     options.add_argument("--weights", default="shipped", help="shipped (default), a file, or a run's folder")
-    options.add_argument(
-        "--many",
-        type=int,
-        metavar="N",
-        help="measure only the memory that N small files take, and keep it with the rest",
-    )
     options = options.parse_args(arguments)
     numbers = record.load("predict", None)
-    if options.many:
-        numbers = (numbers or {}) | {"many": measure_memory(options.weights, MANY_SIDE, options.many)}
-        if options.trial:
-            print(numbers["many"])
-            return
-    elif options.trial:
-        record.show(tables(measure(options.weights, _TRIAL_SPEED, _TRIAL_COUNTS, rounds=1)))
+    if options.trial:
+        record.show(tables(measure(options.weights, _TRIAL_SPEED, rounds=1)))
         return
-    elif not options.tables_only:
-        kept = {"many": numbers["many"]} if numbers and "many" in numbers else {}
-        numbers = measure(options.weights, SPEED, MEMORY_COUNTS, ROUNDS) | kept
     if not options.tables_only:
+        numbers = measure(options.weights, SPEED, ROUNDS)
         record.save("predict", numbers)
     record.publish(tables(numbers))
 
 
-def measure(weights: str, speed: dict[int, int], memory_counts: tuple[int, ...], rounds: int) -> dict:
+def measure(weights: str, speed: dict[int, int], rounds: int) -> dict:
     """Segment the folders.
 
     Args:
         weights: see `lungseg.model.paths.weights_file`.
         speed: side in pixels -> number of files, for the speeds.
-        memory_counts: numbers of files, for the memory.
         rounds: how often each speed is measured, all ways in turn; the median counts.
 
     Returns:
-        {"machine", "speed": [{"side", "way", "seconds"}], "stages": [{"side", "stages": {stage: seconds}}], "memory":
-        [what `measure_memory` returns]}; seconds are per image.
+        {"machine", "speed": [{"side", "way", "seconds"}], "stages": [{"side", "stages": {stage: seconds}}]}; seconds
+        are per image.
     """
-    numbers = {"machine": describe(), "speed": [], "stages": [], "memory": []}
+    numbers = {"machine": describe(), "speed": [], "stages": []}
     for side, count in speed.items():
         with tempfile.TemporaryDirectory() as folder:
             write_inputs(Path(folder) / "in", side, count)
@@ -117,16 +101,7 @@ def measure(weights: str, speed: dict[int, int], memory_counts: tuple[int, ...],
             numbers["speed"].append({"side": side, "way": name, "seconds": seconds})
         stages = {stage: statistics.median(one["stages"][stage] for one in found[PLAIN]) for stage in STAGES}
         numbers["stages"].append({"side": side, "stages": stages})
-    numbers["memory"] = [measure_memory(weights, MEMORY_SIDE, count) for count in memory_counts]
     return numbers
-
-
-def measure_memory(weights: str, side: int, count: int) -> dict:
-    """Return {"side", "files", "peak_bytes"} of segmenting `count` files by `lungseg predict`'s defaults."""
-    print(f"memory: {count} files of {side} x {side} pixels", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        write_inputs(Path(folder) / "in", side, count)
-        return {"side": side, "files": count} | in_a_process(watched, f"{folder}/in", f"{folder}/out", weights)
 
 
 def segment_folder(way: Way | None, inputs: str, output: str, weights: str) -> dict:
@@ -214,19 +189,6 @@ def overlapped(
     return {"seconds": per_image(ends)}
 
 
-def watched(inputs: str, output: str, weights: str) -> dict:
-    """Segment a folder by the defaults of `lungseg predict`, watching the memory, which costs time.
-
-    Returns:
-        {"peak_bytes": of this process and its workers, see `benchmarks.memory`}.
-    """
-    from benchmarks.memory import PeakMemory
-
-    with PeakMemory() as memory:
-        overlapped(inputs, output, weights)
-    return {"peak_bytes": memory.bytes}
-
-
 def per_image(ends: list[float]) -> float:
     """Return the time that an image takes from when each was done; the first and the last few are left out."""
     left_out = min(_LEFT_OUT, (len(ends) - 1) // 3)
@@ -236,16 +198,9 @@ def per_image(ends: list[float]) -> float:
 
 def tables(numbers: dict | None) -> dict[str, str]:
     """Return name -> Markdown of the tables about prediction."""
-    found = dict.fromkeys(("predict-speed", "predict", "predict-memory"), NOT_MEASURED)
+    found = dict.fromkeys(("predict-speed", "predict"), NOT_MEASURED)
     if numbers and "speed" in numbers:
         found |= {"predict-speed": _speed_table(numbers), "predict": _stages_table(numbers)}
-    memory = [*(numbers or {}).get("memory", []), *([numbers["many"]] if numbers and "many" in numbers else [])]
-    if memory:
-        rows = [[str(one["files"]), f"{one['side']} x {one['side']}", _mebibytes(one["peak_bytes"])] for one in memory]
-        found["predict-memory"] = (
-            f"{markdown_table(['Files', 'Pixels', 'Peak memory'], rows, text_columns=())}\n\n"
-            "All processes together, with PyTorch and MONAI, by the defaults of `lungseg predict`."
-        )
     return found
 
 
@@ -278,10 +233,6 @@ def _stages_table(numbers: dict) -> str:
         cells = (f"{one['stages'][stage]:.3f} s ({one['stages'][stage] / whole:.0%})" for stage in STAGES)
         rows.append([f"{one['side']} x {one['side']}", *cells])
     return f"{markdown_table(['Input', *STAGES.values()], rows)}\n\nThe plain way, per image."
-
-
-def _mebibytes(count: int) -> str:
-    return f"{count / 2**20:.0f} MiB"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "bundle/docs/README.md", "benchmarks/README.md")
+DOCUMENTS = ("README.md", "bundle/docs/README.md", "benchmarks/README.md", "docs/train.md", "docs/scale.md")
 
 
 def load(name: str, default):

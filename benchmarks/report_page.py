@@ -15,9 +15,10 @@ from benchmarks.orthanc_node import free_port
 from benchmarks.record import ROOT, load, publish, save, show
 from benchmarks.tables import NOT_MEASURED, markdown_table
 from lungseg.data.phantoms import phantom
-from lungseg.io.overlay import encode_thumbnail
+from lungseg.report.outlines import find_outlines
 from lungseg.report.predictions import write_reports
 from lungseg.report.table import Row
+from lungseg.report.thumbnails import encode_thumbnail
 from lungseg.utils.errors import UsageError
 from recipes.command import add_trial, parser, run
 
@@ -102,7 +103,8 @@ def measure(count: int) -> dict:
 def write_results(folder: Path, count: int) -> None:
     """Write the reports of radiographs that never were, and their small pictures; all columns have values."""
     draw = random.Random(0)
-    pictures = [encode_thumbnail(*phantom(number)) for number in range(min(_DIFFERENT, count))]
+    phantoms = [phantom(number) for number in range(min(_DIFFERENT, count))]
+    pictures = [encode_thumbnail(image, find_outlines(labels)) for image, labels in phantoms]
     (folder / "thumbnails").mkdir(parents=True)
     rows = [_row(number, draw) for number in range(count)]
     for number, row in enumerate(rows):

@@ -18,7 +18,7 @@ from benchmarks import record
 from benchmarks.accuracy import LOG, append_to_log
 from benchmarks.tables import NOT_MEASURED, markdown_table
 from lungseg.report.text import format_value
-from recipes.command import parser, run
+from recipes.command import add_date, parser, run
 
 SHIPPED = {"model": "shipped", "open": "open"}
 RECIPE = Path(__file__).parents[1] / "recipes" / "model.json"
@@ -50,9 +50,7 @@ def _parser():
     )
     options.add_argument("--split", default="test", choices=["validation", "test"])
     options.add_argument("--output", default="runs/sources", help="folder for the pages (default: runs/sources)")
-    options.add_argument(
-        "--date", type=datetime.date.fromisoformat, default=datetime.date.today(), help="date for the log (today's)"
-    )
+    add_date(options)
     return options
 
 

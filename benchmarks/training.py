@@ -83,7 +83,7 @@ def measure(data: str, overrides: dict) -> dict:
     """
     import torch
 
-    from benchmarks.memory import PeakMemory
+    from benchmarks.peak_memory import PeakMemory
     from lungseg.model.config import build_workflow, plain_errors
     from lungseg.model.paths import config_file
 

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import numpy as np
 import pytest
 from browser_support import needs_browser
+from data_support import kaggle
 from PIL import Image
 
 from benchmarks import (
@@ -18,22 +21,30 @@ from benchmarks import (
     annotation,
     deploy,
     field,
+    fine_tuning,
+    floor,
     frames,
     hostile,
     judgement,
+    memory,
     orientation,
+    peers,
     pictures,
     predict,
+    ray_scaling,
     record,
     report_page,
     robustness,
     sources,
+    start,
     training,
+    training_memory,
     windows,
 )
 from benchmarks.accuracy_tables import PUBLISHED, tables
 from benchmarks.shapes import original_sizes, shapes
 from benchmarks.tables import NOT_MEASURED, markdown_table, rewrite_tables, table_names
+from lungseg.data import frozen_splits
 from lungseg.model.paths import config_file
 from lungseg.utils.errors import LungsegError
 
@@ -114,7 +125,14 @@ def test_every_marked_table_has_a_script():
         ablations,
         windows,
         training,
+        training_memory,
+        fine_tuning,
         predict,
+        floor,
+        start,
+        memory,
+        peers,
+        ray_scaling,
         report_page,
         robustness,
         orientation,
@@ -153,7 +171,24 @@ def test_the_table_of_copies_counts_changes_beyond_the_limit():
     assert "| hearts | inverted | 2 | 2 | 1 | -0.200 |" in orientation.tables(numbers)["orientation"]
 
 
-@pytest.mark.parametrize("name", ["accuracy", "windows", "training", "predict", "orientation", "deploy", "report_page"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "accuracy",
+        "windows",
+        "training",
+        "training_memory",
+        "fine_tuning",
+        "predict",
+        "ray_scaling",
+        "peers",
+        "start",
+        "memory",
+        "orientation",
+        "deploy",
+        "report_page",
+    ],
+)
 def test_every_script_tells_its_options(name, capsys):
     with pytest.raises(SystemExit) as stop:
         import_module(f"benchmarks.{name}").main(["--help"])
@@ -285,12 +320,10 @@ def test_prediction_is_measured_one_by_one_and_overlapped(run_folder, tmp_path):
     predict.write_inputs(tmp_path / "in", 64, 7)
     plain = predict.one_by_one(str(tmp_path / "in"), str(tmp_path / "plain"), str(run_folder))
     whole = predict.overlapped(str(tmp_path / "in"), str(tmp_path / "whole"), str(run_folder))
-    whole |= predict.watched(str(tmp_path / "in"), str(tmp_path / "again"), str(run_folder))
     for folder in ("plain", "whole"):
         assert len(list((tmp_path / folder / "overlays").iterdir())) == 7
     assert set(plain["stages"]) == set(predict.STAGES)
     assert min(plain["seconds"], whole["seconds"], *plain["stages"].values()) > 0
-    assert whole["peak_bytes"] > 2**26
     speed = [
         {"side": 64, "way": name, "seconds": seconds} for name, seconds in zip(predict.WAYS, (0.2, 0.1), strict=False)
     ]
@@ -298,13 +331,41 @@ def test_prediction_is_measured_one_by_one_and_overlapped(run_folder, tmp_path):
         "machine": "a machine",
         "speed": speed,
         "stages": [{"side": 64, "stages": plain["stages"]}],
-        "memory": [],
     }
-    many = {"side": 64, "files": 7, "peak_bytes": whole["peak_bytes"]}
-    shown = predict.tables(numbers | {"many": many})
+    shown = predict.tables(numbers)
     assert "| PyTorch, fp32 (default) | 10.0 | 2.00 |" in shown["predict-speed"]
-    assert "| 7 | 64 x 64 | " in shown["predict-memory"]
     assert predict.tables(None).keys() == shown.keys()
+
+
+def test_the_start_is_measured_beside_the_import_of_pytorch(tmp_path):
+    start.write_inputs(tmp_path)
+    commands = start.commands(tmp_path, tmp_path / "out")
+    layers = json.loads((tmp_path / "layers.json").read_text())
+    assert [kind for kind, _, _ in layers].count("BatchNorm2d") > 10
+    assert (layers[0][2], layers[-1][1]["out_channels"]) == ([1, 1, 256, 256], 4)
+    for name in (start.FORWARD, start.HELP):
+        assert min(start.run_timed([sys.executable, *commands[name]])) > 0
+    with pytest.raises(CalledProcessError):
+        start.run_timed([sys.executable, "-c", "1 / 0"])
+    seconds = dict(zip(commands, (1.0, 2.0, 0.1, 2.4, 3.6, 5.0), strict=True))
+    measured = [{"command": name, "seconds": one, "cpu_seconds": 0.06} for name, one in seconds.items()]
+    shown = start.tables({"machine": "a machine", "commands": measured})["start"]
+    assert "| lungseg --help | 0.10 | 0.06 | 0.20 |" in shown
+    assert "| lungseg predict one.png | 2.40 | 0.06 | 0.80 |" in shown
+    assert "| lungseg predict one.dcm | 3.60 | 0.06 | 1.20 |" in shown
+
+
+def test_the_command_is_watched_with_the_processes_that_read_files(run_folder):
+    case = memory.Case("DICOM, 16 bit, JPEG 2000", 80, 64, 2, times=2)
+    numbers = memory.measure(str(run_folder), (case,))
+    first, again = numbers["cases"]
+    assert (first["again"], again["again"]) == (False, True)
+    # PyTorch alone takes more.
+    assert min(one["process_bytes"] for one in (first, again)) > 2**27
+    assert first["bytes"] >= first["process_bytes"]
+    shown = memory.tables(numbers)["memory"]
+    assert "| 2 | DICOM, 16 bit, JPEG 2000 | 64 x 80 | " in shown
+    assert "| 2, again | " in shown
 
 
 def test_the_ends_are_left_out_of_the_speed():
@@ -327,6 +388,55 @@ def test_training_is_measured_by_epoch(dataset):
     assert numbers["pairs"] == 10
     assert numbers["peak_bytes"] > 2**26
     assert "waiting for data" in training.tables(numbers)["training"]
+
+
+def test_a_training_beyond_memory_is_measured():
+    numbers = training_memory.measure({"train": 6, "validation": 2, "test": 1}, 2, 1)
+    assert (numbers["kind"], numbers["pairs"], numbers["files"]) == ("disk", 8, 8)
+    assert min(numbers[name] for name in ("prepare_seconds", "read_seconds", "peak_bytes", "disk_bytes", "steps")) > 0
+    shown = training_memory.tables(numbers)["training-memory"]
+    assert "| Pairs trained and validated on | 8 |" in shown
+    assert "6 training and 2 validation images on disk in RUN/cache" in shown
+
+
+def test_the_gain_of_a_few_images_is_paired_and_counts_each_case_once():
+    before = {"a": 0.8, "b": 0.9, "c": 0.7}
+    found = fine_tuning.figures(before, [{"a": 0.9, "b": 0.9, "d": 0.1}, {"a": 0.8, "b": 0.8}])
+    assert found["draws"] == pytest.approx([0.9, 0.8])
+    assert (found["dice"], found["gain"], found["better"]) == pytest.approx((0.85, 0.0, 0.5))
+    assert found["gain_low"] == pytest.approx(-0.05)
+    assert found["gain_high"] == pytest.approx(0.05)
+    sizes = {"0": fine_tuning.figures(before, [before]), "5": found | {"epochs": [0, 3]}}
+    shown = fine_tuning.tables({"weights_sha256": "ab" * 32, "epochs": 60, "n": 3, "sizes": sizes})["fine-tuning"]
+    assert shown.splitlines()[2].startswith("| 0 | 0.8000 | 0.7000 to 0.9000 |  |")
+    assert "| 5 | 0.8500 | 0.8500 to 0.8500 | 0.8000 to 0.9000 | +0.0000 | -0.0500 to +0.0500 | 50% | 0, 3 |" in shown
+    assert "up to 60 epochs, 2 draws" in shown
+
+
+@pytest.mark.slow
+def test_fine_tuning_learns_from_the_drawn_images_alone_and_keeps_what_is_finished(tree, tmp_path, monkeypatch):
+    lists = frozen_splits()["shenzhen"]
+    names = [*lists["train"][:8], *lists["validation"][:1], *lists["test"][:3]]
+    data = kaggle(tmp_path / "hospital", *names)
+    settings = ["--data", str(data), "--output", str(tmp_path / "runs"), "--epochs", "1", "--draws", "1"]
+    fine_tuning.main([*settings, "--sizes", "5"])
+    kept = json.loads((tree / "benchmarks/results/fine_tuning.json").read_text())
+    assert (kept["n"], list(kept["sizes"])) == (3, ["0", "5"])
+    (run,) = (tmp_path / "runs").glob("*/5-images-draw-0")
+    used = json.loads((run / "splits.json").read_text())
+    assert len(used["train"]) == 4
+    assert len(used["validation"]) == 1
+    assert {*used["train"], *used["validation"]} <= {*lists["train"]}
+    assert {*used["test"]} == {*lists["test"][:3]}
+    assert len((tree / accuracy.LOG).read_text().split("images of shenzhen, draw 0)")) == 2
+
+    def refuse(*arguments, **more):
+        raise AssertionError("a finished run was trained or measured again")
+
+    monkeypatch.setattr("lungseg.training.train.train", refuse)
+    monkeypatch.setattr("lungseg.evaluation.evaluate.evaluate", refuse)
+    fine_tuning.main([*settings, "--sizes", "5"])
+    assert json.loads((tree / "benchmarks/results/fine_tuning.json").read_text()) == kept
 
 
 def test_the_loop_is_measured_and_nothing_is_lost():
@@ -354,7 +464,7 @@ def test_the_page_of_the_results_is_measured():
     assert found["page_bytes"] > 100_000
     assert min(found[name] for name in ("load", "heap_bytes", *report_page.ACTIONS)) > 0
     shown = report_page.tables({"machine": "a machine", "pages": [found]})["report-page"]
-    assert "\n| 30 | 0." in shown
+    assert f"\n| 30 | {found['page_bytes'] / 1e6:.1f} MB" in shown
     assert shown.endswith("a machine.")
 
 
