@@ -12,18 +12,23 @@ from lungseg.utils.imports import lazy_exports
 from lungseg.version import __version__
 
 if TYPE_CHECKING:
-    from lungseg.inference.api import Prediction, Predictor, load, predict_folder
+    from lungseg.evaluation.api import evaluate
+    from lungseg.inference.api import Prediction, Predictor, export, load, predict_folder
     from lungseg.io.radiograph import Radiograph
     from lungseg.io.reading import read_radiograph
+    from lungseg.training.api import train
 
 __all__ = [
     "Prediction",
     "Predictor",
     "Radiograph",
     "__version__",
+    "evaluate",
+    "export",
     "load",
     "predict_folder",
     "read_radiograph",
+    "train",
 ]
 
 # PyTorch and MONAI take seconds to import.
@@ -33,9 +38,12 @@ __getattr__ = lazy_exports(
         "Prediction": "inference.api",
         "Predictor": "inference.api",
         "Radiograph": "io.radiograph",
+        "evaluate": "evaluation.api",
+        "export": "inference.api",
         "load": "inference.api",
         "predict_folder": "inference.api",
         "read_radiograph": "io.reading",
+        "train": "training.api",
     },
 )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lungseg.inference.cardiothoracic import border_shares, measure_widths
+from lungseg.inference.cardiothoracic import border_shares, find_profiles, measure_widths
 from lungseg.inference.predictor import Predictor
 from lungseg.io import read_radiograph
 
@@ -42,7 +42,7 @@ def measure(folder: Path, weights: str, split: str) -> tuple[list[float], list[f
         assert found, file
         assert found.value, file
         off = reference.ratio / found.value - 1
-        below, above = border_shares(prediction.probabilities)
+        below, above = border_shares(find_profiles(prediction.probabilities))
         errors.append(found.value - reference.ratio)
         factors.append(abs(off) / max(1e-6, above if off > 0 else below))
     return errors, factors

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import sys
 from collections.abc import Callable
@@ -27,6 +28,13 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
 def add_trial(options: argparse.ArgumentParser) -> None:
     """Add the option for a short try that keeps nothing."""
     options.add_argument("--trial", action="store_true", help="run on a little data, print the results, keep nothing")
+
+
+def add_date(options: argparse.ArgumentParser) -> None:
+    """Add the option for the date that a log states."""
+    today = datetime.date.today()
+    help_text = "date for the log (today's)"
+    options.add_argument("--date", type=datetime.date.fromisoformat, default=today, help=help_text)
 
 
 def data_folder(options: argparse.Namespace) -> str:

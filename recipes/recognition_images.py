@@ -94,9 +94,8 @@ def _wrong(source: str, patient: str, view: int, pixels: np.ndarray) -> Picture:
 
 def _squeezed(pixels: torch.Tensor, lungs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Crop both (1, W, H) as the product does, and resize them to (128, 128)."""
-    box = foreground_mask(pixels)[0].nonzero()
-    (left, top), (right, bottom) = box.min(0).values, box.max(0).values + 1
-    both = torch.cat([pixels, lungs])[:, left:right, top:bottom]
+    columns, rows = foreground_mask(pixels)[0].nonzero()
+    both = torch.cat([pixels, lungs])[:, columns.min() : columns.max() + 1, rows.min() : rows.max() + 1]
     small, share = F.adaptive_avg_pool2d(both[None], _LARGE)[0]
     low, high = np.percentile(small.numpy(), (0.5, 99.5))
     return ((small - float(low)) / max(float(high - low), 1e-6)).clamp(0, 1), share

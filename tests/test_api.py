@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The public functions, and the page that documents them."""
+"""The public functions."""
 
 from __future__ import annotations
 
+import json
 import os
-import re
+import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
+from command_support import restored_process
 from PIL import Image
 
 import lungseg
-from lungseg.cli.demo import real_radiograph
-from lungseg.data import phantom
 from lungseg.utils.errors import LungsegError, UsageError
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_importing_the_package_imports_neither_pytorch_nor_monai():
@@ -40,30 +37,6 @@ def test_loading_prints_nothing():
     code = "import lungseg; lungseg.load(device='cpu')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert (done.stdout, done.stderr) == ("", "")
-
-
-def test_the_page_on_the_api(tmp_path, monkeypatch, radiograph, capsys):
-    pytest.importorskip("pandas")
-    monkeypatch.chdir(tmp_path)
-    if (source := real_radiograph()) is None:
-        pytest.skip("the package pydicom-data is not installed")
-    os.symlink(source, "chest.dcm")
-    Image.fromarray(radiograph).save("chest.png")
-    Path("radiographs").mkdir()
-    for number in range(3):
-        Image.fromarray(phantom(number, (96, 72))[0]).save(f"radiographs/{number}.png")
-    blocks = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "docs" / "api.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
-    assert len(blocks) > 10
-    names: dict[str, object] = {}
-    for number, block in enumerate(blocks):
-        exec(compile(block, f"docs/api.md, example {number}", "exec"), names)
-    printed = capsys.readouterr().out
-    assert "not-found" in printed
-    assert "square millimetres" in printed
-    assert (tmp_path / "out" / "report.csv").is_file()
-    assert len(names["table"]) == len(names["results"]) == 3
 
 
 def test_loading_again_is_cheap_until_the_file_changes(run_folder, tmp_path):
@@ -115,3 +88,45 @@ def test_a_folder_is_segmented_as_the_command_does_and_nothing_is_printed(
     table = pandas.DataFrame(rows)
     assert list(table["name"]) == [row.name for row in rows]
     assert table["lungs_px"].sum() == sum(row.lungs_px for row in rows)
+
+
+@pytest.mark.slow
+def test_training_and_evaluation_are_those_of_the_commands(command, dataset, tmp_path, capsys):
+    settings = ["--epochs", 1, "--batch-size", 4, "--lr", 0.01, "--image-size", 64, "--workers", 0, "--seed", 3]
+    settings += ["--network", "segresnet", "--loss", "dice", "--no-amp", "--patients", r"phantom_(\d+)"]
+    small = "network_def#init_filters=4"
+    where = ("--data", dataset, "-o")
+    assert command("train", *where, tmp_path / "command", *settings, "--config", small).status == 0
+    figures = tmp_path / "command-figures"
+    assert command("evaluate", *where, figures, "--weights", tmp_path / "command", "--split", "all").status == 0
+
+    arguments = {"epochs": 1, "batch_size": 4, "lr": 0.01, "image_size": 64, "workers": 0, "seed": 3}
+    arguments |= {"network": "segresnet", "loss": "dice", "amp": False, "patients": r"phantom_(\d+)"}
+    quiet = {"network_def#init_filters": 4, "progress": False}
+    with restored_process():
+        run = lungseg.train(dataset, tmp_path / "function", config=quiet, **arguments)
+        summary = lungseg.evaluate(dataset, tmp_path / "figures", weights=tmp_path / "function", split="all")
+
+    configs = [json.loads((tmp_path / name / "config.json").read_text()) for name in ("command", "function")]
+    for config in configs:
+        for item in ("output_dir", "ckpt_dir", "progress"):
+            del config[item]
+    assert configs[0] == configs[1]
+    assert run["best"] == json.loads((tmp_path / "command" / "run.json").read_text())["best"]
+    assert summary["overall"] == json.loads((figures / "summary.json").read_text())["overall"]
+
+
+def test_training_goes_on_and_refuses_what_it_does_not_know(dataset, run_folder, tmp_path):
+    shutil.copytree(run_folder, tmp_path / "run")
+    with restored_process():
+        assert lungseg.train(output=tmp_path / "run", resume=True)["epochs"] == 2
+    with pytest.raises(TypeError, match="'epoch'"):
+        lungseg.train(dataset, tmp_path / "other", epoch=3)
+    for function in (lungseg.train, lungseg.evaluate):
+        with pytest.raises(UsageError) as error:
+            function(output=tmp_path / "other")
+        assert error.value.code == "data-not-named"
+    with pytest.raises(UsageError) as error:
+        lungseg.train(dataset, tmp_path / "other", network="u-net++")
+    assert error.value.code == "unknown-network"
+    assert not (tmp_path / "other").exists()

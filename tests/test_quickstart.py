@@ -27,6 +27,8 @@ def test_quickstart_runs_from_pairing_to_segmenting(data, tmp_path, monkeypatch)
 
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     said = "".join(output.get("text", "") for output in outputs)
+    assert [output["text"] for output in outputs if output.get("name") == "stderr"] == []
+    assert "warning" not in said.lower()
     values = [output["data"]["text/plain"] for output in outputs if "text/plain" in output.get("data", {})]
     assert ("48 images, 48 masks, 48 pairs" if data is None else "800 images, 704 masks, 704 pairs") in said
     assert "{'train': 32, 'validation': 4, 'test': 4}" in values

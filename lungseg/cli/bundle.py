@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from typing import TYPE_CHECKING
 
 from lungseg.cli.console import print_result
@@ -12,6 +13,8 @@ from lungseg.model.backends import EXPORT_FORMATS
 
 if TYPE_CHECKING:
     from lungseg.cli.options import Commands
+
+logger = logging.getLogger(__name__)
 
 
 def add_export(commands: Commands) -> None:
@@ -35,7 +38,7 @@ def add_export(commands: Commands) -> None:
         nargs="+",
         default=[],
         metavar="INPUT",
-        help="radiographs on which the label maps are compared (default: phantoms)",
+        help="radiographs on which the files are compared with PyTorch (default: phantoms)",
     )
 
 
@@ -49,14 +52,16 @@ def add_pack(commands: Commands) -> None:
 def _export(options: argparse.Namespace) -> int:
     from lungseg.inference.export import export
 
-    files, parities = export(options.output, options.weights, options.formats, options.check, options.trust)
-    images = parities[0].images
-    print_result(f"Compared with PyTorch in fp32 on {images} radiograph{'s' * (images != 1)}:")
-    for parity in parities:
-        print_result(f"  {parity}")
-    for file in files:
-        print_result(file)
-    return 0
+    outcomes = export(options.output, options.weights, options.formats, options.check, options.trust)
+    for outcome in outcomes:
+        if outcome.parity and outcome.file:
+            images = outcome.parity.images
+            print_result(outcome.file)
+            print_result(f"  compared with PyTorch on {images} picture{'s' * (images != 1)}: {outcome.parity}")
+    for outcome in outcomes:
+        if outcome.error:
+            logger.error("failed: %s", outcome.error)
+    return 1 if any(outcome.error for outcome in outcomes) else 0
 
 
 def _pack(options: argparse.Namespace) -> int:

@@ -12,9 +12,9 @@ import warnings
 from typing import TYPE_CHECKING
 
 from lungseg.utils.imports import silence_libraries
+from lungseg.utils.text import describe_duration
 
 if TYPE_CHECKING:
-    from logging import _SysExcInfoType
     from typing import Self
 
 logger = logging.getLogger(__name__)
@@ -45,10 +45,10 @@ class ConsoleHandler(logging.Handler):
 
 
 class _BriefFormatter(logging.Formatter):
-    """The message alone, also where the record has a traceback."""
+    """The message alone, also where the record has a traceback, or one that another handler has formatted."""
 
-    def formatException(self, ei: _SysExcInfoType) -> str:  # noqa: N802
-        return ""
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage()
 
 
 def configure_console(level: int = logging.INFO, debug: bool = False) -> None:
@@ -104,9 +104,12 @@ class Progress:
 
         on_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._unit = unit
-        self._bar = tqdm(unit=unit, disable=is_quiet() or not on_terminal)
+        # There is no number of all before the first input.
+        before = f"waiting for the first {unit}"
+        self._bar = tqdm(unit=unit, leave=False, disable=is_quiet() or not on_terminal, bar_format=before)
         self._logs = not on_terminal
-        self._logged_at, self._logged = time.monotonic(), 0
+        self._began, self._first = time.monotonic(), 0
+        self._logged_at, self._logged = self._began, 0
 
     def __enter__(self) -> Self:
         return self
@@ -116,9 +119,16 @@ class Progress:
 
     def update(self, done: int, total: int) -> None:
         """Show that `done` of `total` are finished."""
-        self._bar.total = total
+        self._bar.bar_format, self._bar.total = None, total
         self._bar.update(done - self._bar.n)
         now = time.monotonic()
+        if not self._first:
+            # What came before it, such as reading the weights, does not come again.
+            self._began, self._first = now, done
         if self._logs and now - self._logged_at >= _SECONDS_BETWEEN_LINES and done - self._logged >= total / 100:
             self._logged_at, self._logged = now, done
-            logger.info("%d of %d %ss (%d %%)", done, total, self._unit, 100 * done // total)
+            share, left = 100 * done // total, ""
+            if self._first < done < total:
+                seconds = (now - self._began) / (done - self._first) * (total - done)
+                left = f", about {describe_duration(seconds)} left"
+            logger.info("%d of %d %ss (%d %%)%s", done, total, self._unit, share, left)

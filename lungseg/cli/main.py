@@ -9,19 +9,22 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
 from contextlib import suppress
 
 from lungseg.cli.bundle import add_export, add_pack
+from lungseg.cli.compare import add_compare
 from lungseg.cli.console import configure_console
 from lungseg.cli.data import add_check
 from lungseg.cli.demo import add_demo
-from lungseg.cli.options import log_level
+from lungseg.cli.evaluate import add_evaluate
+from lungseg.cli.kfold import add_kfold
+from lungseg.cli.merge import add_merge
+from lungseg.cli.options import find_in_working_directory, log_level
 from lungseg.cli.predict import add_predict
-from lungseg.cli.stopping import end_without_threads, ignore_stops, stop_as_ctrl_c, stopped_status
-from lungseg.cli.train import add_evaluate, add_train
+from lungseg.cli.stopping import end_without_threads, ignore_stops, interrupt_again, stop_as_ctrl_c, stopped_status
+from lungseg.cli.train import add_train
+from lungseg.cli.unknown import refuse_unknown
 from lungseg.cli.workflows import add_deploy, add_label, deploy_run, deploy_watch
 from lungseg.utils.errors import LungsegError, UsageError, first_line
 from lungseg.utils.imports import block_monai_deploy
@@ -52,20 +55,32 @@ Environment variables:
       and the environment of MONAI Label (default: ~/.local/share)
   OMP_NUM_THREADS
       threads of PyTorch
+  SLURM_ARRAY_TASK_ID, SLURM_ARRAY_TASK_COUNT, SLURM_ARRAY_TASK_MIN, SLURM_ARRAY_TASK_STEP
+      set by Slurm, for `predict --part slurm`
+  AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS_REGION, AWS_DEFAULT_REGION, and others of AWS's
+      server, region and account (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE)
+      for s3:// with `predict --ray`
+  RAY_AUTH_MODE, RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH
+      read by Ray: the token of the cluster that `predict --ray ADDRESS` joins
 LUNGSEG_DATA and LUNGSEG_TEST_EVERYTHING are for the tests and benchmarks (CONTRIBUTING.md).
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
     options.own_process = arguments is None
+    if options.own_process and options.run not in (deploy_run, deploy_watch):
+        block_monai_deploy()
+    if unknown:
+        refuse_unknown(options, unknown)
     configure_console(log_level(options), options.debug)
     if options.own_process:
         stop_as_ctrl_c()
         sys.unraisablehook = _repeat_ctrl_c
-        if options.run not in (deploy_run, deploy_watch):
-            block_monai_deploy()
+    if getattr(options, "trust", False):
+        # Code of the user's own, which a run names.
+        find_in_working_directory()
     try:
         status: int = options.run(options)
         return status
@@ -102,7 +117,7 @@ def _report(error: LungsegError) -> None:
 def _repeat_ctrl_c(ignored: sys.UnraisableHookArgs) -> None:
     """Interrupt again a moment later where Python could only report a Ctrl-C: in callbacks of a fork and finalizers."""
     if issubclass(ignored.exc_type, KeyboardInterrupt):
-        threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+        interrupt_again()
     else:
         sys.__unraisablehook__(ignored)
 
@@ -116,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lungseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_predict, add_train, add_evaluate, add_check, add_demo, add_export, add_deploy, add_label, add_pack):
+    inference, training = (add_predict, add_merge), (add_train, add_evaluate, add_compare, add_kfold)
+    for add in (*inference, *training, add_check, add_demo, add_export, add_deploy, add_label, add_pack):
         add(commands)
     return parser

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
+import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from lungseg.utils.errors import UsageError
-
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    # A parser, or a group of its options.
+    Options = argparse._ActionsContainer
 
 
 def add_command(
@@ -43,7 +46,7 @@ def add_command(
     shown.add_argument("-v", "--verbose", action="store_true", help="show more detail")
     shown.add_argument("-q", "--quiet", action="store_true", help="show warnings and errors only")
     shown.add_argument("--debug", action="store_true", help="show all detail, tracebacks, and notices of libraries")
-    parser.set_defaults(run=run, when_stopped=lambda options: "results that were finished are kept.")
+    parser.set_defaults(run=run, parser=parser, when_stopped=lambda options: "results that were finished are kept.")
     return parser
 
 
@@ -61,6 +64,24 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
+def whole_number(text: str) -> int:
+    """Parse a whole number of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def above_zero(text: str) -> float:
+    """Parse a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
 def share(text: str) -> float:
     """Parse a number from 0 to 1."""
     try:
@@ -72,13 +93,13 @@ def share(text: str) -> float:
     return number
 
 
-def add_output(parser: argparse.ArgumentParser, purpose: str, default: str | None = None) -> None:
+def add_output(parser: Options, purpose: str, default: str | None = None) -> None:
     """Add `-o/--output`, which is required where it has no default."""
     help_text = f"{purpose} (default: {default})" if default else purpose
     parser.add_argument("-o", "--output", default=default, required=default is None, metavar="PATH", help=help_text)
 
 
-def add_weights(parser: argparse.ArgumentParser) -> None:
+def add_weights(parser: Options) -> None:
     """Add `--weights`."""
     parser.add_argument(
         "--weights",
@@ -87,7 +108,7 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_trust(parser: argparse.ArgumentParser, thing: str) -> None:
+def add_trust(parser: Options, thing: str) -> None:
     """Add `--trust`, which permits the code that a run or a bundle brings."""
     parser.add_argument(
         "--trust",
@@ -96,13 +117,26 @@ def add_trust(parser: argparse.ArgumentParser, thing: str) -> None:
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
+def add_split(parser: Options, purpose: str) -> None:
+    """Add `--split`, which names a list of the data set."""
+    choices = ("train", "validation", "test", "all")
+    parser.add_argument("--split", default="test", choices=choices, help=f"{purpose} (default: test)")
+
+
+def add_device(parser: Options) -> None:
     """Add `--device`."""
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto)")
 
 
-def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
-    """Add `--config ID=VALUE|FILE …`."""
+def add_overrides(parser: Options, example: str, *configs: str) -> None:
+    """Add `--config ID=VALUE|FILE …`.
+
+    Args:
+        parser: of the command, or a group of its options.
+        example: an override.
+        configs: names of the bundle's configs that are merged, such as "train".
+    """
+    parser.set_defaults(configs=configs)
     parser.add_argument(
         "--config",
         nargs="+",
@@ -113,7 +147,12 @@ def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
-def add_folders(parser: argparse.ArgumentParser) -> None:
+def find_in_working_directory() -> None:
+    """Let Python find modules in the working directory too, after the installed ones."""
+    sys.path.append(os.getcwd())
+
+
+def add_folders(parser: Options) -> None:
     """Add the options that name images and masks in folders of their own."""
     parser.add_argument("--images", metavar="DIR", help="folder of the images, if they have one of their own")
     parser.add_argument(
@@ -138,7 +177,7 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: Options) -> None:
     """Add the options that name a data set, its split and its patients."""
     parser.add_argument("--data", metavar="DIR", help="folder of the data set")
     add_folders(parser)
@@ -148,7 +187,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--splits",
         metavar="FILE",
-        help="JSON file with the train, validation and test lists; it is written if it does not exist (default: lists "
+        help="file with the train, validation and test lists: JSON, or CSV with the columns name and split; it is "
+        "written if it does not exist (default: lists "
         "drawn with a fixed seed, which change if images are added; weights of a run use the splits.json of the run)",
     )
     parser.add_argument(
@@ -168,19 +208,6 @@ def data_overrides(options: argparse.Namespace, required: bool = True) -> dict[s
     Raises:
         UsageError: a data set is required, and none is named.
     """
-    if required and options.data is None and options.images is None:
-        raise UsageError(
-            "no data set was named", remedy="give --data DIR, or --images DIR and --masks DIR", code="data-not-named"
-        )
-    named = naming_options(options) | {
-        "images": options.images,
-        "masks": options.masks,
-        "labels": options.labels,
-        "sets": options.datasets,
-        "splits_file": options.splits,
-        "patients": options.patients,
-    }
-    overrides = {f"data_source#{name}": value for name, value in named.items() if value is not None}
-    if required or options.data is not None:
-        overrides["dataset_dir"] = options.data
-    return overrides
+    from lungseg.data.options import DataOptions, data_items
+
+    return data_items(options.data, {name: getattr(options, name) for name in DataOptions.__annotations__}, required)

@@ -6,7 +6,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import sys
+from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lungseg.cli.console import Progress, print_result
@@ -14,11 +17,15 @@ from lungseg.cli.options import add_command, add_device, add_output, add_trust, 
 from lungseg.inference.choices import CROP_MARGIN, CTR_CHOICES, EXTENTS
 from lungseg.inference.kinds import DEFAULT_KINDS, KINDS
 from lungseg.model.backends import PRECISIONS
+from lungseg.utils.errors import UsageError
 from lungseg.utils.text import escape_control
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
     from lungseg.cli.options import Commands
-    from lungseg.report.table import Row
+    from lungseg.report.reasons import Judged
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +55,25 @@ def add_predict(commands: Commands) -> None:
         metavar="N",
         help="images processed at the same time (default: number of cores plus one, at most 8)",
     )
+    predict.add_argument(
+        "--part",
+        metavar="K/N",
+        help="segment only part K of N, so that N machines share the work, such as 3/16; slurm takes both numbers from "
+        "the task of a job array; then lungseg merge writes the report",
+    )
+    predict.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="segment on a cluster of Ray, or on one that this command starts here; inputs and output may lie in S3 "
+        "(s3://bucket/prefix), and inputs in Parquet files; rows and label maps are written as Parquet files, and "
+        "other files only with --save",
+    )
+    for column, purpose in (("image", "the content of files"), ("name", "the names of files")):
+        predict.add_argument(
+            f"--{column}-column", metavar="NAME", help=f"with --ray: the column of Parquet files that holds {purpose}"
+        )
     predict.add_argument("--overwrite", action="store_true", help="segment again, also where an earlier run finished")
     predict.add_argument(
         "--strict",
@@ -99,57 +125,120 @@ def add_predict(commands: Commands) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from lungseg.io.reader_process import start_reader
+    if options.ray is not None:
+        return _predict_on_ray(options)
+    if column := options.image_column or options.name_column:
+        remedy = "add --ray"
+        raise UsageError(
+            f"columns of Parquet files, such as {column}, are read by Ray", remedy=remedy, code="only-with-ray"
+        )
+    from lungseg.io.reader_process import start_readers
 
-    # It is ready when PyTorch is imported here.
-    start_reader()
+    # They are ready when PyTorch is imported here.
+    start_readers(options.inputs)
     if options.own_process:
         from lungseg.utils.imports import import_monai_quickly
 
         import_monai_quickly()
 
+    from lungseg.inference.parts import parse_part
     from lungseg.inference.predict import predict
-    from lungseg.utils.distributed import launched_rank
+    from lungseg.report.reasons import left_out
 
-    # One of the processes that torchrun starts speaks for all; each reports the files that it could not segment.
-    first = launched_rank() == 0
-    if not first:
-        logging.getLogger("lungseg").setLevel(logging.WARNING)
+    part = None if options.part is None else parse_part(options.part)
     kinds = [kind for kind in (*DEFAULT_KINDS, *options.save) if kind not in options.leave_out]
-    look = "look at its overlay" if "overlays" in kinds else "look at it"
-    with Progress("image") as progress:
-
-        def report(index: int, total: int, row: Row) -> None:
-            progress.update(index, total)
-            if row.status == "failed":
-                logger.warning("failed: %s", row.reason)
-            elif row.status == "flagged":
-                logger.warning("flagged: %s: %s; %s.", escape_control(row.file), row.reason, look)
-            else:
-                logger.debug("ok: %s", escape_control(row.file))
-
+    page, table = (os.path.join(options.output, name) for name in ("report.html", "report.csv"))
+    with _reported(table, "overlays" in kinds) as report:
         rows = predict(
             options.inputs,
             options.output,
-            weights=options.weights,
-            device=options.device,
             kinds=kinds,
-            precision=options.precision,
-            batch_size=options.batch_size,
-            workers=options.workers,
             processes=None if options.own_process else False,
-            overwrite=options.overwrite,
-            strict=options.strict,
-            extent=options.extent,
-            heart=options.with_heart,
-            ctr=options.ctr,
-            crop_margin=options.crop_margin,
-            private=options.private,
-            trust=options.trust,
+            part=part,
             on_result=report,
-            command=sys.argv,
+            **_settings(options),
         )
-    count = {status: sum(row.status == status for row in rows) for status in ("ok", "flagged", "failed")}
-    counted = ", ".join(f"{number} {status}" for status, number in count.items() if number)
-    print_result(f"{counted}: see {os.path.join(options.output, 'report.csv')}")
-    return 1 if first and count["failed"] else 0
+    for clause in left_out(rows):
+        logger.warning("%s.", clause)
+    if part:
+        where = f"when all parts are done: lungseg merge {shlex.quote(options.output)}"
+        print_counts(rows, where, str(part))
+    else:
+        print_counts(rows, f"open {page} (table: {table})")
+    return 1 if any(row.status == "failed" for row in rows) else 0
+
+
+def _predict_on_ray(options: argparse.Namespace) -> int:
+    if options.own_process:
+        from lungseg.utils.imports import import_monai_quickly
+
+        import_monai_quickly()
+    from lungseg.inference.ray.run import predict_on_ray
+    from lungseg.inference.ray.target import MOST_REPORTED
+    from lungseg.report.reasons import left_out
+
+    if options.part is not None:
+        what = "--part and --ray are two ways to share the work"
+        raise UsageError(what, remedy="leave one of them out", code="not-with-ray")
+    kinds = [kind for kind in options.save if kind not in options.leave_out]
+    target = options.output.rstrip("/")
+    with _reported(f"{target}/report.csv", "overlays" in kinds) as report:
+        endings = predict_on_ray(
+            options.inputs,
+            options.output,
+            options.ray,
+            kinds=kinds,
+            image_column=options.image_column,
+            name_column=options.name_column,
+            on_result=report,
+            **_settings(options),
+        )
+    for clause in left_out(endings):
+        logger.warning("%s.", clause)
+    page = "" if len(endings) > MOST_REPORTED else f"open {target}/report.html, or "
+    print_counts(endings, f"{page}read {target}/rows/*.parquet")
+    return 1 if any(ending.status == "failed" for ending in endings) else 0
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments that a run with Ray and one without have in common."""
+    names = ["weights", "device", "precision", "batch_size", "workers", "overwrite", "strict", "extent", "ctr"]
+    names += ["crop_margin", "private", "trust"]
+    return {name: getattr(options, name) for name in names} | {"heart": options.with_heart, "command": sys.argv}
+
+
+@contextmanager
+def _reported(table: str, overlays: bool) -> Iterator[Callable[[int, int, Judged], None]]:
+    """Show how far the run is, and each file that failed or is doubted, in a few lines of a kind."""
+    from lungseg.cli.repeats import few_of_a_kind
+    from lungseg.report.reasons import split_reason
+
+    look = "look at its overlay" if overlays else "look at it"
+    with few_of_a_kind(table), Progress("image") as progress:
+
+        def report(index: int, total: int, row: Judged) -> None:
+            progress.update(index, total)
+            if row.status == "failed":
+                logger.warning("failed: %s", row.reason, extra={"kind": f"failed ({row.code})"})
+            elif row.status == "flagged":
+                reason, _ = split_reason(row.reason)
+                # The first doubt is the gravest one.
+                kind = {"kind": f"flagged ({row.doubts.partition(' ')[0]})"}
+                logger.warning("flagged: %s: %s; %s.", escape_control(row.file), reason, look, extra=kind)
+            else:
+                logger.debug("ok: %s", escape_control(row.file))
+
+        yield report
+
+
+def print_counts(rows: Sequence[Judged], where: str, what: str = "") -> None:
+    """Print how many files have each status, doubt and code of failure, and in the last line `where` to look."""
+    count = Counter(row.status for row in rows)
+    doubts = Counter(doubt for row in rows if row.status == "flagged" for doubt in row.doubts.split())
+    codes = Counter(row.code for row in rows if row.status == "failed")
+    for status, kinds in (("flagged", doubts), ("failed", codes)):
+        if count[status] > 1:
+            print_result(f"{status}: {', '.join(f'{number} {kind}' for kind, number in kinds.most_common())}")
+    counted = ", ".join(f"{count[status]} {status}" for status in ("ok", "flagged", "failed") if count[status])
+    counted = counted or "nothing is done"
+    print_result(f"{f'{what}, {counted}' if what else counted}: {where}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -13,6 +14,9 @@ from types import FrameType
 from lungseg.utils.signals import STOPS
 
 _received = signal.SIGINT
+_last = -math.inf
+# Seconds after a signal in which further ones do not count: they would interrupt what the first one began.
+_PAUSE = 0.2
 # Seconds for threads that are about to end.
 _GRACE = 2.0
 
@@ -26,21 +30,45 @@ class StoppedBySignal(KeyboardInterrupt):
 
 
 def stop_as_ctrl_c() -> None:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does, unless this process was told to ignore them."""
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does, unless this process was told to ignore them.
+
+    A signal that follows another one within a fifth of a second does not count.
+    """
     owner = os.getpid()
 
     def stop(number: int, frame: FrameType | None) -> None:
         global _received
+        # A forked worker inherits the handler, but not the duty to end in order.
         if os.getpid() != owner:
-            # A forked worker inherits the handler, but not the duty to end in order.
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        _received = signal.Signals(number)
-        raise StoppedBySignal
+        if _counts():
+            _received = signal.Signals(number)
+            raise StoppedBySignal
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner or _counts():
+            raise KeyboardInterrupt
 
     for number in STOPS:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def _counts() -> bool:
+    global _last
+    now = time.monotonic()
+    if now - _last < _PAUSE:
+        return False
+    _last = now
+    return True
+
+
+def interrupt_again() -> None:
+    """Interrupt this process a moment later: Python could only report a Ctrl-C where it was."""
+    threading.Timer(1.5 * _PAUSE, signal.raise_signal, [signal.SIGINT]).start()
 
 
 def stopped_status() -> int:

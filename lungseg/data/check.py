@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 from monai.bundle import ConfigParser
 
 from lungseg.data.check_result import CheckResult, Size, describe_problem, describe_sizes
-from lungseg.data.datalist import datalist
 from lungseg.data.exchanged import describe_exchange, exchanged_option
-from lungseg.data.labels import MaskError, read_label, read_values
+from lungseg.data.label_files import read_label, read_values
+from lungseg.data.labels import SWAPPED, MaskError
 from lungseg.data.layouts import Layout, find_data
+from lungseg.data.lists import datalist
 from lungseg.data.pairing import Case, case_name
 from lungseg.data.problems import (
     DUPLICATE_IMAGE,
@@ -27,12 +28,13 @@ from lungseg.data.problems import (
     LATERALITY_IMPLAUSIBLE,
     MASK_WITHOUT_IMAGE,
     NOT_A_MASK,
+    NOT_SIDE_BY_SIDE,
+    ONE_LUNG,
     UNREADABLE,
     Problem,
 )
 from lungseg.data.sizes import check_aspect
 from lungseg.data.sources import read_sources
-from lungseg.data.splits import set_of
 from lungseg.data.unknown_values import describe, look_at, propose
 from lungseg.io import read_radiograph
 from lungseg.utils.errors import LungsegError, UsageError
@@ -42,6 +44,12 @@ logger = logging.getLogger(__name__)
 
 _SHOWN = 10
 _THREADS = 4
+# Problems of references that are used, or used in part.
+_USED_BUT = {
+    LATERALITY_IMPLAUSIBLE: "Left and right are implausible, only the union of the lungs is used",
+    ONE_LUNG: "Only one lung is drawn, the other one counts as absent",
+    NOT_SIDE_BY_SIDE: "The lungs do not lie side by side, their sides are used as they are drawn",
+}
 # Arguments of `datalist` that find the data set.
 _WHERE = (
     "dataset_dir",
@@ -141,6 +149,9 @@ def _check_label(case: Case, shape: tuple[int, ...]) -> _Found:
     if label.union_reason:
         sentence = f"{label.union_reason}; only the union of the lungs is used"
         return _Found([Problem(case.files[0], LATERALITY_IMPLAUSIBLE, sentence, False, case.name)], sizes=sizes)
+    if label.remark:
+        problem = Problem(case.files[0], label.remark.kind, label.remark.sentence, False, case.name)
+        return _Found([problem], sizes=sizes)
     return _Found([], sizes=sizes)
 
 
@@ -199,12 +210,12 @@ def _unusable(layout: Layout, names: set[str], sets: Sequence[str] | None) -> li
         logger.warning("Not used: %d more files; lungseg check-data lists them", len(unused) - _SHOWN)
     for problem in [problem for problem in result.problems if problem.kind == DUPLICATE_IMAGE][:_SHOWN]:
         logger.warning("Used, with a problem: %s", describe_problem(problem))
-    without = [path.name for path in pairing.images_without_mask if not sets or set_of(path.stem) in sets]
+    without = [path.name for path in pairing.images_without_mask if not sets or layout.is_in(path.stem, sets)]
     if without:
         logger.warning("Not used: images without a mask: %s", shorten_list(without, _SHOWN))
-    if result.union_only:
-        names_shown = shorten_list(result.union_only, _SHOWN)
-        logger.warning("Left and right are implausible, only the union of the lungs is used: %s", names_shown)
+    for kind, said in _USED_BUT.items():
+        if named := result.used_with(kind):
+            logger.warning("%s: %s", said, shorten_list(named, _SHOWN))
     return sorted({problem.name for problem in unused if problem.kind != MASK_WITHOUT_IMAGE} & names)
 
 
@@ -225,6 +236,8 @@ def check_has_lateral_labels(cases: Sequence[Mapping[str, Any]]) -> None:
         if reason is None:
             return
     remedy = "give label maps, with 1 for the patient's right lung, or a mask for each lung"
+    if reason == SWAPPED:
+        remedy = "exchange right and left in them: the patient's right lung lies on the left of the picture"
     what = f"no reference of the validation list separates right from left (here {reason})"
     raise LungsegError(what, case["name"], remedy, code="laterality-unknown")
 

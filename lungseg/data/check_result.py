@@ -69,7 +69,11 @@ class CheckResult:
     @property
     def union_only(self) -> list[str]:
         """The names of the cases that use only the union of the lungs."""
-        return [problem.name for problem in self.problems if problem.kind == LATERALITY_IMPLAUSIBLE]
+        return self.used_with(LATERALITY_IMPLAUSIBLE)
+
+    def used_with(self, kind: str) -> list[str]:
+        """Return the names of the cases that are used, although they have a problem of a kind."""
+        return [problem.name for problem in self.problems if problem.kind == kind and not problem.excluded]
 
     def check_usable(self) -> None:
         """Check that a pair can be used.

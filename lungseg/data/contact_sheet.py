@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lungseg.data.check_result import CheckResult
-from lungseg.data.labels import read_label
+from lungseg.data.label_files import read_label
 from lungseg.data.pairing import Case, case_name
 from lungseg.io import read_radiograph
 from lungseg.io.overlay import draw_overlay

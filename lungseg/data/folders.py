@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from lungseg.data.pairing import list_files, picture_name
+from lungseg.utils.text import escape_control
 
 Role = Literal["images", "masks", "labels"]
 
@@ -79,6 +80,14 @@ def class_of(name: str) -> str:
 def is_class_or_section(name: str) -> bool:
     """Return whether a folder of this name holds a class or a section of a data set."""
     return bool(section_of(name) or _CLASS.fullmatch(plain(name)))
+
+
+def own_name(folder: Path) -> str:
+    """Return the name of a folder; of the one above it if it is called `images` or the like. The root has none."""
+    named = Path(os.path.abspath(folder))
+    if _ROLES["images"].fullmatch(plain(named.name)):
+        named = named.parent
+    return escape_control(named.name)
 
 
 def sub_folders(folder: Path) -> list[Path]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -12,10 +14,15 @@ import numpy as np
 import torch
 from monai.data import ImageReader
 
-from lungseg.data.labels import read_label
+from lungseg.data.label_files import read_label
 from lungseg.io.radiograph import Radiograph, SourceFile
 from lungseg.io.reading import read_radiograph
 from lungseg.utils.errors import UsageError
+
+# MONAI reports with each loader that an optional decoder, which nothing here uses, is missing. These two notices alone
+# are silenced, once, so that no state of the process changes while threads run.
+warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader", category=UserWarning)
+logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
 
 _Names = Sequence[str | PathLike[str]] | str | PathLike[str]
 

@@ -13,6 +13,7 @@ from typing import NoReturn
 from lungseg.data.naming import Naming, guess_naming, masks_by_word
 from lungseg.data.problems import DUPLICATE_NAME, MASK_WITHOUT_IMAGE, Problem
 from lungseg.io.formats import ENDINGS, HEAD_BYTES, format_of, split_ending
+from lungseg.io.masks import LABEL_FOLDER, holds_studies
 from lungseg.utils.errors import LungsegError, UsageError
 
 Label = Path | tuple[Path, Path]
@@ -66,7 +67,7 @@ def list_files(
     """Return the pictures in a folder by name, see `case_name`, sorted.
 
     Hidden files are not listed, since macOS writes a `._name.png` beside every file that it copies; nor is the folder
-    `exclude`; nor are other sub-folders, unless `nested`.
+    `exclude`; nor are the labels that MONAI Label keeps beside its studies; nor other sub-folders, unless `nested`.
 
     Raises:
         LungsegError: the folder does not exist or cannot be read.
@@ -77,6 +78,8 @@ def list_files(
     excluded = exclude and exclude.resolve()
     for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if nested and Path(parent, name).resolve() != excluded]
+        if LABEL_FOLDER in folders and holds_studies(names):
+            folders.remove(LABEL_FOLDER)
         files += [Path(parent, name) for name in names]
     named = defaultdict(list)
     for path in sorted(files):

@@ -55,7 +55,7 @@ class _PatientTable:
         try:
             with path.open(newline="", encoding="utf-8-sig") as file:
                 # The files may have been copied from a report.
-                rows = [(restore_cell(_without_ending(row["file"])), row["patient"]) for row in csv.DictReader(file)]
+                rows = [(restore_cell(without_ending(row["file"])), row["patient"]) for row in csv.DictReader(file)]
         except (OSError, KeyError, TypeError, ValueError) as error:
             what = "this is not a readable CSV file with the columns file and patient"
             raise LungsegError(what, path, "correct it", code="patient-table-invalid") from error
@@ -76,7 +76,7 @@ class _PatientTable:
         return next(iter(patients), None)
 
 
-def _without_ending(file: str) -> str:
+def without_ending(file: str) -> str:
     """Return the path of a file without the ending of a picture; other dots belong to the name."""
     path = Path(file)
     return path.with_name((split_ending(path.name) or (path.name,))[0]).as_posix()

@@ -17,11 +17,14 @@ from pathlib import Path
 
 from lungseg.data.folders import class_of, section_of
 from lungseg.data.patients import file_stem, patient_rule
+from lungseg.data.split_tables import is_table, read_table, write_table
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.files import atomic_path
 
 SECTIONS = ("train", "validation", "test")
-SETS = ("montgomery", "shenzhen", "other")
+# All data sets but the two public ones.
+OTHER = "other"
+SETS = ("montgomery", "shenzhen", OTHER)
 # File of the lists that a run used, in the folder of the run.
 RUN_SPLITS = "splits.json"
 # List of a run: cases that it did not use.
@@ -43,7 +46,7 @@ def frozen_splits() -> dict[str, Split]:
 
 def set_of(name: str) -> str:
     """Return the data set of a case by its name: "montgomery", "shenzhen" or "other"."""
-    return next((found for prefix, found in _PREFIXES.items() if file_stem(name).startswith(prefix)), "other")
+    return next((found for prefix, found in _PREFIXES.items() if file_stem(name).startswith(prefix)), OTHER)
 
 
 def split(
@@ -136,7 +139,7 @@ def check_patients_together(sections: Split, patients: str | PathLike[str]) -> N
 
 
 def write_split(path: str | PathLike[str], sections: Split, seed: int) -> None:
-    """Write a split as JSON, completely or not at all.
+    """Write a split as JSON, or as a table if the name ends in .csv, completely or not at all.
 
     The lists of a run may contain "excluded", cases in no section, and "trained_before", cases that its initial weights
     were trained on.
@@ -145,21 +148,26 @@ def write_split(path: str | PathLike[str], sections: Split, seed: int) -> None:
         LungsegError: the file cannot be written.
     """
     with atomic_path(path) as temporary:
+        if is_table(path):
+            write_table(temporary, sections)
+            return
         temporary.write_text(json.dumps({"seed": seed, **sections}, indent=1) + "\n", encoding="utf-8")
 
 
 def read_split(path: str | PathLike[str]) -> Split:
-    """Read a split that `write_split` wrote.
+    """Read a split that `write_split` wrote, or a table, see :mod:`lungseg.data.split_tables`.
 
     Raises:
         LungsegError: the file cannot be read, is not a split, or holds a case twice.
     """
+    if is_table(path):
+        return read_table(path)
     try:
         content = json.loads(Path(path).read_text("utf-8"))
         lists = (*SECTIONS, EXCLUDED) if EXCLUDED in content else SECTIONS
         sections = {name: [str(case) for case in content[name]] for name in lists}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        what = "this is not a split: JSON with the lists train, validation and test"
+        what = "this is not a split: JSON with the lists train, validation and test, or CSV (name, split) as .csv"
         raise LungsegError(what, path, "correct or delete it", code="split-invalid") from error
     everything = [name for members in sections.values() for name in members]
     if len(set(everything)) < len(everything):

@@ -12,7 +12,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from lungseg.data.labels import HEART, NOT_STATED, MaskError, read_label, read_values
+from lungseg.data.label_files import read_label, read_values
+from lungseg.data.labels import HEART, NOT_STATED, MaskError
 from lungseg.data.pairing import Label
 from lungseg.data.sizes import fit_to_image
 

@@ -19,7 +19,8 @@ from PIL import Image
 
 from lungseg.data import problems
 from lungseg.data.check_result import CheckResult
-from lungseg.data.labels import NOT_STATED, SWAPPED, MaskError, read_label
+from lungseg.data.label_files import read_label
+from lungseg.data.labels import NOT_STATED, SWAPPED, MaskError
 from lungseg.data.pairing import Case
 from lungseg.evaluation.mask_findings import Compared, Finding, findings
 from lungseg.evaluation.mask_fit import Mask, on_grid
@@ -88,7 +89,8 @@ def comparable(result: CheckResult) -> list[Case]:
     """Return the pairs of a data set whose masks can be compared, sorted by name."""
     kinds: dict[str, set[str]] = {}
     for problem in result.problems:
-        if problem.excluded:
+        # A mask of one lung cannot be compared with both.
+        if problem.excluded or problem.kind == problems.ONE_LUNG:
             kinds.setdefault(problem.name, set()).add(problem.kind)
     return sorted(
         (case for case in result.pairs if kinds.get(case.name, set()) <= _COMPARABLE), key=lambda case: case.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from typing import Any
 from lungseg.data import datalist
 from lungseg.data.check import excluded_cases
 from lungseg.data.splits import RUN_SPLITS, read_split
+from lungseg.inference.devices import choose_device
 from lungseg.model.config import build_workflow, plain_errors, read_config, read_json
 from lungseg.model.paths import config_file, weights_file
 from lungseg.model.run_settings import model_settings
 from lungseg.model.trust import check_values_only
 from lungseg.model.weights import load_weights
-from lungseg.utils.files import usable_folder
+from lungseg.utils.files import only_user, remove_abandoned, usable_folder
 
 _log = logging.getLogger(__name__)
 
@@ -29,30 +30,42 @@ def evaluate(
     weights: str | PathLike[str] | None = None,
     overrides: Mapping[str, Any] | None = None,
     trust: bool = False,
+    device: str = "auto",
+    on_case: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Measure weights on a section of a data set.
 
     For weights in a run's folder, cases stay in the lists of that run, unless the overrides name a splits file. New
     images of a patient follow the patient's other images, by the run's own patient rule.
 
+    A stopped evaluation goes on: finished cases in the folder are kept if their files, the weights, the settings and
+    the version of lungseg are the same.
+
     Args:
-        output: folder for `cases.csv`, `summary.json`, pictures and `index.html`.
+        output: folder for `cases.jsonl`, `labels` and `pictures` (see :mod:`lungseg.evaluation.records`), `cases.csv`,
+            `summary.json` and `index.html`.
         split: "train", "validation", "test" or "all".
         weights: see :func:`lungseg.model.paths.weights_file`.
         overrides: items of the config and their values, such as {"dataset_dir": "/data"}.
         trust: the config beside the weights may run code, as a program of the run's author would.
+        device: see :func:`lungseg.inference.devices.choose_device`.
+        on_case: is called after each case with the number of cases that this call has measured, and has to measure.
 
     Returns:
         The content of `summary.json`.
 
     Raises:
-        UsageError: an override is unknown, or the folder cannot be written to.
+        UsageError: an override is unknown, the device is not available, or the folder cannot be written to or is in use
+            by another evaluation.
         LungsegError: the data or the weights cannot be used, their config would run code (config-runs-code), or the
             disk is full.
     """
     file = weights_file(weights)
     settings = model_settings(file, trust) | dict(overrides or {})
-    settings |= {"output_dir": str(output), "split": split, "weights": str(file)}
+    # `on_case` shows how far it is.
+    settings |= {"output_dir": str(output), "split": split, "weights": str(file), "progress": False}
+    if device != "auto":
+        settings["device"] = f"$torch.device('{choose_device(device)}')"
     load_weights(file)
     lists = file.parent / RUN_SPLITS
     if lists.is_file():
@@ -62,11 +75,14 @@ def evaluate(
         settings.setdefault("data_source#patients", _patients(file.parent / "config.json", trust))
     files = [config_file("train"), config_file("evaluate")]
     settings["data_source#exclude"] = excluded_cases(read_config(files, settings), [split])
-    usable_folder(output)
+    folder = usable_folder(output)
+    # Settings that nothing can be built from leave nothing behind, not even the lock.
     workflow = build_workflow(files, settings, "validate#evaluator")
-    with plain_errors():
-        cases = workflow.parser.get_parsed_content("validate#dataset#data")
-        _log.info("%s", _describe(split, len(cases), workflow.parser.get_parsed_content("data_source")))
+    with only_user(folder / "cases.lock"), plain_errors():
+        remove_abandoned(folder)
+        cases, source = (workflow.parser.get_parsed_content(name) for name in ("cases", "data_source"))
+        workflow.parser.get_parsed_content("evaluation").on_case = on_case
+        _log.info("%s", _describe(split, len(cases), source))
         workflow.run()
     workflow.finalize()
     summary: dict[str, Any] = json.loads((Path(output) / "summary.json").read_text())

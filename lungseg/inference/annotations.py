@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lungseg.inference.kinds import image_name
 from lungseg.inference.outputs import Outputs
-from lungseg.inference.records import digest_of, read_entries
+from lungseg.inference.record_index import RecordIndex
+from lungseg.inference.records import digest_of
 from lungseg.io.coco import merge_coco
 from lungseg.report.table import Row
 from lungseg.utils.errors import LungsegError
@@ -57,10 +58,9 @@ def _write_annotations(outputs: Outputs, rows: Sequence[Row]) -> None:
     asked = "coco" in outputs.kinds
     if not asked and not (outputs.folder / "coco").is_dir():
         return
-    recorded = {
-        name: entry.files["coco"] for name, entry in read_entries(outputs.folder).items() if "coco" in entry.files
-    }
-    holding = [(row, recorded[row.name]) for row in rows if row.name in recorded]
+    index = RecordIndex.read(outputs.folder, {row.name for row in rows})
+    digests = ((row, index.find(Path(row.name)).files.get("coco")) for row in rows if index.knows(row.name))
+    holding = [(row, digest) for row, digest in digests if digest]
     if asked or holding:
         merge_coco(outputs.folder / NAME, _parts(outputs, holding))
 

@@ -16,12 +16,13 @@ from lungseg.utils.imports import import_monai_without_deploy
 import_monai_without_deploy()
 
 from lungseg.inference.devices import choose_device  # noqa: E402
+from lungseg.inference.export import export  # noqa: E402
 from lungseg.inference.predict import predict  # noqa: E402
 from lungseg.inference.predictor import Prediction, Predictor  # noqa: E402
 from lungseg.model.paths import weights_file  # noqa: E402
 from lungseg.report.table import Row  # noqa: E402
 
-__all__ = ["Prediction", "Predictor", "load", "predict_folder"]
+__all__ = ["Prediction", "Predictor", "export", "load", "predict_folder"]
 
 # Versions of one file, or a few files that a script compares.
 _KEPT = 4

@@ -8,7 +8,7 @@ heart is enlarged, so that the ratio is withheld.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,7 +59,7 @@ class CardiothoracicRatio:
 
 def find_cardiothoracic_ratio(
     regions: NDArray[np.uint8],
-    probabilities: NDArray[np.float32],
+    profiles: Callable[[int], NDArray[np.float32]],
     radiograph: Radiograph,
     flags: Mapping[str, str],
     always: bool = False,
@@ -68,7 +68,7 @@ def find_cardiothoracic_ratio(
 
     Args:
         regions: (H, W) uint8, see :class:`lungseg.transforms.AsRegionsd`.
-        probabilities: (3, h, w) of right lung, left lung and heart, on all or on some of the rows and columns.
+        profiles: see `find_profiles`; takes the axis, and is called only where the ratio is given.
         radiograph: its spacing, projection and position are used.
         flags: doubts and notes for which the ratio is withheld, name -> sentence.
         always: do not withhold it, but say why it is not reliable.
@@ -86,7 +86,7 @@ def find_cardiothoracic_ratio(
     note = f"not reliable: {', '.join(reasons)}" if reasons else "" if radiograph.projection else "view unknown"
     # On a picture that lies on its side the patient's transverse axis runs down the columns.
     on_side = 45 < abs(measured.tilt) < 135
-    low, high = _interval(measured.ratio, probabilities.swapaxes(1, 2) if on_side else probabilities)
+    low, high = _interval(measured.ratio, profiles(0 if on_side else 1))
     return CardiothoracicRatio(
         round(measured.ratio, 3), round(low, 3), round(high, 3), note, measured.heart, measured.chest
     )
@@ -206,29 +206,39 @@ class _Turn:
         return (x, y), (far_x, far_y)
 
 
-def _interval(ratio: float, probabilities: NDArray[np.float32]) -> tuple[float, float]:
+def find_profiles(probabilities: NDArray[np.float32], axis: int = 1) -> NDArray[np.float32]:
+    """Return the highest probabilities in each column, or in each row: (2, n), of either lung and of the heart.
+
+    Args:
+        probabilities: (3, h, w) of right lung, left lung and heart, on all or on some of the rows and columns.
+        axis: 1 for columns, 0 for rows.
+    """
+    return np.stack([probabilities[:2].sum(axis=0).max(axis=1 - axis), probabilities[2].max(axis=1 - axis)])
+
+
+def _interval(ratio: float, profiles: NDArray[np.float32]) -> tuple[float, float]:
     """Return the bounds of the ratio."""
-    below, above = border_shares(probabilities)
+    below, above = border_shares(profiles)
     return ratio * max(0.0, 1 - _WIDENING * below), ratio * (1 + _WIDENING * above)
 
 
-def border_shares(probabilities: NDArray[np.float32]) -> tuple[float, float]:
+def border_shares(profiles: NDArray[np.float32]) -> tuple[float, float]:
     """Return by which share the ratio is smaller and larger where the borders are drawn at other probabilities.
 
     Args:
-        probabilities: (3, h, w) of right lung, left lung and heart.
+        profiles: see `find_profiles`, along the patient's transverse axis.
 
     Returns:
         The share for a heart drawn at the probability 0.75 and lungs drawn at 0.25, and for the opposite.
     """
-    lungs, heart = probabilities[:2], probabilities[2]
+    lungs, heart = profiles
     hearts = [_reach(heart > level) for level in (_SURE, 0.5, _LIKELY)]
-    chests = [_reach(lungs.sum(axis=0) > level) for level in (_LIKELY, 0.5, _SURE)]
+    chests = [_reach(lungs > level) for level in (_LIKELY, 0.5, _SURE)]
     least, middle, most = (wide / max(chest, 1) for wide, chest in zip(hearts, chests, strict=True))
     return abs(least / max(middle, 1e-3) - 1), abs(most / max(middle, 1e-3) - 1)
 
 
-def _reach(mask: NDArray[np.bool_]) -> int:
-    """Return the number of columns from the first to the last one that `mask` has a pixel in."""
-    columns = np.flatnonzero(mask.any(axis=0))
-    return int(columns[-1] - columns[0] + 1) if len(columns) else 0
+def _reach(above: NDArray[np.bool_]) -> int:
+    """Return the number of lines from the first to the last one of `above`, (n,)."""
+    lines = np.flatnonzero(above)
+    return int(lines[-1] - lines[0] + 1) if len(lines) else 0

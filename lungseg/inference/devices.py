@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choose the device that computes."""
+"""Choose the device that computes, and bring images to it."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 
 import torch
 
@@ -12,8 +12,6 @@ from lungseg.utils.errors import UsageError
 
 def choose_device(name: str) -> torch.device:
     """Return the device called `name`: "cpu", "cuda", "cuda:1" …; "auto" is CUDA if it is available, else the CPU.
-
-    Each process that `torchrun` started takes one GPU, by its local rank.
 
     Raises:
         UsageError: the device is not supported or not available.
@@ -32,11 +30,25 @@ def choose_device(name: str) -> torch.device:
         raise UsageError("this PyTorch finds no CUDA device", remedy="use the device cpu", code="cuda-not-available")
     count = torch.cuda.device_count()
     if device.index is None:
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % count)
+        device = torch.device("cuda", 0)
     if device.index >= count:
         what = f"device {name!r} does not exist: the number of CUDA devices is {count}"
         raise UsageError(what, remedy="use a lower number", code="device-not-found")
     return device
+
+
+def stack_on(device: torch.device, images: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return images of one shape as a batch on `device`: n times (1, w, h) on the CPU to (n, 1, w, h).
+
+    For a GPU they are stacked in page-locked memory, from which they are copied while this thread goes on.
+    """
+    if device.type != "cuda":
+        return torch.stack(list(images)).to(device)
+    shape = (len(images), *images[0].shape)
+    locked = torch.empty(shape, dtype=images[0].dtype, pin_memory=True)
+    torch.stack(list(images), out=locked)
+    # PyTorch does not reuse the locked memory before the copy is done.
+    return locked.to(device, non_blocking=True)
 
 
 def _not_supported(name: str) -> UsageError:

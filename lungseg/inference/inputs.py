@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from monai.data import MetaTensor
 from monai.transforms import EnsureChannelFirst
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import Dataset
 
 from lungseg.data.image_reader import as_monai
 from lungseg.io.limits import MAX_BYTES, TOO_LARGE, check_size
@@ -28,7 +28,11 @@ from lungseg.io.reading import read_radiograph
 from lungseg.utils.errors import LungsegError, as_lungseg_error, first_line
 from lungseg.utils.files import writing_failed
 
-Source: TypeAlias = str | PathLike[str] | IO[bytes] | NDArray[Any] | Image.Image | Dataset | Radiograph
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+# As text, because pydicom takes long to import.
+Source: TypeAlias = "str | PathLike[str] | IO[bytes] | NDArray[Any] | Image.Image | Dataset | Radiograph"
 
 _SOURCES = "a path, a binary file object, a NumPy array (H, W), a Pillow image, a pydicom Dataset or a Radiograph"
 # Kinds of NumPy's types: integers without and with a sign, floating-point numbers.
@@ -45,7 +49,9 @@ def name_of(source: Source) -> str:
         name = getattr(source, attribute, None)
         if isinstance(name, str | PathLike) and os.fspath(name):
             return str(name)
-    kinds = {np.ndarray: "the array", Image.Image: "the image", Dataset: "the data set", Radiograph: "the radiograph"}
+    kinds = {np.ndarray: "the array", Image.Image: "the image", Radiograph: "the radiograph"}
+    if _is_dataset(source):
+        return "the data set"
     return next((name for kind, name in kinds.items() if isinstance(source, kind)), "the file object")
 
 
@@ -58,7 +64,7 @@ def check_is_file(path: str | PathLike[str]) -> None:
 
 def check_is_several(sources: object) -> None:
     """Raise TypeError where a single radiograph is given instead of several."""
-    single = isinstance(sources, str | PathLike | Dataset) or hasattr(sources, "read")
+    single = isinstance(sources, str | PathLike) or _is_dataset(sources) or hasattr(sources, "read")
     if single or not isinstance(sources, Iterable):
         raise TypeError(f"{type(sources).__name__} is not a list of radiographs; use predict for a single one")
 
@@ -77,7 +83,7 @@ def radiograph_of(source: Source) -> Radiograph:
         return _read_array(source, name)
     if isinstance(source, Image.Image):
         return _read_image(source, name)
-    if isinstance(source, Dataset):
+    if _is_dataset(source):
         return _read_dataset(source, name)
     if hasattr(source, "read"):
         return _read_file(cast(IO[bytes], source), name)
@@ -90,6 +96,12 @@ def load(radiograph: Radiograph, name: str) -> MetaTensor:
     image = EnsureChannelFirst(channel_dim="no_channel")(MetaTensor.ensure_torch_and_prune_meta(pixels, meta))
     assert isinstance(image, MetaTensor)
     return image
+
+
+def _is_dataset(source: object) -> TypeGuard[Dataset]:
+    """Return whether the input is a data set of pydicom, which the code that made one has imported."""
+    pydicom = sys.modules.get("pydicom")
+    return pydicom is not None and isinstance(source, pydicom.Dataset)
 
 
 def _read_array(array: NDArray[Any], name: str) -> Radiograph:

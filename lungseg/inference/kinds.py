@@ -76,10 +76,12 @@ def _heart(prediction: Prediction, _: Target) -> bytes:
 
 
 def _thumbnail(prediction: Prediction, _: Target) -> bytes:
-    from lungseg.io.overlay import encode_thumbnail
+    from lungseg.report.outlines import find_outlines
+    from lungseg.report.thumbnails import encode_thumbnail
 
-    heart, lines = prediction.shown_heart, prediction.lines
-    return encode_thumbnail(prediction.radiograph.pixels, prediction.labels, heart, lines)
+    # The viewer can hide the heart, so it is in the drawing wherever it is known.
+    drawing = find_outlines(prediction.labels, prediction.heart, prediction.lines)
+    return encode_thumbnail(prediction.radiograph.pixels, drawing)
 
 
 def _nifti(prediction: Prediction, _: Target) -> bytes:

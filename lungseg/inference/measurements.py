@@ -75,9 +75,11 @@ def full_measurements(regions: NDArray[np.uint8], spacing: tuple[float, float] |
 
 def _spans(region: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first and the last column of a region in each row, (H,) int64; for empty rows: (W, -1)."""
-    width = region.shape[1]
+    height, width = region.shape
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    inside = region[rows, left:right]
+    first, last = np.full(height, width), np.full(height, -1)
     # argmax of booleans stops at the first that is true.
-    first, last = region.argmax(axis=1), width - 1 - region[:, ::-1].argmax(axis=1)
-    empty = ~region[np.arange(len(region)), first]
-    first[empty], last[empty] = width, -1
+    first[rows], last[rows] = left + inside.argmax(axis=1), right - 1 - inside[:, ::-1].argmax(axis=1)
     return first, last

@@ -129,9 +129,3 @@ class Outputs:
             for file in written:
                 file.unlink(missing_ok=True)
             raise
-
-
-def refusal(kind: str, error: LungsegError) -> str:
-    """Return in words that a kind of output was not written, and why."""
-    # A name or header of a file must not command the terminal: the sentence of an error is escaped.
-    return str(LungsegError(f"{kind} was not written: {error.what}", code=error.code)).removesuffix(".")

@@ -14,18 +14,24 @@ from typing import Any
 
 import torch
 
+from lungseg.inference.entry import Entry
 from lungseg.inference.kinds import KINDS_WITH_PATH
 from lungseg.inference.memory import MemoryBudget
-from lungseg.inference.outputs import Outputs, refusal
+from lungseg.inference.outputs import Outputs
 from lungseg.inference.predictor import Prediction, Predictor, Prepared
-from lungseg.inference.records import Entry, ResultRecords, digest_of, is_unchanged
+from lungseg.inference.records import ResultRecords, digest_of, is_unchanged
 from lungseg.io.content import changed_while_read, content_hash
+from lungseg.report.reasons import join_reason, refusal
 from lungseg.report.table import CROP_COLUMNS, Row
 from lungseg.utils.errors import LungsegError, as_lungseg_error
 from lungseg.utils.files import disk_is_to_blame
+from lungseg.utils.memory import give_back_memory
 from lungseg.utils.text import escape_control
 
 logger = logging.getLogger(__name__)
+
+# Pixels whose memory is given back at once; where it is used again, that takes longer than to keep it.
+_LARGE = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class Pipeline:
     def fail(self, path: Path, stem: Path, error: LungsegError) -> Outcome:
         """Let a file fail without an attempt: its earlier results are removed unless they still hold."""
         task = _Task(path, stem, content_hash(path))
-        task.current = self.records.is_current(stem, task.content)
+        task.current = self.records.is_current(self.records.find(stem), task.content)
         self._fail(task, error)
         assert task.outcome is not None
         return task.outcome
@@ -131,7 +137,7 @@ class Pipeline:
         """Find which kinds of output are missing; there is an outcome if none is."""
         task.entry = entry = self.records.find(task.stem)
         task.content = content_hash(task.path)
-        task.current = self.records.is_current(task.stem, task.content)
+        task.current = self.records.is_current(entry, task.content)
         task.missing = self.outputs.kinds
         if self.overwrite or not task.current or entry.row is None:
             return
@@ -177,6 +183,8 @@ class Pipeline:
             while segmented:
                 # Each radiograph is released before the next one is drawn.
                 self._finish(*segmented.pop(0))
+            if pixels > _LARGE:
+                give_back_memory()
 
     def _run(self, batch: Sequence[tuple[_Task, Prepared]]) -> list[tuple[_Task, Prepared, torch.Tensor]]:
         began = time.perf_counter()
@@ -248,7 +256,7 @@ class Pipeline:
     def _complete(self, row: Row, refused: Mapping[str, str]) -> Row:
         """Add to the reason of a row which of the wanted kinds were left out."""
         left_out = [refused[kind] for kind in self.outputs.kinds if kind in refused]
-        return replace(row, reason="; ".join(filter(None, (row.reason, *left_out))))
+        return replace(row, reason=join_reason(row.reason, left_out))
 
     def _refuse(self, task: _Task, row: Row) -> None:
         """Let a flagged radiograph fail: its earlier results are removed, but its judgement is reported."""
@@ -276,7 +284,7 @@ class Pipeline:
         known = as_lungseg_error(error, "it could not be segmented", task.path)
         # An error about a file of the results says which input it is of.
         reason = str(known) if str(known.where) == str(task.path) else f"{escape_control(task.path)}: {known}"
-        row = Row(file=str(task.path), status="failed", reason=reason, **columns)
+        row = Row(file=str(task.path), status="failed", reason=reason, code=known.code, **columns)
         # The disk may be full.
         with suppress(LungsegError):
             self.records.add_failure(task.stem, row)

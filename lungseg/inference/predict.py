@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -12,27 +13,31 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from lungseg.inference.annotations import annotating, remove_annotations
+from lungseg.inference.annotations import annotating
 from lungseg.inference.choices import CROP_MARGIN
-from lungseg.inference.kinds import DEFAULT_KINDS, KINDS
+from lungseg.inference.kinds import DEFAULT_KINDS
 from lungseg.inference.outputs import Outputs
+from lungseg.inference.part_records import PartRecord
+from lungseg.inference.parts import Part
 from lungseg.inference.pipeline import Outcome
 from lungseg.inference.predictor import Predictor
-from lungseg.inference.records import read_entries, start_record
-from lungseg.inference.schedule import Schedule, note_kills
+from lungseg.inference.record_index import RecordIndex
+from lungseg.inference.records import model_hash
+from lungseg.inference.results_folder import remove_half_written, take_folder, take_part
+from lungseg.inference.schedule import Schedule
 from lungseg.inference.under_way import take_notes
 from lungseg.inference.workers import Job
 from lungseg.io.archives import how_to_unpack
-from lungseg.io.content import content_hash
 from lungseg.io.discovery import Inputs, find_radiographs
+from lungseg.io.reader_process import stop_readers
 from lungseg.model.paths import weights_file
 from lungseg.model.weights import weights_hash
-from lungseg.report.predictions import remove_reports, reporting
+from lungseg.report.predictions import reporting
 from lungseg.report.table import Row
-from lungseg.utils.distributed import Processes, interleave, launched_processes
 from lungseg.utils.errors import UsageError
-from lungseg.utils.files import only_user, private_files, private_folder, remove_abandoned, usable_folder
+from lungseg.utils.files import private_files
 from lungseg.utils.parallel import core_count, default_workers
+from lungseg.utils.signals import stops_held_back
 from lungseg.utils.text import escape_control, shorten_list
 
 logger = logging.getLogger(__name__)
@@ -63,14 +68,15 @@ def predict(
     crop_margin: float = CROP_MARGIN,
     private: bool = False,
     trust: bool = False,
+    part: Part | None = None,
     on_result: Callable[[int, int, Row], None] | None = None,
     command: Sequence[str] | None = None,
 ) -> list[Row]:
     """Segment files and folders; one bad file does not stop the others.
 
     Workers decode, segment and write at the same time. Results that an earlier run made from the same content with the
-    same weights and settings are reused; only kinds of output that are missing are added. If `torchrun` started several
-    processes, each does a part of the files, and the first one writes the report on all of them.
+    same weights and settings are reused; only kinds of output that are missing are added. With `part`,
+    only the files of that part are segmented, and :func:`lungseg.inference.merge.merge` writes the report on all parts.
 
     Args:
         inputs: files and folders, see :func:`lungseg.io.find_radiographs`, or a single one.
@@ -96,11 +102,13 @@ def predict(
         crop_margin: of the kind "crop", see :func:`lungseg.inference.crop.lung_box`.
         private: let other users of this machine read neither the output folder nor what is written to it.
         trust: the config beside the weights may run code, as a program of the run's author would.
-        on_result: called after each file of this process with the number of finished ones, of all, and its row.
+        part: one of the parts in which machines share the work: the same inputs and options, and an output folder that
+            all of them can write to.
+        on_result: called after each file with the number of finished ones, of all, and its row.
         command: the command line, which `report.json` records.
 
     Returns:
-        The rows of the report, in the order of the inputs; in each process those of all processes.
+        The rows of the report, or of the part, in the order of the inputs.
 
     Raises:
         UsageError: there is nothing to segment, the weights do not know the heart that is asked for, or the output
@@ -108,93 +116,122 @@ def predict(
             file under the same name.
         LungsegError: the weights cannot be used, or the disk is full; results that were finished before are kept.
     """
-    paths = [Path(path) for path in _as_list(inputs, output)]
+    paths = [Path(path) for path in as_list(inputs, output)]
     outputs = Outputs(Path(output), kinds, crop_margin)
-    with launched_processes() as group:
-        found = _find_inputs(group, paths, outputs)
-        if group.rank == 0:
-            _log_skipped(found)
-        job = Job(
-            outputs.folder,
-            outputs.kinds,
-            weights_file(weights),
-            device,
-            precision,
-            overwrite,
-            strict,
-            extent,
-            heart,
-            ctr,
-            private,
-            trust,
-            crop_margin,
-        )
-        predictor = job.predictor()
-        files = group.share(found.radiographs)
-        with ExitStack() as stack:
-            if private:
-                stack.enter_context(private_files())
-            group.first_decides(lambda: _take_folder(stack, found.radiographs, outputs, overwrite, private))
-            return _segment(group, job, predictor, outputs, files, batch_size, workers, processes, on_result, command)
-
-
-def _segment(
-    group: Processes,
-    job: Job,
-    predictor: Predictor,
-    outputs: Outputs,
-    files: Sequence[tuple[Path, Path]],
-    batch_size: int | None,
-    workers: int | None,
-    processes: bool | None,
-    on_result: Callable[[int, int, Row], None] | None,
-    command: Sequence[str] | None,
-) -> list[Row]:
-    """Segment this process's files and write the report; the output folder belongs to this run."""
+    found = find_radiographs(paths, exclude=outputs.folder)
+    check_apart(paths, found.radiographs, outputs)
+    log_skipped(found)
+    job = Job(
+        outputs.folder,
+        outputs.kinds,
+        weights_file(weights),
+        device,
+        precision,
+        overwrite,
+        strict,
+        extent,
+        heart,
+        ctr,
+        private,
+        trust,
+        crop_margin,
+    )
+    predictor = job.predictor()
+    facts = run_facts(predictor, outputs, command)
+    places = {str(path): place for place, (path, _) in enumerate(found.radiographs)}
+    files = [file for file in found.radiographs if part is None or part.has(file[1])]
     rows: list[Row] = []
-    order = {str(path): number for number, (path, _) in enumerate(files)}
-    reused = 0
+    with ExitStack() as stack:
+        if private:
+            stack.enter_context(private_files())
+        record = None
+        if part is None:
+            index = take_folder(stack, found.radiographs, outputs, overwrite, private)
+            stack.enter_context(reporting(outputs.folder, rows, facts))
+            stack.enter_context(annotating(outputs, rows))
+        else:
+            record = PartRecord(part, facts, [(places[str(path)], str(path), str(stem)) for path, stem in files])
+            index = take_part(stack, record, files, outputs, overwrite, private)
 
-    def finished(outcomes: list[Outcome]) -> None:
-        nonlocal reused
-        for outcome in outcomes:
-            insort(rows, outcome.row, key=lambda row: order[row.file])
-            reused += outcome.reused
+        def finished(outcome: Outcome) -> None:
+            insort(rows, outcome.row, key=lambda row: places[row.file])
             if outcome.fatal:
                 raise outcome.fatal
+            if record:
+                record.add(outputs.folder, places[outcome.row.file], outcome.row)
             if on_result:
                 on_result(len(rows), len(files), outcome.row)
 
-    first = group.rank == 0
-    size = batch_size or _BATCH_SIZE.get(predictor.device.type, 1)
-    if processes is None:
-        processes = predictor.device.type == "cpu" and core_count() > 1 and len(files) >= _WORTH_PROCESSES
-    workers = max(1, min(workers or default_workers(), -(-len(files) // size)))
-    # No other process has the same number of a record, wherever it runs.
-    parts = range(group.rank, group.size * workers, group.size)
-    with ExitStack() as views:
-        if first:
-            views.enter_context(reporting(outputs.folder, rows, _facts(predictor, outputs, command)))
-            views.enter_context(annotating(outputs, rows))
+        began = time.perf_counter()
+        numbers = range if part is None else part.records
         try:
-            Schedule(job, predictor, parts, size, finished)(files, processes)
+            reused = _segment(job, predictor, index, files, numbers, finished, batch_size, workers, processes)
         except BaseException:
-            if group.size == 1:
+            if part is None:
                 # Of workers that were given up.
-                _remove_abandoned(outputs.folder)
+                with stops_held_back():
+                    remove_half_written(outputs.folder)
             raise
-        finally:
-            # This process was not killed, whatever ended the run.
-            take_notes(outputs.folder, parts)
-        rows[:] = interleave(group.gather(rows))
-    if reused and first:
+        if record:
+            record.finish(outputs.folder, round(time.perf_counter() - began, 3))
+    if reused:
         logger.info("Reused results of an earlier run (same content, weights and settings): %d", reused)
     return rows
 
 
-def _as_list(
+def _segment(
+    job: Job,
+    predictor: Predictor,
+    index: RecordIndex,
+    files: Sequence[tuple[Path, Path]],
+    parts: Callable[[int], Sequence[int]],
+    finished: Callable[[Outcome], None],
+    batch_size: int | None,
+    workers: int | None,
+    processes: bool | None,
+) -> int:
+    """Segment the files and return how many results of an earlier run were reused; `parts` numbers the workers."""
+    reused = 0
+
+    def take(outcomes: list[Outcome]) -> None:
+        nonlocal reused
+        for outcome in outcomes:
+            reused += outcome.reused
+            finished(outcome)
+
+    size = batch_size or _BATCH_SIZE.get(predictor.device.type, 1)
+    if processes is None:
+        processes = predictor.device.type == "cpu" and core_count() > 1 and _are_many(files, job, predictor, index)
+    if processes:
+        # Those of this process; the workers have readers of their own.
+        stop_readers()
+    workers = max(1, min(workers or default_workers(), -(-len(files) // size)))
+    numbers = parts(workers)
+    try:
+        Schedule(job, predictor, numbers, size, index, take)(files, processes)
+    finally:
+        # This process was not killed, whatever ended the run.
+        with stops_held_back():
+            take_notes(job.output, numbers)
+    return reused
+
+
+def _are_many(files: Sequence[tuple[Path, Path]], job: Job, predictor: Predictor, index: RecordIndex) -> bool:
+    """Return whether the files are worth processes; those of which there is a result are not."""
+    if job.overwrite or len(files) < _WORTH_PROCESSES:
+        return len(files) >= _WORTH_PROCESSES
+    model = model_hash(predictor.identity())
+    return sum(not index.has_result(stem, model) for _, stem in files) >= _WORTH_PROCESSES
+
+
+def as_list(
     inputs: str | PathLike[str] | Iterable[str | PathLike[str]], output: str | PathLike[str]
 ) -> list[str | PathLike[str]]:
+    """Return the inputs as a list.
+
+    Raises:
+        UsageError: one of them, or the output folder, has an empty name.
+    """
     names = [inputs] if isinstance(inputs, str | PathLike) else list(inputs)
     # A variable of the shell that is not set; the working directory was not meant.
     if not all(os.fspath(path) for path in (*names, output)):
@@ -203,51 +240,7 @@ def _as_list(
     return names
 
 
-def _find_inputs(group: Processes, inputs: Sequence[Path], outputs: Outputs) -> Inputs:
-    """Find the inputs once for all processes, because a folder may change in between."""
-
-    def find() -> Inputs:
-        found = find_radiographs(inputs, exclude=outputs.folder)
-        _check_apart(inputs, found.radiographs, outputs)
-        return found
-
-    return group.first_decides(find)
-
-
-def _take_folder(
-    stack: ExitStack, radiographs: Sequence[tuple[Path, Path]], outputs: Outputs, overwrite: bool, private: bool
-) -> None:
-    """Lock the output folder until the stack is closed, and make it ready for this run.
-
-    Raises:
-        UsageError: it cannot be written to, another run writes to it, or it has results of another file.
-        LungsegError: the disk is full.
-    """
-    (private_folder if private else usable_folder)(outputs.folder)
-    stack.enter_context(only_user(outputs.folder / "records.lock"))
-    if not overwrite:
-        _check_names_free(radiographs, outputs)
-    _tidy_folder(outputs.folder)
-    note_kills(outputs.folder)
-
-
-def _tidy_folder(output: Path) -> None:
-    """Start the record in the output folder, and remove files of earlier runs that do not hold any more."""
-    if start_record(output):
-        logger.info("%s was made by an older version of lungseg: everything is segmented again", output)
-    remove_reports(output)
-    remove_annotations(output)
-    _remove_abandoned(output)
-
-
-def _remove_abandoned(output: Path) -> None:
-    """Remove the half-written files of processes that were killed."""
-    remove_abandoned(output, sub_folders=False)
-    for kind in KINDS:
-        remove_abandoned(output / kind)
-
-
-def _facts(predictor: Predictor, outputs: Outputs, command: Sequence[str] | None) -> dict[str, Any]:
+def run_facts(predictor: Predictor, outputs: Outputs, command: Sequence[str] | None) -> dict[str, Any]:
     """Return the facts of the run for `report.json`."""
     return {
         **({"command": list(command)} if command else {}),
@@ -259,12 +252,19 @@ def _facts(predictor: Predictor, outputs: Outputs, command: Sequence[str] | None
     }
 
 
-def _check_apart(inputs: Sequence[Path], radiographs: Sequence[tuple[Path, Path]], outputs: Outputs) -> None:
-    """Refuse an output folder in which results would become inputs or replace them."""
+def check_apart(inputs: Sequence[Path], radiographs: Sequence[tuple[Path, Path]], outputs: Outputs) -> None:
+    """Refuse an output folder in which results would become inputs or replace them.
+
+    Raises:
+        UsageError: it is one.
+    """
     here = os.path.realpath(outputs.folder)
     inputs_here = [path for path in inputs if os.path.isdir(path) and os.path.realpath(path) == here]
-    targets = {os.path.realpath(file) for _, stem in radiographs for file in outputs.targets(stem).values()}
-    overwritten = [path for path, _ in radiographs if os.path.realpath(path) in targets]
+    real = _RealPaths()
+    sources = {real(path) for path, _ in radiographs}
+    targets = (real(file) for _, stem in radiographs for file in outputs.targets(stem).values())
+    among = {target for target in targets if target in sources}
+    overwritten = [path for path, _ in radiographs if among and real(path) in among]
     if inputs_here or overwritten:
         raise UsageError(
             "the results would lie among the inputs",
@@ -274,26 +274,28 @@ def _check_apart(inputs: Sequence[Path], radiographs: Sequence[tuple[Path, Path]
         )
 
 
-def _check_names_free(radiographs: Sequence[tuple[Path, Path]], outputs: Outputs) -> None:
-    """Refuse to replace the results of another file, unless that file is gone or has the same content."""
-    entries = read_entries(outputs.folder)
-    for path, stem in radiographs:
-        entry = entries.get(str(stem))
-        if not entry or not entry.kinds or entry.source == os.path.realpath(path):
-            continue
-        if os.path.exists(entry.source) and entry.content != content_hash(path):
-            raise UsageError(
-                f"{outputs.folder} already has results called {stem}, of {entry.source}",
-                path,
-                "choose another output folder, or replace them with --overwrite",
-                code="name-taken",
-            )
+class _RealPaths:
+    """Finds the real paths of many files in few folders, each folder's once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def __call__(self, path: Path) -> str:
+        if path.name == ".." or os.path.islink(path):
+            return os.path.realpath(path)
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._folders[folder], path.name)
 
 
-def _log_skipped(found: Inputs) -> None:
+def log_skipped(found: Inputs) -> None:
+    """Log which files of the inputs are not segmented, and why."""
     groups: dict[str, list[Path]] = {}
     if found.skipped:
         groups["Skipped (hidden files, symlinked folders, earlier results, non-images)"] = found.skipped
+    if found.masks:
+        groups["Passed over, because they are masks or label maps"] = found.masks
     for path, kind in found.companions.items():
         groups.setdefault(f"Passed over, because the file says {kind}", []).append(path)
     for why, paths in groups.items():

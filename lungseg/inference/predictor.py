@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -24,10 +22,10 @@ from monai.transforms import Compose
 from numpy.typing import NDArray
 
 from lungseg.data.image_reader import from_monai
-from lungseg.inference.cardiothoracic import CardiothoracicRatio, find_cardiothoracic_ratio
+from lungseg.inference.cardiothoracic import CardiothoracicRatio, find_cardiothoracic_ratio, find_profiles
 from lungseg.inference.choices import CROP_MARGIN, CTR_CHOICES, EXTENTS
 from lungseg.inference.crop import Box, Crop, crop_to, lung_box
-from lungseg.inference.devices import choose_device
+from lungseg.inference.devices import choose_device, stack_on
 from lungseg.inference.inputs import Source, check_is_file, check_is_several, load, name_of, radiograph_of
 from lungseg.inference.measurements import full_measurements, measurements
 from lungseg.inference.memory import check_memory
@@ -36,25 +34,22 @@ from lungseg.inference.zones import zone_measurements
 from lungseg.io.overlay import Line
 from lungseg.io.polygons import Polygon, find_polygons
 from lungseg.io.radiograph import Radiograph
+from lungseg.io.reading import read_radiograph
 from lungseg.model.backends import make_backend
 from lungseg.model.bundle import Bundle
 from lungseg.model.paths import bundle_root, config_file, weights_file
 from lungseg.model.run_settings import model_settings
 from lungseg.model.weights import load_weights_into, output_channels, weights_hash
 from lungseg.report.table import CROP_COLUMNS, Row
+from lungseg.transforms.native import find_place
 from lungseg.transforms.regions import HEART, label_map
 from lungseg.utils.errors import LungsegError, UsageError, as_lungseg_error, find_lungseg_error
 from lungseg.version import __version__
 
-# MONAI reports with each loader that an optional decoder, which nothing here uses, is missing. These two notices alone
-# are silenced, once, so that no state of the process changes while threads run.
-warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader", category=UserWarning)
-logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
-
 # The named groups of transforms in `inference.json`. A file becomes an image (1, W, H) ("load"), then the network's
-# input (1, w, h) ("prepare"); logits become probabilities (2, W, H), or (3, W, H) with the heart, then regions and a
-# label map (1, W, H).
-_GROUPS = ("load", "prepare", "probabilities", "regions", "labels")
+# input (1, w, h) ("prepare"); logits become probabilities (2, w, h), or (3, w, h) with the heart, then regions and a
+# label map (1, W, H). "enlarge" makes probabilities of full size, where these are asked for.
+_GROUPS = ("load", "prepare", "probabilities", "enlarge", "regions", "labels")
 # A GPU computes many windows at a time; on a CPU they would only wait for each other.
 _BATCH_SIZE = {"cuda": 8}
 _JUDGED = ("quality", "quality_lower", "doubts", "notes")
@@ -64,7 +59,18 @@ _WITH_HEART = 4
 _CTR_SIDE = 512
 # The notes for which it is withheld.
 _AGAINST_CTR = ("tilted", "cropped", "one-lung", "opaque-lung")
-_NOT_MEASURED = ("file", "status", "reason", "name", "spacing_kind", *CROP_COLUMNS, "ctr_note", *_JUDGED, "seconds")
+_NOT_MEASURED = (
+    "file",
+    "status",
+    "reason",
+    "code",
+    "name",
+    "spacing_kind",
+    *CROP_COLUMNS,
+    "ctr_note",
+    *_JUDGED,
+    "seconds",
+)
 _MEASUREMENTS = tuple(field.name for field in fields(Row) if field.name not in _NOT_MEASURED)
 
 
@@ -343,6 +349,8 @@ class Predictor:
             self.groups = {name: Compose(parser.get_parsed_content(name)) for name in _GROUPS}
         except RuntimeError as error:
             raise find_lungseg_error(error) or error from None
+        # The package's own group does as `load`, whose radiograph need not be made from MONAI's picture again.
+        self._loads_otherwise = parser["load"] != _own_config()["load"]
         self.backend = make_backend(self.network, self.device, precision)
         self.computed = {"precision": precision, "extent": extent, "heart": heart, "ctr": ctr}
         self.inferer = parser.get_parsed_content("inferer")
@@ -363,7 +371,7 @@ class Predictor:
             "lungseg": __version__,
             "weights": weights_hash(self.weights),
             "models": {file.name: weights_hash(file) for file in models},
-            "config": json.loads(config_file("inference").read_text("utf-8")) | self._settings,
+            "config": _own_config() | self._settings,
             **self.computed,
         }
 
@@ -455,24 +463,28 @@ class Predictor:
             LungsegError: the input cannot be used as a radiograph.
         """
         clock = [time.perf_counter()]
-        data = self._load(source)
-        stored = data["image"]
+        stored, radiograph = self._load(source)
         clock.append(time.perf_counter())
-        image = self.groups["prepare"](data)["image"]
+        image = self.groups["prepare"]({"image": stored})["image"]
         clock.append(time.perf_counter())
-        radiograph = from_monai(stored.as_tensor()[0], stored.meta)
         check_memory(radiograph.pixels.size, name_of(source))
         return Prepared(image, radiograph, dict(zip(("read", "prepare"), np.diff(clock).tolist(), strict=True)))
 
-    def _load(self, source: Source) -> dict[str, MetaTensor]:
-        """Return the radiograph as the config's group `load` does."""
+    def _load(self, source: Source) -> tuple[MetaTensor, Radiograph]:
+        """Return a radiograph as the config's group `load` does, and as it was read."""
         if not isinstance(source, str | PathLike):
-            return {"image": load(radiograph_of(source), name_of(source))}
+            radiograph = radiograph_of(source)
+            return load(radiograph, name_of(source)), radiograph
         check_is_file(source)
+        if not self._loads_otherwise:
+            path = os.path.expanduser(source)
+            radiograph = read_radiograph(path)
+            return load(radiograph, path), radiograph
         try:
-            return dict(self.groups["load"]({"image": os.fspath(source)}))
+            stored = self.groups["load"]({"image": os.fspath(source)})["image"]
         except RuntimeError as error:
             raise find_lungseg_error(error) or as_lungseg_error(error, "the file cannot be read", source) from error
+        return stored, from_monai(stored.as_tensor()[0], stored.meta)
 
     @torch.inference_mode()
     def run(self, batch: Sequence[Prepared]) -> list[torch.Tensor]:
@@ -485,8 +497,8 @@ class Predictor:
             sizes.setdefault(prepared.image.shape, []).append(index)
         logits: dict[int, torch.Tensor] = {}
         for indices in sizes.values():
-            images = torch.stack([batch[index].image.as_tensor() for index in indices])
-            logits |= zip(indices, self.inferer(images.to(self.device), self.backend), strict=True)
+            images = stack_on(self.device, [batch[index].image.as_tensor() for index in indices])
+            logits |= zip(indices, self.inferer(images, self.backend), strict=True)
         return [logits[index] for index in range(len(batch))]
 
     @torch.inference_mode()
@@ -500,20 +512,20 @@ class Predictor:
         image, logits, data = best(first, lambda one: one.data, partial(self._segment_as, prepared))
         compute: Callable[[], NDArray[np.float32]]
         if self.keep_probabilities:
-            compute = partial(_rows_in_view, data["pred"].cpu())
+            enlarged: Any = self._enlarge(data).cpu()
+            compute = partial(_rows_in_view, enlarged)
         else:
             # A copy, not a view of its whole batch; not in a GPU's memory.
             compute = partial(self._recompute_probabilities, image, logits.to("cpu", copy=True))
-        probabilities = data["pred"]
         found = self.groups["regions"](data)
         regions = _rows_first(found["pred"])
         doubts, notes = data.get("doubts", {}), data.get("notes", {})
         ratio = None
-        if self.ctr != "never" and len(probabilities) == _WITH_HEART - 1:
+        if self.ctr != "never" and len(data["pred"]) == _WITH_HEART - 1:
             step = max(1, min(regions.shape) // _CTR_SIDE)
-            sample = _rows_in_view(probabilities[:, ::step, ::step])
             against = doubts | {name: notes[name] for name in _AGAINST_CTR if name in notes}
-            ratio = find_cardiothoracic_ratio(regions, sample, prepared.radiograph, against, self.ctr == "always")
+            profiles = partial(self._profiles, data, step)
+            ratio = find_cardiothoracic_ratio(regions, profiles, prepared.radiograph, against, self.ctr == "always")
         return Prediction(
             labels=_rows_first(self.groups["labels"](found)["pred"]),
             regions=regions,
@@ -541,12 +553,29 @@ class Predictor:
         return _Segmented(image, logits, self._compute_probabilities(image, logits))
 
     def _compute_probabilities(self, image: MetaTensor, logits: torch.Tensor) -> dict[str, Any]:
-        """Return "pred", the probabilities (2|3, W, H) at full size, with everything that judges them."""
+        """Return "pred", the probabilities (2|3, w, h) at the network's size, with everything that judges them."""
         return dict(self.groups["probabilities"]({"image": image, "pred": logits}))
+
+    def _enlarge(self, data: Mapping[str, Any]) -> MetaTensor:
+        """Return the probabilities (2|3, W, H) at full size."""
+        enlarged: MetaTensor = self.groups["enlarge"](data)["pred"]
+        return enlarged
+
+    def _profiles(self, data: Mapping[str, Any], step: int, axis: int) -> NDArray[np.float32]:
+        """Return the highest probabilities in every `step`-th column, or row; see `find_cardiothoracic_ratio`."""
+        if place := find_place(data["image"]):
+            return place.profiles(data["pred"], step, axis)
+        return find_profiles(_rows_in_view(self._enlarge(data))[:, ::step, ::step], axis)
 
     @torch.inference_mode()
     def _recompute_probabilities(self, image: MetaTensor, logits: torch.Tensor) -> NDArray[np.float32]:
-        return _rows_in_view(self._compute_probabilities(image, logits.to(self.device))["pred"])
+        return _rows_in_view(self._enlarge(self._compute_probabilities(image, logits.to(self.device))))
+
+
+def _own_config() -> dict[str, Any]:
+    """Return the package's own `inference.json`."""
+    config: dict[str, Any] = json.loads(config_file("inference").read_text("utf-8"))
+    return config
 
 
 def _rows_in_view(values: MetaTensor) -> NDArray[Any]:

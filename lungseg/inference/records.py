@@ -8,81 +8,19 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
+from lungseg.inference.entry import Entry
+from lungseg.inference.record_index import RecordIndex
+from lungseg.inference.record_lines import GENERATION, file_name, line_at, record_files, scan
 from lungseg.inference.under_way import UnderWay
 from lungseg.io.content import content_hash
-from lungseg.report.table import Row
+from lungseg.report.table import Row, as_columns
 from lungseg.utils.files import writing_failed
 
-_FILE = re.compile(r"records(?:\.(\d+))?\.jsonl")
 _OLDER_FILE = re.compile(r"done(\.\d+)?\.jsonl")
-_GENERATION = "generation"
-_LINE = {"event": str, "name": str, _GENERATION: int}
-_EVENTS: dict[str, dict[str, type]] = {
-    "result": {"content": str, "model": str, "source": str, "row": dict, "files": dict, "refused": dict},
-    "writing": {"kinds": list},
-    "killed": {"content": str},
-    # For people: failed inputs are tried again, unless they killed a run twice.
-    "failure": {"row": dict},
-}
-_ROW = get_type_hints(Row)
-# A file during which this many runs or workers were killed fails. It was alone at the last of these times.
-_MOST_KILLS = 2
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The recorded facts on one radiograph's results; all are empty for an unknown radiograph.
-
-    Attributes:
-        content: SHA-256 of the input's content.
-        model: hash of everything else that the results depend on.
-        source: real path of the input.
-        row: its line of the report; `reason` is without that of `refused`.
-        files: kind -> digest (see `digest_of`) of its file, for the kinds of output whose files hold.
-        refused: kind -> why no file of this kind can be made, in words.
-        touched: kinds whose files may be there but do not hold: a run began to write or remove them.
-        kills: how often a run or a worker was killed since the last result while this input was under way.
-        killer: SHA-256 of the input's content at these times.
-    """
-
-    content: str = ""
-    model: str = ""
-    source: str = ""
-    row: Row | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
-    touched: frozenset[str] = frozenset()
-    kills: int = 0
-    killer: str = ""
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of output whose files hold."""
-        return frozenset(self.files)
-
-    def after_writing(self, kinds: Iterable[str]) -> Entry:
-        """Return the entry once files of these kinds have been touched."""
-        kinds = frozenset(kinds)
-        files = {kind: digest for kind, digest in self.files.items() if kind not in kinds}
-        return replace(self, files=files, touched=self.touched | kinds)
-
-    def after_kill(self, content: str) -> Entry:
-        """Return the entry once a process was killed while this input, with this content, was under way."""
-        return replace(self, kills=self.kills + 1 if content == self.killer else 1, killer=content)
-
-    def after_failure(self) -> Entry:
-        """Return the entry once the input failed by itself: it did not kill anything then."""
-        return self if self.kills >= _MOST_KILLS else replace(self, kills=0, killer="")
-
-    def kills_process(self, path: Path) -> bool:
-        """Return whether the content that `path` has now killed a process again when it was alone."""
-        return self.kills >= _MOST_KILLS and bool(self.killer) and self.killer == content_hash(path)
 
 
 class ResultRecords:
@@ -90,32 +28,32 @@ class ResultRecords:
 
     Processes that share the folder have a file each: `records.jsonl`, `records.1.jsonl`, and so on. All of them are
     read. Lines count in the order of their generations, which do not depend on a clock: each is one more than the
-    highest that its process has seen; a damaged line, such as a power cut leaves, is ignored. Methods may be called
-    from threads.
+    highest that its process has seen; a damaged line, such as a power cut leaves, is ignored. What a line says stays on
+    the disk until it is asked for. Methods may be called from threads.
 
     Args:
         folder: the folder of results.
         settings: everything that the results depend on besides the input, as JSON can hold it.
         part: number of this process among those that share the folder.
+        index: of the record, which is kept up to date; None to read it.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], part: int = 0) -> None:
-        self.path = folder / ("records.jsonl" if part == 0 else f"records.{part}.jsonl")
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], part: int = 0, index: RecordIndex | None = None
+    ) -> None:
+        self.path = folder / file_name(part)
         self.under_way = UnderWay(folder, part)
-        self._model = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        self.index = index or RecordIndex.read(folder)
+        self.model = model_hash(settings)
         self._lock = threading.Lock()
-        lines = _read_lines(folder)
-        self._entries = _entries(lines)
-        self._generation = max((line[_GENERATION] for line in lines), default=0)
 
     def find(self, stem: Path) -> Entry:
         """Return what is known of the results called `stem`."""
-        return self._entries.get(str(stem), Entry())
+        return self.index.find(stem)
 
-    def is_current(self, stem: Path, content: str | None) -> bool:
-        """Return whether the results called `stem` were made from this content, with these settings."""
-        entry = self.find(stem)
-        return entry.row is not None and (entry.content, entry.model) == (content, self._model)
+    def is_current(self, entry: Entry, content: str | None) -> bool:
+        """Return whether results were made from this content, with these settings."""
+        return entry.row is not None and (entry.content, entry.model) == (content, self.model)
 
     def begin(self, stem: Path, kinds: Iterable[str]) -> None:
         """Invalidate these kinds of the results called `stem`, before their files are written or removed.
@@ -123,11 +61,9 @@ class ResultRecords:
         Raises:
             LungsegError: the line cannot be written, for example because the disk is full.
         """
-        entry = self._entries.get(str(stem))
-        if entry and not entry.touched.issuperset(kinds):
+        if self.index.knows(stem) and not self.find(stem).touched.issuperset(kinds):
             # On the disk before the files are, so that a power cut cannot bring the old line back.
             self._append("writing", stem, sync=True, kinds=sorted(kinds))
-            self._entries[str(stem)] = entry.after_writing(kinds)
 
     def add(
         self,
@@ -149,18 +85,16 @@ class ResultRecords:
         Raises:
             LungsegError: the line cannot be written, for example because the disk is full.
         """
-        entry = Entry(content, self._model, os.path.realpath(row.file), row, dict(files or {}), dict(refused or {}))
         self._append(
             "result",
             stem,
             content=content,
-            model=self._model,
-            source=entry.source,
-            row=asdict(row),
-            files=entry.files,
-            refused=entry.refused,
+            model=self.model,
+            source=os.path.realpath(row.file),
+            row=as_columns(row),
+            files=dict(files or {}),
+            refused=dict(refused or {}),
         )
-        self._entries[str(stem)] = entry
 
     def add_failure(self, stem: Path, row: Row) -> None:
         """Record that the input whose results would be called `stem` failed; its results stay as they are recorded.
@@ -168,9 +102,7 @@ class ResultRecords:
         Raises:
             LungsegError: the line cannot be written, for example because the disk is full.
         """
-        self._append("failure", stem, row=asdict(row))
-        if entry := self._entries.get(str(stem)):
-            self._entries[str(stem)] = entry.after_failure()
+        self._append("failure", stem, row=as_columns(row))
 
     def add_kill(self, stem: Path, content: str) -> None:
         """Record that a process was killed while the input of this content was under way.
@@ -179,24 +111,24 @@ class ResultRecords:
             LungsegError: the line cannot be written, for example because the disk is full.
         """
         self._append("killed", stem, content=content)
-        self._entries[str(stem)] = self.find(stem).after_kill(content)
 
     def _append(self, event: str, stem: Path, *, sync: bool = False, **facts: Any) -> None:
         try:
             with self._lock, self.path.open("ab+") as file:
-                line = {"event": event, "name": str(stem), _GENERATION: self._generation + 1, **facts}
+                line = {"event": event, "name": str(stem), GENERATION: self.index.generation + 1, **facts}
                 text = json.dumps(line).encode() + b"\n"
-                if file.tell():
+                if offset := file.tell():
                     file.seek(-1, os.SEEK_END)
                     if file.read(1) != b"\n":
-                        text = b"\n" + text
+                        text, offset = b"\n" + text, offset + 1
                 file.write(text)
-                self._generation += 1
                 if sync:
                     file.flush()
                     os.fsync(file.fileno())
+                self.index.generation += 1
         except OSError as error:
             raise writing_failed(error, self.path) from error
+        self.index.note(str(stem), line_at(self.path.name, offset, line))
 
 
 def start_record(folder: Path) -> bool:
@@ -208,9 +140,9 @@ def start_record(folder: Path) -> bool:
     Raises:
         LungsegError: the file cannot be written.
     """
-    files = _files(folder)
+    files = record_files(folder)
     if files:
-        older = any(file.stat().st_size for file in files) and not _read_lines(folder)
+        older = any((folder / file).stat().st_size for file in files) and not any(True for _ in scan(folder))
     else:
         older = any(map(_OLDER_FILE.fullmatch, os.listdir(folder)))
     path = folder / "records.jsonl"
@@ -223,7 +155,13 @@ def start_record(folder: Path) -> bool:
 
 def read_entries(folder: Path) -> dict[str, Entry]:
     """Return name -> entry of the results that a folder's record describes; none if there is no record."""
-    return _entries(_read_lines(folder))
+    index = RecordIndex.read(folder)
+    return {name: index.find(Path(name)) for name in index.names()}
+
+
+def model_hash(settings: Mapping[str, Any]) -> str:
+    """Return the hash by which the record knows everything that results depend on besides the input."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def digest_of(content: bytes) -> str:
@@ -238,58 +176,3 @@ def is_unchanged(path: Path, digest: str) -> bool:
         return str(path.stat().st_size) == size and content_hash(path) == sha256
     except (OSError, ValueError):
         return False
-
-
-def _entries(lines: Iterable[Mapping[str, Any]]) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
-    for line in lines:
-        name = line["name"]
-        before = entries.get(name, Entry())
-        if line["event"] == "result":
-            entries[name] = Entry(**{key: line[key] for key in _EVENTS["result"]})
-        elif line["event"] == "writing":
-            entries[name] = before.after_writing(line["kinds"])
-        elif line["event"] == "killed":
-            entries[name] = before.after_kill(line["content"])
-        elif name in entries:
-            entries[name] = before.after_failure()
-    return entries
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return the files of a folder's record, in the order of their parts."""
-    found = [_FILE.fullmatch(name) for name in (os.listdir(folder) if os.path.isdir(folder) else [])]
-    return [folder / name[0] for name in sorted(filter(None, found), key=lambda name: int(name[1] or 0))]
-
-
-def _read_lines(folder: Path) -> Sequence[dict[str, Any]]:
-    """Return the lines of a record that are whole, in the order in which they count; their rows are of type `Row`."""
-    lines = [line for file in _files(folder) for line in _read_file(file)]
-    # Equal generations are of processes that were at work at the same time, on different inputs.
-    return sorted(lines, key=lambda line: int(line[_GENERATION]))
-
-
-def _read_file(file: Path) -> Iterator[dict[str, Any]]:
-    with file.open("rb") as lines:
-        for text in lines:
-            # A line that was cut off is not JSON; one with other columns or without a generation is of another version.
-            with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                line = json.loads(text)
-                if _is_sound(line):
-                    yield line | ({"row": Row(**line["row"])} if "row" in line else {})
-
-
-def _is_sound(line: dict[str, Any]) -> bool:
-    """Return whether every value of a line has its type.
-
-    Raises:
-        TypeError, KeyError, AttributeError: it has other keys or columns.
-    """
-    types = _LINE | _EVENTS[line["event"]]
-    if not all(isinstance(line[key], kind) for key, kind in types.items()):
-        return False
-    texts = [*line.get("kinds", ()), *line.get("files", {}).values(), *line.get("refused", {}).values()]
-    columns = vars(Row(**line["row"])) if "row" in line else {}
-    return all(isinstance(text, str) for text in texts) and all(
-        isinstance(value, _ROW[name]) for name, value in columns.items()
-    )

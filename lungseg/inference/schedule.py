@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from logging import LogRecord
+from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
 import torch
 
-from lungseg.inference.pipeline import Outcome
+from lungseg.inference.pipeline import Outcome, Pipeline
 from lungseg.inference.predictor import Predictor
-from lungseg.inference.records import Entry, ResultRecords, read_entries
+from lungseg.inference.record_index import RecordIndex
+from lungseg.inference.records import ResultRecords
 from lungseg.inference.under_way import take_notes
-from lungseg.inference.workers import Job, WorkerKilledError, log_again, segment, worker_processes
+from lungseg.inference.workers import Job, Task, WorkerKilledError, log_again, segment, worker_processes
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.parallel import core_count, work_in_order
 
@@ -26,22 +28,33 @@ logger = logging.getLogger(__name__)
 File: TypeAlias = tuple[Path, Path]
 
 
-def note_kills(folder: Path, part: int = 0, ended: Sequence[int] | None = None) -> set[str]:
+def note_kills(index: RecordIndex, part: int = 0, ended: Sequence[int] | None = None) -> set[str]:
     """Record the inputs during which processes were killed, and return the names of their results.
 
     Args:
-        folder: the folder of results.
+        index: of the record.
         part: number of a record that no other process writes to.
         ended: parts of the processes that have ended; None for all, at the start of a run.
 
     Raises:
         LungsegError: the record cannot be written.
     """
-    if notes := take_notes(folder, ended):
-        records = ResultRecords(folder, {}, part)
+    if notes := take_notes(index.folder, ended):
+        records = ResultRecords(index.folder, {}, part, index)
         for name, content in notes.items():
             records.add_kill(Path(name), content)
     return set(notes)
+
+
+def kills_process(path: str | PathLike[str]) -> LungsegError:
+    """Return the error of a file during which processes were killed."""
+    return LungsegError(
+        "a process was killed twice while this file was under way, the second time alone: it may need too much "
+        "memory, or crash a decoder",
+        path,
+        "try it once more with --overwrite on a machine with more memory",
+        code="kills-process",
+    )
 
 
 @dataclass
@@ -53,6 +66,7 @@ class Schedule:
         predictor: the network, loaded in this process.
         parts: numbers of records, one for each worker process; the first one is this process's own if there are none.
         size: files per batch.
+        index: of the record.
         finished: receives the outcomes, not in the order of the files.
     """
 
@@ -60,6 +74,7 @@ class Schedule:
     predictor: Predictor
     parts: Sequence[int]
     size: int
+    index: RecordIndex
     finished: Callable[[list[Outcome]], None]
     _done: set[str] = field(default_factory=set)
 
@@ -69,11 +84,9 @@ class Schedule:
         Raises:
             LungsegError: no file can be written, or workers are killed before they begin.
         """
-        entries = read_entries(self.job.output)
         ordinary, suspects = [], []
         for file in files:
-            entry = entries.get(str(file[1]), Entry())
-            if not entry.kills:
+            if not self.index.was_killed(file[1]) or not (entry := self.index.find(file[1])).kills:
                 ordinary.append(file)
             elif self.job.overwrite or not entry.kills_process(file[0]):
                 suspects.append(file)
@@ -87,24 +100,28 @@ class Schedule:
             self._in_threads(ordinary, suspects)
 
     def _in_threads(self, ordinary: Sequence[File], suspects: Sequence[File]) -> None:
-        pipeline = self.job.pipeline(self.predictor, self.parts[0])
+        pipeline = self._pipeline()
         with _cores_shared(len(self.parts)):
             work_in_order(pipeline, _batches(ordinary, self.size), len(self.parts), self._finish)
         work_in_order(pipeline, _batches(suspects, 1), 1, self._finish)
 
     def _in_processes(self, ordinary: Sequence[File], suspects: Sequence[File]) -> None:
         """Give the files to worker processes, and those during which one was killed to a new one, alone."""
+        names = {str(stem) for _, stem in (*ordinary, *suspects)}
         workers = len(self.parts)
         while ordinary or suspects:
             alone = not ordinary
             batches = _batches(suspects, 1) if alone else _batches(ordinary, self.size)
-            parts = self.parts[: 1 if alone else min(workers, len(batches))]
+            parts = self.parts[: 1 if alone else min(workers, -(-len(ordinary) // self.size))]
             before = len(self._done)
             try:
-                with worker_processes(self.job, parts) as pool:
-                    work_in_order(segment, batches, len(parts), self._finish_elsewhere, pool)
+                with worker_processes(self.job, parts, self.index.generation) as pool:
+                    work = map(self._task, batches)
+                    work_in_order(segment, work, len(parts), self._finish_elsewhere, pool)
             except WorkerKilledError as error:
-                killed = note_kills(self.job.output, self.parts[0], parts)
+                # The workers have written to the record.
+                self.index = RecordIndex.read(self.index.folder, names)
+                killed = note_kills(self.index, self.parts[0], parts)
                 if len(self._done) == before and not killed:
                     raise
                 logger.debug("%s", error)
@@ -124,14 +141,13 @@ class Schedule:
         return [file for file in files if str(file[0]) not in self._done]
 
     def _fail(self, file: File) -> None:
-        error = LungsegError(
-            "a process was killed twice while this file was under way, the second time alone: it may need too much "
-            "memory, or crash a decoder",
-            file[0],
-            "try it once more with --overwrite on a machine with more memory",
-            code="kills-process",
-        )
-        self._finish([self.job.pipeline(self.predictor, self.parts[0]).fail(*file, error)])
+        self._finish([self._pipeline().fail(*file, kills_process(file[0]))])
+
+    def _pipeline(self) -> Pipeline:
+        return self.job.pipeline(self.predictor, self.parts[0], self.index)
+
+    def _task(self, files: Sequence[File]) -> Task:
+        return [(*file, self.index.lines(file[1])) for file in files]
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         self._done.update(outcome.row.file for outcome in outcomes)
@@ -143,8 +159,8 @@ class Schedule:
         self._finish(outcomes)
 
 
-def _batches(files: Sequence[File], size: int) -> list[Sequence[File]]:
-    return [files[start : start + size] for start in range(0, len(files), size)]
+def _batches(files: Sequence[File], size: int) -> Iterator[Sequence[File]]:
+    return (files[start : start + size] for start in range(0, len(files), size))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_FILE = re.compile(r"under-way\.\d+\.jsonl")
+_FILE = re.compile(r"under-way\.(\d+)\.jsonl")
 
 
 class UnderWay:
@@ -46,6 +46,11 @@ class UnderWay:
             file.write(json.dumps(line).encode() + b"\n")
 
 
+def noted_parts(folder: Path) -> list[int]:
+    """Return the numbers of the processes of which there is a note."""
+    return sorted(int(found[1]) for found in map(_FILE.fullmatch, os.listdir(folder)) if found)
+
+
 def take_notes(folder: Path, parts: Iterable[int] | None = None) -> dict[str, str]:
     """Remove the notes of processes that have ended.
 
@@ -56,10 +61,7 @@ def take_notes(folder: Path, parts: Iterable[int] | None = None) -> dict[str, st
     Returns:
         Name -> SHA-256 of the inputs that were under way when a process was killed.
     """
-    if parts is None:
-        files = [folder / name for name in sorted(os.listdir(folder)) if _FILE.fullmatch(name)]
-    else:
-        files = [UnderWay(folder, part).path for part in parts]
+    files = [UnderWay(folder, part).path for part in (noted_parts(folder) if parts is None else parts)]
     found: dict[str, str] = {}
     for file in files:
         found |= _read(file)
@@ -69,16 +71,13 @@ def take_notes(folder: Path, parts: Iterable[int] | None = None) -> dict[str, st
 
 
 def _read(file: Path) -> dict[str, str]:
-    try:
-        lines = file.read_bytes().splitlines()
-    except OSError:
-        return {}
     names: dict[str, str] = {}
-    for text in lines:
-        # A line may have been cut off.
-        with suppress(ValueError, TypeError, AttributeError, RecursionError):
-            line = json.loads(text)
-            names |= {name: str(content) for name, content in line.get("begin", {}).items()}
-            for name in line.get("end", []):
-                names.pop(name, None)
+    with suppress(OSError), file.open("rb") as lines:
+        for text in lines:
+            # A line may have been cut off.
+            with suppress(ValueError, TypeError, AttributeError, RecursionError):
+                line = json.loads(text)
+                names |= {name: str(content) for name, content in line.get("begin", {}).items()}
+                for name in line.get("end", []):
+                    names.pop(name, None)
     return names

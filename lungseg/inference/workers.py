@@ -16,7 +16,7 @@ from logging import LogRecord
 from logging.handlers import QueueHandler
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
@@ -25,6 +25,8 @@ from lungseg.inference.memory import MemoryBudget
 from lungseg.inference.outputs import Outputs
 from lungseg.inference.pipeline import Outcome, Pipeline
 from lungseg.inference.predictor import Predictor
+from lungseg.inference.record_index import RecordIndex
+from lungseg.inference.record_lines import Line
 from lungseg.inference.records import ResultRecords
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.imports import silence_libraries
@@ -34,6 +36,9 @@ from lungseg.utils.signals import STOPS, stops_held_back
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue as Numbers
 
+
+# The path and the stem of files, and where the lines about them are in the record, as far as there are any.
+Task: TypeAlias = Sequence[tuple[Path, Path, tuple[Line, ...]]]
 
 _pipeline: Pipeline | None = None
 _is_busy = False
@@ -84,9 +89,11 @@ class Job:
             predictor.check_knows_heart()
         return predictor
 
-    def pipeline(self, predictor: Predictor, part: int, budget: MemoryBudget | None = None) -> Pipeline:
+    def pipeline(
+        self, predictor: Predictor, part: int, index: RecordIndex, budget: MemoryBudget | None = None
+    ) -> Pipeline:
         """Build the pipeline of process number `part` of those that share the output folder, and a memory budget."""
-        records = ResultRecords(self.output, predictor.identity(), part)
+        records = ResultRecords(self.output, predictor.identity(), part, index)
         outputs = Outputs(self.output, self.kinds, self.crop_margin)
         return Pipeline(predictor, outputs, records, self.overwrite, self.strict, budget)
 
@@ -96,10 +103,11 @@ class WorkerKilledError(LungsegError):
 
 
 @contextmanager
-def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[ProcessPool]:
+def worker_processes(job: Job, parts: Sequence[int], generation: int) -> Iterator[ProcessPool]:
     """Start a process for each number of a record, in which :func:`segment` can be called; the block's end stops them.
 
-    Only the process that started them reacts to Ctrl-C.
+    Only the process that started them reacts to Ctrl-C. They do not read the record, whose highest `generation` they
+    are given: :func:`segment` takes what is known of the files.
 
     Raises:
         WorkerKilledError: one of them was killed; the others have ended.
@@ -114,8 +122,9 @@ def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[ProcessPool]:
         numbers.put(part)
     budget = MemoryBudget(len(parts), context)
     log_level = logging.getLogger("lungseg").getEffectiveLevel()
+    arguments = (job, numbers, budget, len(parts), generation, log_level)
     try:
-        with ProcessPool(len(parts), context, _begin, (job, numbers, budget, len(parts), log_level)) as pool:
+        with ProcessPool(len(parts), context, _begin, arguments) as pool:
             # No process is half started, and those that are started ignore Ctrl-C.
             with stops_held_back(inherited=True):
                 for _ in parts:
@@ -129,8 +138,8 @@ def worker_processes(job: Job, parts: Sequence[int]) -> Iterator[ProcessPool]:
         ) from error
 
 
-def segment(files: Sequence[tuple[Path, Path]]) -> tuple[list[Outcome], list[LogRecord]]:
-    """Segment (path, stem) pairs in one of the processes that `worker_processes` started.
+def segment(task: Task) -> tuple[list[Outcome], list[LogRecord]]:
+    """Segment files in one of the processes that `worker_processes` started.
 
     Returns:
         The outcomes, and the log records of that time, for `log_again` in the process that started them.
@@ -138,11 +147,16 @@ def segment(files: Sequence[tuple[Path, Path]]) -> tuple[list[Outcome], list[Log
     global _is_busy
     assert _pipeline is not None
     _is_busy = True
+    index = _pipeline.records.index
     try:
-        return _pipeline(files), _log.take()
+        for _, stem, lines in task:
+            index.learn(stem, lines)
+        return _pipeline([(path, stem) for path, stem, _ in task]), _log.take()
     except KeyboardInterrupt:  # of `_end`: what was half written has been removed by now
         os._exit(1)
     finally:
+        for _, stem, _ in task:
+            index.forget(stem)
         _is_busy = False
 
 
@@ -167,7 +181,7 @@ class _Log(QueueHandler):
 _log = _Log()
 
 
-def _begin(job: Job, numbers: Numbers[int], budget: MemoryBudget, count: int, log_level: int) -> None:
+def _begin(job: Job, numbers: Numbers[int], budget: MemoryBudget, count: int, generation: int, log_level: int) -> None:
     global _pipeline
     # For systems without such masks. The closed terminal is the business of the process that started this one.
     for number in set(STOPS) - {signal.SIGTERM}:
@@ -176,10 +190,10 @@ def _begin(job: Job, numbers: Numbers[int], budget: MemoryBudget, count: int, lo
     silence_libraries()
     if job.private:
         os.umask(0o077)
-    # As under torchrun, whose variable says how many processes share the machine's cores.
+    # The variable of torchrun, which says how many processes share the machine's cores.
     os.environ["LOCAL_WORLD_SIZE"] = str(count * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(min(torch.get_num_threads(), core_count()))
-    _pipeline = job.pipeline(job.predictor(), numbers.get(), budget)
+    _pipeline = job.pipeline(job.predictor(), numbers.get(), RecordIndex(job.output, generation), budget)
     # Not before: the process that started this one has logged what loading the network logs.
     logger = logging.getLogger("lungseg")
     logger.setLevel(log_level)

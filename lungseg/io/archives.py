@@ -28,9 +28,14 @@ _PACKED = {
 _DOCUMENTS = re.compile(r"\.(docx|pptx|xlsx|od[pst]|epub|jar|apk|npz|pth?|onnx)$", re.IGNORECASE)
 
 
+def is_named_as_archive(name: str) -> bool:
+    """Return whether a file has the name of an archive."""
+    return _NAMES.search(name) is not None
+
+
 def is_archive(path: Path) -> bool:
     """Return whether a file in a folder is an archive: by its name, or by its first bytes if it has no known ending."""
-    if _NAMES.search(path.name):
+    if is_named_as_archive(path.name):
         return True
     return not split_ending(path.name) and how_to_unpack(path, _first_bytes(path)) is not None
 

@@ -6,20 +6,18 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from lungseg.io.archives import how_to_unpack, is_archive
+from lungseg.io.archives import how_to_unpack, is_archive, is_named_as_archive
 from lungseg.io.companions import companion_kind
-from lungseg.io.formats import ENDINGS, split_ending
+from lungseg.io.masks import LABEL_FOLDER, find_masks, holds_studies
+from lungseg.io.stems import Found, name_results
 from lungseg.utils.errors import LungsegError, UsageError
 from lungseg.utils.text import shorten_list
 
-# Endings that are removed to name the results; any other ending may be a part of the name, as in a DICOM UID.
-_PICTURE_ENDINGS = (*ENDINGS, *(f"{ending}.gz" for ending in ENDINGS if not ending.endswith(".gz")))
 _NOT_PICTURES = re.compile(
     r"\.(bat|bib|cfg|chm|cmd|css|csv|db|dll|docx?|exe|html?|inf|ini|ipynb|jar|js|jsonl?|lnk|lock|log|md|msi|odt|onnx|pdf"
     r"|pptx?|pth?|py|rst|rtf|sh|svg|toml|tsv|txt|url|xlsx?|xml|ya?ml)(\.(bz2|gz|xz|zst))?$"
@@ -29,7 +27,8 @@ _NOT_PICTURES = re.compile(
 _DICOMDIR = re.compile("dicomdir", re.IGNORECASE)
 _KINDS_SHOWN = 3
 # `lungseg predict` writes this record into its output folder, beside a folder for each kind of result.
-_RECORDS = ("records.jsonl", "done.jsonl")  # the second one is that of versions before 1.0
+MARK = "records.jsonl"
+_RECORDS = (MARK, "done.jsonl")  # the second one is that of versions before 1.0
 RESULT_FOLDERS = (
     "masks",
     "labels",
@@ -44,7 +43,10 @@ RESULT_FOLDERS = (
     "labelme",
 )
 # Files that mark the folders into which lungseg writes pictures: of predictions, of a training, of an evaluation.
-_WRITTEN = (*({name} for name in _RECORDS), {"run.json", "history.json"}, {"summary.json", "cases.csv"})
+_WRITTEN = (
+    *({name} for name in _RECORDS),
+    *({"run.json", "history.json"}, {"summary.json", "cases.csv"}, {"cases.jsonl", "cases.lock"}),
+)
 
 
 class Inputs(NamedTuple):
@@ -59,28 +61,14 @@ class Inputs(NamedTuple):
         companions: DICOM objects in the folders that state to be another object than a chest radiograph, and which
             (:mod:`lungseg.io.companions`).
         archives: archives in the folders, which may hold radiographs (:mod:`lungseg.io.archives`).
+        masks: masks and label maps in the folders, and the labels of MONAI Label (:mod:`lungseg.io.masks`).
     """
 
     radiographs: list[tuple[Path, Path]]
     skipped: list[Path]
     companions: dict[Path, str]
     archives: list[Path]
-
-
-class _Found(NamedTuple):
-    """A file that was named, or that is in a folder that was named.
-
-    Attributes:
-        path: the file.
-        relative: its path relative to `folder`.
-        folder: the folder that was named; for a file that was named, its own folder.
-        named: whether the file itself was named.
-    """
-
-    path: Path
-    relative: Path
-    folder: str
-    named: bool = False
+    masks: list[Path]
 
 
 def find_radiographs(
@@ -100,19 +88,20 @@ def find_radiographs(
         UsageError: no input was named, or a folder holds no picture though it must.
         LungsegError: a folder cannot be listed.
     """
-    found: dict[str, _Found] = {}
+    found: dict[str, Found] = {}
     skipped: list[Path] = []
     companions: dict[Path, str] = {}
     archives: list[Path] = []
+    masks: list[Path] = []
     for name in inputs:
         path = Path(name)
         # pathlib raises its own error for a name that is too long.
         if not os.path.isdir(path):
             absolute = os.path.abspath(path)
-            found.setdefault(absolute, _Found(path, Path(path.name), os.path.dirname(absolute), named=True))
+            found.setdefault(absolute, Found(path, Path(path.name), os.path.dirname(absolute), named=True))
             continue
         inside: list[Path] = []
-        for file in _walk(path, exclude, skipped):
+        for file in _walk(path, exclude, skipped, masks):
             if _NOT_PICTURES.search(file.name):
                 skipped.append(file)
             elif is_archive(file):
@@ -121,17 +110,29 @@ def find_radiographs(
                 companions[file] = kind
             else:
                 inside.append(file)
+        drawn = find_masks(inside)
+        masks += sorted(drawn)
+        inside = [file for file in inside if file not in drawn]
         if not inside and not allow_none:
-            raise _no_pictures(path, skipped, companions, archives)
+            raise _no_pictures(path, skipped, companions, archives, masks)
         for file in inside:
-            found.setdefault(os.path.abspath(file), _Found(file, file.relative_to(path), os.path.abspath(path)))
+            found.setdefault(os.path.abspath(file), Found(file, file.relative_to(path), os.path.abspath(path)))
     if not found and not allow_none:
         raise UsageError("no radiograph was named", remedy="name files or folders", code="no-input")
-    return Inputs(_unique_stems(_with_prefixes(list(found.values()))), skipped, companions, archives)
+    return Inputs(name_results(list(found.values())), skipped, companions, archives, masks)
+
+
+def may_be_picture(name: str) -> bool:
+    """Return whether a file of a folder may be a picture, by its name alone."""
+    return not _NOT_PICTURES.search(name) and not is_named_as_archive(name)
 
 
 def _no_pictures(
-    folder: Path, skipped: Sequence[Path], companions: Mapping[Path, str], archives: Sequence[Path]
+    folder: Path,
+    skipped: Sequence[Path],
+    companions: Mapping[Path, str],
+    archives: Sequence[Path],
+    masks: Sequence[Path],
 ) -> UsageError:
     """Return the error for a folder without a radiograph; it says what there is instead."""
     what = "the folder holds no picture"
@@ -140,6 +141,9 @@ def _no_pictures(
     if said := sorted({kind for file, kind in companions.items() if folder in file.parents}):
         what = f"the folder holds no chest radiograph: its DICOM files say {shorten_list(said, _KINDS_SHOWN)}"
         remedy = "name a folder with chest radiographs, or a file itself to have it segmented anyway"
+    elif any(folder in file.parents for file in masks):
+        what = "the folder holds masks or label maps, and no radiograph"
+        remedy = "name the folder of the radiographs, or a file itself to have it segmented anyway"
     elif archive:
         remedy = f"unpack the archives in it, for example: {how_to_unpack(archive) or archive.name}"
     elif any(_DICOMDIR.match(file.name) and folder in file.parents for file in skipped):
@@ -168,8 +172,11 @@ def matching_files(folder: str | PathLike[str], pattern: str) -> list[str]:
     return found
 
 
-def _walk(root: Path, exclude: str | PathLike[str] | None, skipped: list[Path]) -> Iterator[Path]:
-    """Yield the files under `root`. Links to folders are not followed, because they may lead back to `root`."""
+def _walk(root: Path, exclude: str | PathLike[str] | None, skipped: list[Path], masks: list[Path]) -> Iterator[Path]:
+    """Yield the files under `root`, without the labels of MONAI Label.
+
+    Links to folders are not followed, because they may lead back to `root`.
+    """
 
     def refuse(error: OSError) -> NoReturn:
         what = f"the folder cannot be listed ({error.strerror})"
@@ -190,56 +197,8 @@ def _walk(root: Path, exclude: str | PathLike[str] | None, skipped: list[Path]) 
                 folders.remove(name)
             elif os.path.realpath(path) == excluded:
                 folders.remove(name)
+            elif name == LABEL_FOLDER and holds_studies(files):
+                masks += sorted(file for file in path.rglob("*") if file.is_file())
+                folders.remove(name)
         folders.sort()
         yield from (Path(folder, name) for name in sorted(files))
-
-
-def _with_prefixes(found: Sequence[_Found]) -> list[tuple[Path, Path]]:
-    """Put the folder's name before the relative path where files from several folders have the same name.
-
-    All files of a folder that was named get the prefix together; of files that were named, only those with the same
-    name.
-    """
-    folders: dict[str, set[str]] = defaultdict(set)
-    given: dict[str, set[str]] = defaultdict(set)
-    keys = [_key(_split(file.relative)[0]) for file in found]
-    for key, file in zip(keys, found, strict=True):
-        folders[key].add(file.folder)
-        if not file.named:
-            given[key].add(file.folder)
-    clashing = {folder for same in given.values() if len(same) > 1 for folder in same}
-    files = []
-    for key, file in zip(keys, found, strict=True):
-        prefixed = len(folders[key]) > 1 if file.named else file.folder in clashing
-        files.append((file.path, Path(os.path.basename(file.folder), file.relative) if prefixed else file.relative))
-    return files
-
-
-def _unique_stems(files: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
-    """Give each file a unique stem: `a_png` and `a_dcm` for files of one name, then `a_png_2`."""
-    stems = [_split(relative) for _, relative in files]
-    wanted = Counter(_key(stem) for stem, _ in stems)
-    # A stem that only one file has stays as it is.
-    taken = {key for key, times in wanted.items() if times == 1}
-    named = []
-    for (path, _), (stem, ending) in zip(files, stems, strict=True):
-        if wanted[_key(stem)] > 1:
-            stem = stem.with_name(f"{stem.name}_{ending}" if ending else stem.name)
-            number, first = 1, stem
-            while _key(stem) in taken:
-                number += 1
-                stem = first.with_name(f"{first.name}_{number}")
-            taken.add(_key(stem))
-        named.append((path, stem))
-    return named
-
-
-def _split(relative: Path) -> tuple[Path, str]:
-    """Return the path without the ending of a picture, and that ending without its dots."""
-    parts = split_ending(relative.name, _PICTURE_ENDINGS)
-    return (relative.with_name(parts[0]), parts[1].lower().replace(".", "")) if parts else (relative, "")
-
-
-def _key(stem: Path) -> str:
-    """Return a stem as file systems compare it that ignore case."""
-    return str(stem).casefold()

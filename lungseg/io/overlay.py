@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from lungseg.io.marks import LETTERS, mark_size, place_marks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,16 +23,14 @@ Line = tuple[tuple[float, float], tuple[float, float]]
 COLOURS = {1: (86, 180, 233), 2: (230, 159, 0), 3: (204, 121, 167)}
 # A lung of unknown side has the colour of the heart: no picture shows both.
 _SHADED_AS = {1: 1, 2: 2, 3: 3, 255: 3}
-# The patient's sides.
-_LETTERS = {1: "R", 2: "L"}
 HEART_LABEL = 3
 _GREYS = 232
-# Longer side of a thumbnail in pixels.
-_THUMBNAIL = 160
 # Shades of each colour, from nearly black, for the edges of letters, to the full colour.
 _SHADES = 8
 # White and black dashes are visible on any background.
 _DASHES = (_GREYS - 1, 0)
+# So many numbers stay in the processor's cache.
+_CACHED = 2**15
 
 
 def _palette() -> np.ndarray:
@@ -77,13 +76,12 @@ def draw_indexed_overlay(
         text: written along the upper edge, white on black, as small as it needs to be to fit in.
 
     Returns:
-        (H, W) uint8, indices of `PALETTE`: right lung blue, left lung orange, with the letters R and L in them; heart
-        purple.
+        (H, W) uint8, indices of `PALETTE`: right lung blue, left lung orange, with the letters R and L beside them;
+        heart purple.
     """
-    picture = _to_greys(image)
-    # Draw the letters first: in a small lung a letter would hide the outline.
-    for label in _LETTERS:
-        _write(picture, labels == label, label)
+    picture = to_greys(image, _GREYS)
+    # Draw the letters first: on a small picture a letter would hide the outline.
+    _write_marks(picture, labels)
     thickness = max(1, round(min(image.shape) / 300))
     for label, colour in _SHADED_AS.items():
         region = heart if label == HEART_LABEL and heart is not None else labels == label
@@ -104,16 +102,22 @@ def _shade(label: int, level: int = _SHADES) -> int:
     return _GREYS + (label - 1) * _SHADES + level - 1
 
 
-def _to_greys(image: np.ndarray) -> np.ndarray:
+def to_greys(image: np.ndarray, levels: int = 256) -> np.ndarray:
+    """Return a radiograph (H, W) of any real type as (H, W) uint8: 0 to `levels` - 1 from its 0.5th to its 99.5th
+    percentile."""
     image = np.asarray(image)
     # Some ten thousand pixels give the percentiles precisely enough.
     step = max(1, min(image.shape) // 256)
     low, high = np.percentile(image[::step, ::step], (0.5, 99.5))
-    # In place: allocating large arrays takes longer than the arithmetic.
-    scaled: np.ndarray = np.subtract(image, low, dtype=np.float32)
-    scaled *= np.float32((_GREYS - 1) / max(high - low, 1e-6))
-    np.clip(scaled, 0, _GREYS - 1, out=scaled)
-    return scaled.astype(np.uint8)
+    factor, greys = np.float32((levels - 1) / max(high - low, 1e-6)), np.empty(image.shape, np.uint8)
+    lines = max(1, _CACHED // max(1, image.shape[1]))
+    for start in range(0, len(image), lines):
+        # In place, a few rows at a time: memory takes longer than the arithmetic.
+        scaled: np.ndarray = np.subtract(image[start : start + lines], low, dtype=np.float32)
+        scaled *= factor
+        np.clip(scaled, 0, levels - 1, out=scaled)
+        greys[start : start + lines] = scaled
+    return greys
 
 
 def _box(region: np.ndarray) -> tuple[slice, slice] | None:
@@ -143,18 +147,23 @@ def _rule(picture: np.ndarray, line: Line, thickness: int, colour: int, gap: int
     length = max(1.0, math.hypot(far_x - x, far_y - y))
     across, down = (far_x - x) / length, (far_y - y) / length
     # A point for each pixel along the line, and the strokes, which are as long as twelve lines are thick.
-    stroke = 6.0 * thickness
-    along = [(x + across * far, y + down * far, far) for far in np.arange(0, length)]
-    ends = [
-        (end_x - down * far, end_y + across * far, 0.0)
-        for end_x, end_y in ((x, y), (far_x, far_y))
-        for far in np.arange(-stroke, stroke + 1)
-    ]
-    for at_x, at_y, far in (*along, *ends):
-        # round() would take the even one of two neighbours, and leave gaps.
-        top, left = (max(0, math.floor(at - (thickness - 1) / 2)) for at in (at_y, at_x))
-        second = gap is not None and int(far // (6 * thickness)) % 2 == 1
-        picture[top : top + thickness, left : left + thickness] = gap if second else colour
+    stroke = np.arange(-6.0 * thickness, 6.0 * thickness + 1)
+    along = np.arange(0, length)
+    points = [(x + across * along, y + down * along)]
+    points += [(end_x - down * stroke, end_y + across * stroke) for end_x, end_y in ((x, y), (far_x, far_y))]
+    # Rounding would take the even one of two neighbours, and leave gaps.
+    left, top = (
+        np.floor(np.concatenate(at) - (thickness - 1) / 2).clip(0).astype(int) for at in zip(*points, strict=True)
+    )
+    colours = np.full(len(left), colour)
+    if gap is not None:
+        colours[: len(along)][along // (6 * thickness) % 2 == 1] = gap
+    rows, columns = np.broadcast_arrays(
+        top[:, None, None] + np.arange(thickness)[:, None], left[:, None, None] + np.arange(thickness)
+    )
+    inside = (rows < picture.shape[0]) & (columns < picture.shape[1])
+    # Later points paint over earlier ones.
+    picture[rows[inside], columns[inside]] = np.broadcast_to(colours[:, None, None], inside.shape)[inside]
 
 
 def _eroded(region: np.ndarray, reach: int) -> np.ndarray:
@@ -173,22 +182,23 @@ def _eroded(region: np.ndarray, reach: int) -> np.ndarray:
     return eroded
 
 
-def _write(picture: np.ndarray, region: np.ndarray, label: int) -> None:
-    """Write the letter of a label, with a black rim, at the centre of its region."""
+def _write_marks(picture: np.ndarray, labels: np.ndarray) -> None:
+    """Write R and L beside the lungs: bold, with a black halo."""
     from PIL import ImageFont
 
-    box = _box(region)
-    if box is None:
-        return
-    size = max(8, min(picture.shape) // 18)
-    y = box[0].start + int(np.average(np.arange(box[0].stop - box[0].start), weights=region[box].sum(axis=1)))
-    x = box[1].start + int(np.average(np.arange(box[1].stop - box[1].start), weights=region[box].sum(axis=0)))
-    patch = picture[max(0, y - size) : y + size, max(0, x - size) : x + size]
-    place, font = (min(x, size), min(y, size)), ImageFont.load_default(size)
-    rim = _coverage(patch.shape, place, _LETTERS[label], font, max(1, size // 12))
-    level = np.rint(_SHADES * _coverage(patch.shape, place, _LETTERS[label], font, 0)).astype(np.uint8)
-    rimmed = np.where(patch < _GREYS, patch * (1 - rim), patch).astype(np.uint8)
-    patch[:] = np.where(level > 0, _shade(label, 0) + level, rimmed)
+    size = mark_size(picture.shape)
+    font, bold, halo = ImageFont.load_default(size), max(1, size // 20), max(2, size // 5)
+    marks = place_marks(labels)
+    for label, letter in LETTERS.items():
+        if letter not in marks:
+            continue
+        x, y = marks[letter]
+        patch = picture[max(0, y - size) : y + size, max(0, x - size) : x + size]
+        place = (min(x, size), min(y, size))
+        rim = _coverage(patch.shape, place, letter, font, halo)
+        level = np.rint(_SHADES * _coverage(patch.shape, place, letter, font, bold)).astype(np.uint8)
+        rimmed = np.where(patch < _GREYS, patch * (1 - rim), patch).astype(np.uint8)
+        patch[:] = np.where(level > 0, _shade(label, 0) + level, rimmed)
 
 
 def _write_line(picture: np.ndarray, text: str) -> None:
@@ -212,32 +222,3 @@ def _coverage(shape: tuple[int, ...], place: tuple[int, int], letter: str, font:
     drawn = Image.new("L", (width, height))
     ImageDraw.Draw(drawn).text(place, letter, fill=255, font=font, anchor="mm", stroke_width=rim)
     return np.asarray(drawn) / np.float32(255)
-
-
-def encode_thumbnail(
-    image: np.ndarray, labels: np.ndarray, heart: np.ndarray | None = None, lines: Sequence[Line] = ()
-) -> bytes:
-    """Return the bytes of a small JPEG overlay: at most 160 pixels a side, about five kilobytes.
-
-    Args:
-        image: (H, W), any real type.
-        labels, heart, lines: see :func:`draw_indexed_overlay`.
-    """
-    from PIL import Image
-
-    # Four source pixels for each pixel of the thumbnail are enough.
-    step = max(1, max(image.shape) // (4 * _THUMBNAIL))
-    small = Image.fromarray(np.ascontiguousarray(image[::step, ::step], dtype=np.float32))
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
-    lungs = Image.fromarray(labels).resize(small.size, Image.Resampling.NEAREST)
-    hearts = None
-    if heart is not None:
-        hearts = np.asarray(Image.fromarray(heart.view(np.uint8)).resize(small.size, Image.Resampling.NEAREST)) > 0
-    scale = small.width / image.shape[1]
-    shrunk: list[Line] = [((x * scale, y * scale), (u * scale, v * scale)) for (x, y), (u, v) in lines]
-    drawn = draw_overlay(np.asarray(small), np.asarray(lungs), heart=hearts, lines=shrunk)
-    picture = Image.fromarray(drawn)
-    content = io.BytesIO()
-    # Full resolution for colours: the outlines are one pixel wide.
-    picture.save(content, "JPEG", quality=60, subsampling=0, optimize=True)
-    return content.getvalue()

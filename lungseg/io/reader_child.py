@@ -27,6 +27,7 @@ from lungseg.io.jsrt import is_jsrt, read_jsrt
 from lungseg.io.radiograph import Radiograph, SourceFile
 from lungseg.io.unpacking import unpack
 from lungseg.utils.errors import LungsegError, as_lungseg_error, first_line
+from lungseg.utils.memory import give_back_memory
 
 # The code of an error that the other process describes.
 OUT_OF_MEMORY = "out-of-memory"
@@ -36,6 +37,8 @@ PIXEL_TYPES = ("|u1", "|i1", "<u2", "<i2", "<u4", "<i4", "<u8", "<i8", "<f4", "<
 _NARROW = ("|u1", "<u2", "<i2", "<f4")
 # Some programs write the largest float where there is no picture.
 _LARGEST = 1e30
+# Bytes of the pixels of a large radiograph, whose memory is given back.
+_LARGE = 2**25
 # Characters of a sentence.
 _LONGEST = 2000
 
@@ -43,17 +46,21 @@ _LONGEST = 2000
 _Answer = tuple[dict[str, Any], bytes, np.ndarray | None]
 
 
-def serve(memory: int, seconds: float) -> None:
+def serve(memory: int, seconds: float, first: str = "") -> None:
     """Answer requests until stdin is closed.
 
     Args:
         memory: bytes of address space that this process may have; 0 for no limit.
         seconds: processor time for each file.
+        first: path of a file that may be asked for first, in hexadecimal digits; its reader is imported meanwhile.
     """
     # The libraries must not print between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _limit_memory(memory)
+    if first:
+        _limit_time(seconds)
+        _import_reader(os.fsdecode(bytes.fromhex(first)))
     for line in sys.stdin.buffer:
         request = json.loads(line)
         _limit_time(seconds)
@@ -66,6 +73,11 @@ def serve(memory: int, seconds: float) -> None:
         if pixels is not None:
             answers.write(pixels.data.cast("B"))
         answers.flush()
+        is_large = pixels is not None and pixels.nbytes > _LARGE
+        # Not kept while this process waits.
+        del facts, header, pixels
+        if is_large:
+            give_back_memory()
 
 
 def _answer(task: str, path: str, query: dict[str, Any] | None) -> _Answer:
@@ -155,25 +167,40 @@ def _source_facts(source: SourceFile) -> dict[str, Any]:
     return {"sha256": source.sha256, "format": source.format}
 
 
+def _import_reader(path: str) -> None:
+    """Import what reads files of this one's format; any error about the file is for the one who asks for it."""
+    with suppress(Exception):
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                _reader(format_of(file.read(HEAD_BYTES)))
+
+
 def _decode(content: Content) -> Radiograph:
-    """Decode a file of any supported format. Each reader is imported when the first file needs it."""
+    """Decode a file of any supported format."""
     # Raw values can begin like a file of any format.
     if is_jsrt(content):
         return read_jsrt(content)
-    match format_of(content.data[:HEAD_BYTES]):
+    if reader := _reader(format_of(content.data[:HEAD_BYTES])):
+        return reader(content)
+    raise foreign_file(content)
+
+
+def _reader(kind: str | None) -> Callable[[Content], Radiograph] | None:
+    """Return what reads files of a format; each is imported when the first file needs it."""
+    match kind:
         case "raster":
             from lungseg.io.raster import read_raster
 
-            return read_raster(content)
+            return read_raster
         case "dicom":
             from lungseg.io.dicom.reader import read_dicom
 
-            return read_dicom(content)
+            return read_dicom
         case "nifti":
             from lungseg.io.nifti import read_nifti
 
-            return read_nifti(content)
-    raise foreign_file(content)
+            return read_nifti
+    return None
 
 
 def check_finite(pixels: np.ndarray, name: str | PathLike[str]) -> None:

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
@@ -36,7 +36,15 @@ _MOST_MEMORY, _LEAST_MEMORY, _SHARE = 3_000_000_000, 700_000_000, 0.3
 _SECONDS = 20.0
 # A slow disk and other processes also take time.
 _PATIENCE = 3
-_SERVE = "from lungseg.io.reader_child import serve; serve({memory}, {seconds})"
+_SERVE = "from lungseg.io.reader_child import serve; serve({memory}, {seconds}, {first!r})"
+_SETTINGS = {
+    # Each thread of a library would reserve address space.
+    "OPENBLAS_NUM_THREADS": "1",
+    # The C library (glibc) keeps the memory of a picture of 16 megapixels for the next one; the system would clear it
+    # again, which takes half as long as to decode it.
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**26),
+}
 _LINE_BYTES = 2**16
 _HEADER_BYTES = 2**21
 
@@ -70,30 +78,45 @@ def ask(task: str, path: str | PathLike[str], query: Mapping[str, Any] | None = 
         LungsegError: the file cannot be read, or reading it crashed, or took too much memory or time.
     """
     path = Path(path)
-    try:
-        encoded = os.fsencode(os.path.abspath(path))
-    except ValueError as error:
-        remedy = "check the name"
-        raise LungsegError("there is no file with such a name", path, remedy, code="not-readable") from error
+    encoded = _encoded(path)
     with _lent_child() as child:
-        request = {"task": task, "path": encoded.hex()} | ({} if query is None else {"query": query})
+        request = {"task": task, "path": encoded} | ({} if query is None else {"query": query})
         return child.ask(json.dumps(request).encode() + b"\n", path)
 
 
-class _Child:
-    """A process that reads one file at a time."""
+def _encoded(path: str | PathLike[str]) -> str:
+    """Return a path as hexadecimal digits.
 
-    def __init__(self) -> None:
+    Raises:
+        LungsegError: there is no such path.
+    """
+    try:
+        return os.fsencode(os.path.abspath(path)).hex()
+    except ValueError as error:
+        remedy = "check the name"
+        raise LungsegError("there is no file with such a name", path, remedy, code="not-readable") from error
+
+
+class _Child:
+    """A process that reads one file at a time.
+
+    Args:
+        first: path of a file that may be asked for first, in hexadecimal digits.
+    """
+
+    def __init__(self, first: str = "") -> None:
         total = machine_memory()
         self.memory = int(min(_MOST_MEMORY, max(_LEAST_MEMORY, total * _SHARE))) if total else _MOST_MEMORY
         self._timed_out = False
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-c", _SERVE.format(memory=self.memory, seconds=_SECONDS)],
+            [
+                *(sys.executable, "-P", "-W", "ignore", "-c"),
+                _SERVE.format(memory=self.memory, seconds=_SECONDS, first=first),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # Each thread of a library would reserve address space.
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
+            env=os.environ | _SETTINGS | {"PYTHONPATH": os.pathsep.join(sys.path)},
             # This process handles Ctrl-C and closes the stdin of the child.
             start_new_session=True,
         )
@@ -250,11 +273,13 @@ _pool: _Pool | None = None
 _pool_lock = threading.Lock()
 
 
-def start_reader() -> None:
-    """Start a process ahead of the first file, which saves a moment later."""
+def start_readers(paths: Sequence[str | PathLike[str]]) -> None:
+    """Start processes ahead of the first files, or of a folder of them, which saves a moment later."""
     pool = _current_pool()
-    if not pool.idle:
-        pool.give_back(_Child())
+    for path in paths[len(pool.idle) : core_count()]:
+        # Who asks for the file is given the error.
+        with suppress(LungsegError):
+            pool.give_back(_Child(_encoded(path)))
 
 
 @contextmanager

@@ -16,6 +16,8 @@ CONFIDENCE = 0.95
 _SEED = 0
 # Resampled values in memory at a time.
 _BATCH = 10_000_000
+# The settings of the intervals, for the record.
+BOOTSTRAP = {"resamples": RESAMPLES, "confidence": CONFIDENCE, "seed": _SEED, "unit": "image"}
 
 
 def bootstrap_interval(values: np.ndarray, seed: int = _SEED) -> tuple[float, float]:
@@ -68,7 +70,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "overall": _figures([row for row in rows if row.get("extent", "visible") == first]),
         "sets": {name: _figures([row for row in rows if row["set"] == name]) for name in sets},
         "notes": {row["name"]: row["note"] for row in rows if row.get("note")},
-        "bootstrap": {"resamples": RESAMPLES, "confidence": CONFIDENCE, "seed": _SEED, "unit": "image"},
+        "bootstrap": dict(BOOTSTRAP),
     }
 
 

@@ -111,7 +111,7 @@ def _open_torchscript(path: Path, trust: bool) -> Bundle:
         network, metadata, more = load_net_with_metadata(str(path), torch.device("cpu"), more_extra_files=[_CONFIG])
         config = json.loads(more[_CONFIG])
     except Exception as error:  # torch raises many types for damaged files
-        remedy = f"export it again, with --config_file configs/{_CONFIG}"
+        remedy = f"make it with python -m monai.bundle ckpt_export and --config_file configs/{_CONFIG}"
         raise LungsegError(
             f"the TorchScript file cannot be used ({first_line(error)})", path, remedy, code="torchscript-damaged"
         ) from error

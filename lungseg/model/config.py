@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
+import logging
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +13,16 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from lungseg.model.build_errors import NamingResolver, build_error
+from lungseg.model.components import check_components
+from lungseg.model.overrides import apply_overrides
 from lungseg.model.paths import bundle_root, config_file
-from lungseg.model.trust import is_computed
-from lungseg.utils.errors import LungsegError, UsageError, find_lungseg_error, first_line
+from lungseg.utils.errors import LungsegError, UsageError, find_lungseg_error, first_line, innermost
+
+# MONAI's workflow warns that it keeps no log file, which nobody asked for. That notice alone is left out.
+logging.getLogger("monai.bundle.workflows").addFilter(
+    lambda record: "Logging file is set to False" not in str(record.msg)
+)
 
 
 def read_config(files: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,7 +30,8 @@ def read_config(files: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str
 
     Args:
         files: paths of JSON configs.
-        overrides: config id, such as "batch_size" or "optimizer#weight_decay", -> value.
+        overrides: config id, such as "batch_size" or "optimizer#weight_decay", -> value; see
+            :func:`lungseg.model.overrides.apply_overrides`.
 
     Raises:
         UsageError: an id is not in the config, or its value has another kind than the config's.
@@ -34,16 +41,7 @@ def read_config(files: Sequence[Path], overrides: Mapping[str, Any]) -> dict[str
         read_json(file)
     parser = ConfigParser()
     parser.read_config([str(file) for file in files])
-    for key, value in overrides.items():
-        if key not in parser:
-            near = difflib.get_close_matches(key, list(_ids(parser.get())), n=3)
-            remedy = f"did you mean {' or '.join(near)}" if near else "see the config for its items"
-            raise UsageError(f"the config has no item {key!r}", files[0], remedy, code="unknown-config-item")
-        if not _has_same_kind(parser[key], value):
-            example = textwrap.shorten(json.dumps(parser[key]), 60, placeholder=" …")
-            remedy = f"give {_kind(parser[key])}, such as {example}"
-            raise UsageError(f"the item {key!r} cannot be {value!r}", files[0], remedy, code="bad-config-value")
-        parser[key] = value
+    apply_overrides(parser, overrides, files[0])
     config: dict[str, Any] = parser.get()
     return config
 
@@ -63,25 +61,6 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise LungsegError("the config does not hold items", file, "restore it", code="config-unreadable")
     return content
-
-
-def _has_same_kind(old: object, new: object) -> bool:
-    """Return whether a value can replace another; expressions, references and null can be anything."""
-    if any(item is None or is_computed(item) for item in (old, new)):
-        return True
-    return _kind(old) == _kind(new)
-
-
-def _kind(value: object) -> str:
-    kinds: dict[type, str] = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}
-    return kinds.get(type(value), "a component")
-
-
-def _ids(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in config.items():
-        yield prefix + key
-        if isinstance(value, dict):
-            yield from _ids(value, f"{prefix}{key}#")
 
 
 def parse_overrides(texts: Iterable[str], options: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -111,11 +90,16 @@ def parse_overrides(texts: Iterable[str], options: Mapping[str, str] | None = No
             raise UsageError(
                 f"the item {key!r} has an option of its own", remedy=f"use {option}", code="item-has-option"
             )
-        try:
-            overrides[key] = json.loads(value)
-        except json.JSONDecodeError:
-            overrides[key] = value
+        overrides[key] = parse_value(value)
     return overrides
+
+
+def parse_value(text: str) -> Any:
+    """Parse a value that was typed: JSON, or else a text."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 @contextmanager
@@ -126,48 +110,60 @@ def plain_errors() -> Iterator[None]:
     except LungsegError:
         raise
     except Exception as error:
-        raise find_lungseg_error(error) or _from_worker(error) or _root(error) from None
+        raise find_lungseg_error(error) or from_worker(error) or innermost(error) from None
 
 
-def _root(error: BaseException) -> BaseException:
-    """Return the error that all others were raised from."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _from_worker(error: BaseException) -> LungsegError | None:
+def from_worker(error: BaseException) -> LungsegError | None:
     """Find the sentence of an error that a data loader's worker sent: it arrives as text."""
-    found = re.findall(r"^lungseg\.[\w.]+Error: (.*)\.$", str(_root(error)), re.MULTILINE)
+    found = re.findall(r"^lungseg\.[\w.]+Error: (.*)\.$", str(innermost(error)), re.MULTILINE)
     return LungsegError(found[-1], code="data-worker-failed") if found else None
 
 
-def build_workflow(files: Sequence[Path], overrides: Mapping[str, Any], engine: str) -> ConfigWorkflow:
-    """Build and initialize a workflow from the bundle's configs, up to its engine.
+def build_workflow(files: Sequence[Path], overrides: Mapping[str, Any], *items: str) -> ConfigWorkflow:
+    """Build and initialize a workflow from the bundle's configs, up to some of its items.
 
     Args:
         files, overrides: see :func:`read_config`.
-        engine: id of the trainer or evaluator to build, or of another item.
+        items: ids of the items to build, such as the trainer or evaluator.
 
     Raises:
-        UsageError: an override is not in the config, or nothing can be built with it.
+        UsageError: an override is not in the config, or an item cannot be built.
         LungsegError: the data or the weights cannot be used.
     """
-    read_config(files, overrides)
+    check_components(read_config(files, overrides))
+    workflow = ConfigWorkflow(
+        config_file=[str(file) for file in files],
+        meta_file=str(config_file("metadata")),
+        logging_file=False,
+        workflow_type="train",
+        **{"bundle_root": str(bundle_root()), **overrides},
+    )
+    workflow.parser.ref_resolver = NamingResolver()
+    with _named_errors(workflow, "initialize"):
+        workflow.initialize()
+    for item in items:
+        build_item(workflow, item)
+    return workflow
+
+
+def build_item(workflow: ConfigWorkflow, item: str) -> Any:
+    """Return what an item of a workflow that `build_workflow` built stands for.
+
+    Raises:
+        UsageError: it cannot be built; the error names the item that it needs and that failed.
+        LungsegError: the data or the weights cannot be used.
+    """
+    with _named_errors(workflow, item):
+        return workflow.parser.get_parsed_content(item)
+
+
+@contextmanager
+def _named_errors(workflow: ConfigWorkflow, item: str) -> Iterator[None]:
+    resolver = workflow.parser.ref_resolver
     try:
         with plain_errors():
-            workflow = ConfigWorkflow(
-                config_file=[str(file) for file in files],
-                meta_file=str(config_file("metadata")),
-                logging_file=False,
-                workflow_type="train",
-                **{"bundle_root": str(bundle_root()), **overrides},
-            )
-            workflow.initialize()
-            workflow.parser.get_parsed_content(engine)
-    except (LungsegError, OSError, MemoryError):
+            yield
+    except (LungsegError, OSError):
         raise
     except Exception as error:  # a config can name anything, so any error is possible
-        what = f"nothing can be built from this config ({first_line(error)})"
-        raise UsageError(what, files[0], "correct the overrides", code="config-not-buildable") from error
-    return workflow
+        raise build_error(error, getattr(resolver, "failed", "") or item) from error

@@ -34,7 +34,7 @@ def is_computed(item: object) -> bool:
 
 
 def check_values_only(config: object, own: Mapping[str, Any], file: str | PathLike[str]) -> None:
-    """Check that a config holds this package's code, whatever its values are.
+    """Check that a config holds this package's code, whatever its values are; see `foreign_items`.
 
     Args:
         config: content of the other config.
@@ -44,13 +44,22 @@ def check_values_only(config: object, own: Mapping[str, Any], file: str | PathLi
     Raises:
         LungsegError: an item would run code or fetch something (config-runs-code); the first such items are named.
     """
-    try:
-        items = list(_foreign_items(config, own, ""))
-    except RecursionError:
-        items = ["lists in lists without end"]
-    if items:
+    if items := foreign_items(config, own):
         what = f"this config would run code that is not lungseg's ({shorten_list(items, _SHOWN)})"
         raise LungsegError(what, file, REMEDY, code="config-runs-code")
+
+
+def foreign_items(config: object, own: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the items that would run code which this package's config does not run.
+
+    Args:
+        config: content of the other config.
+        own: content of this package's.
+    """
+    try:
+        return list(_foreign_items(config, own, ""))
+    except RecursionError:
+        return ["lists in lists without end"]
 
 
 def _foreign_items(item: Any, own: Any, name: str) -> Iterator[str]:
@@ -67,7 +76,7 @@ def _foreign_items(item: Any, own: Any, name: str) -> Iterator[str]:
             part = f"{name}#{key}" if name else key
             if key in own and key in item:
                 yield from _foreign_items(item[key], own[key], part)
-            else:
+            elif not (key in item and "_target_" in own and _is_setting(key, item[key])):
                 yield part
     elif isinstance(own, list) and any(isinstance(part, dict | list) or is_computed(part) for part in own):
         if not isinstance(item, list) or len(item) != len(own):
@@ -93,6 +102,11 @@ def _can_replace(value: object, name: str) -> bool:
         return False
     # A text is a name to most components, which some of them look up and import.
     return not above or above == [_DATA] or not _has_text(value)
+
+
+def _is_setting(key: str, value: object) -> bool:
+    """Return whether an argument that this package does not give a component of its own sets numbers alone."""
+    return key.isidentifier() and not key.startswith("_") and _is_plain(value) and not _has_text(value)
 
 
 def _foreign_parts(network: object) -> Iterator[str]:

@@ -83,9 +83,10 @@ def output_channels(path: str | PathLike[str] | None) -> int:
     """
     if path is None:
         return 3
-    for tensor in reversed(load_weights(path).values()):
-        if tensor.ndim:
-            return len(tensor)
+    # A module that a network holds twice, as DynUNet does its layers, has its place by the first time.
+    layers = {tensor.data_ptr(): len(tensor) for tensor in load_weights(path).values() if tensor.ndim}
+    if layers:
+        return list(layers.values())[-1]
     raise LungsegError("the file holds no weights", path, "use the model.pt of a run", code="weights-not-plain")
 
 

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lungseg.transforms.components import find_holes, label_components
+from lungseg.transforms.components import component_sizes, find_holes
+from lungseg.transforms.filters import highest
 
 _Array = NDArray[Any]
 
@@ -84,7 +85,7 @@ def features(image: torch.Tensor, probabilities: torch.Tensor) -> dict[str, floa
         "confusion": float(np.minimum(right, left).sum() / area),
         "area": area / lungs.size,
         "right_share": float(sides["right"].sum() / area),
-        "islands": float(1 - sum(label_components(mask)[1].max(initial=0) for mask in sides.values()) / area),
+        "islands": float(1 - sum(component_sizes(mask).max(initial=0) for mask in sides.values()) / area),
         "holes": float(sum(find_holes(mask).sum() for mask in sides.values()) / area),
         "hidden": float(1 - union.sum() / full.sum()),
     }
@@ -153,7 +154,7 @@ def _extent(lungs: _Array, sides: dict[str, _Array]) -> dict[str, float]:
 
 def _greys(grey: _Array, lungs: _Array, sides: dict[str, _Array]) -> dict[str, float]:
     reach = max(2, min(lungs.shape) // 24)
-    rims = {side: ndimage.maximum_filter(mask, size=2 * reach + 1) & ~lungs for side, mask in sides.items()}
+    rims = {side: highest(mask, 2 * reach + 1) & ~lungs for side, mask in sides.items()}
     return {
         "inside": float(grey[lungs].mean()),
         "contrast": _contrast(grey, lungs, rims["right"] | rims["left"]),

@@ -29,9 +29,10 @@ def plot_distribution(rows: Sequence[dict[str, Any]], path: str | PathLike[str])
         path: the PNG file.
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     sets = sorted({row["set"] for row in rows})
-    figure = Figure(figsize=(12, 0.9 + 0.9 * len(sets) * 2), layout="constrained")
+    figure = Figure(figsize=(12, 0.9 + 0.9 * len(sets) * 2), layout=ConstrainedLayoutEngine(h_pad=0.12))
     for key, axes in zip(_SHOWN, figure.subplots(2, 2).flat, strict=True):
         for place, name in enumerate(reversed(sets)):
             values = np.array([row[key] for row in rows if row["set"] == name])

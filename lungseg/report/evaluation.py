@@ -6,26 +6,33 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from numpy.typing import NDArray
-
-from lungseg.io.overlay import draw_overlay
-from lungseg.io.png import write_png
 from lungseg.metrics.agreement import DEFINITIONS, METRICS, POLICY
 from lungseg.metrics.summary import summarise
 from lungseg.model.weights import weights_hash
 from lungseg.report.distribution import plot_distribution
-from lungseg.report.page import photo_uri, png_uri, write_page
+from lungseg.report.outlines import Drawing
+from lungseg.report.page import jpeg_uri, png_uri, write_page
+from lungseg.report.run_facts import run_facts
 from lungseg.report.table import safe_cells
-from lungseg.report.text import SUMMARY_HEADER, format_value, summary_cells, summary_groups
+from lungseg.report.text import (
+    SUMMARY_HEADER,
+    format_value,
+    headline,
+    headline_of,
+    summary_cells,
+    summary_groups,
+)
 from lungseg.utils.errors import LungsegError
 from lungseg.utils.files import atomic_path
-from lungseg.utils.text import shorten_list
+from lungseg.utils.text import escape_control, shorten_list
 from lungseg.version import __version__
 
 # Cases are ranked by this metric.
@@ -33,33 +40,52 @@ RANKED_BY = "dice"
 _WORST, _OTHERS = 6, 3
 _LEFT_OUT_SHOWN = 10
 _FIRST_COLUMNS = ("name", "set", "extent", "file")
+# The page's table has these; all figures are in the viewer and in `cases.csv`.
+_COLUMNS = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "hd95": "HD95",
+    "assd": "ASSD",
+    "nsd": "Surface Dice",
+    "dice_right": "Dice, right",
+    "dice_left": "Dice, left",
+    "dice_heart": "Dice, heart",
+}
+# The pictures of more cases are not copied into the page, but linked: it would have over ten megabytes.
+MOST_EMBEDDED = 200
 
 Case = dict[str, Any]
-LoadCase = Callable[[Case], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
+
+
+def picture_file(folder: str | PathLike[str], name: str) -> Path:
+    """Return the file of a case's radiograph without drawing, in the folder of an evaluation."""
+    return Path(folder, "pictures", f"{name}.jpg")
 
 
 def write_evaluation(
     rows: Sequence[Case],
     output_dir: str | PathLike[str],
-    load_case: LoadCase,
+    pictures: Mapping[str, Mapping[str, Any]],
     title: str = "Evaluation",
     weights: str | PathLike[str] | None = None,
     data: str | None = None,
     excluded: Sequence[str] = (),
     warning: str | None = None,
 ) -> dict[str, Any]:
-    """Write `cases.csv`, `summary.json`, `distribution.png`, `pictures/*.png` and `index.html`.
+    """Write `cases.csv`, `summary.json`, `distribution.png` and `index.html`.
 
-    Each file is there whole or not at all, and the tables come first, so that they stay when a picture fails.
+    Each file is there whole or not at all, and the tables come first.
 
     Args:
         rows: one dict per case: `name` (unique), `set`, `file` (the image, may be missing) and the values
             of `lungseg.metrics.agreement.case_metrics`.
-        output_dir: folder to write to; earlier pictures in it are replaced.
-        load_case: returns the (image, prediction, reference) of a row, each (H, W); called for the pictured ones.
+        output_dir: folder to write to.
+        pictures: name -> {"prediction", "reference"}, the outlines as :class:`lungseg.report.outlines.Drawing` has
+            them, of the cases that have a `picture_file`.
         title: the page's title.
-        weights: file of the weights that were evaluated; the page names it with its SHA-256.
-        data: the data set's folder, which the page names.
+        weights: file of the weights that were evaluated; the page names it with its SHA-256, and shows curves and
+            settings of the run whose folder it lies in.
+        data: the data set's folder, whose name the page has.
         excluded: names of cases that could not be used, which are listed.
         warning: a sentence that leads the page, such as the one about cases that the weights were trained on.
 
@@ -82,9 +108,14 @@ def write_evaluation(
     with atomic_path(output_dir / "summary.json") as path:
         path.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     plot_distribution(rows, output_dir / "distribution.png")
-    pictures = _draw(pictured_cases(rows), load_case, output_dir / "pictures")
-    plot = png_uri((output_dir / "distribution.png").read_bytes())
-    write_page(output_dir / "index.html", "evaluation.html", plot=plot, pictures=pictures, **_context(rows, summary))
+    context = _context(rows, summary) | {
+        "weights": weights and f"{Path(weights).absolute().parent.name}/{Path(weights).name}",
+        "run": weights and run_facts(Path(weights).absolute().parent),
+        "plot": png_uri((output_dir / "distribution.png").read_bytes()),
+        "linked": len(rows) > MOST_EMBEDDED,
+        "items": (_item(row, pictures.get(row["name"]), output_dir, len(rows) <= MOST_EMBEDDED) for row in rows),
+    }
+    write_page(output_dir / "index.html", "evaluation.html", **context)
     return summary
 
 
@@ -140,40 +171,54 @@ def _write_csv(rows: list[Case], path: Path) -> None:
             writer.writerow([*first, *cells, *safe_cells([row.get("note", "")])])
 
 
-def _draw(cases: dict[str, list[Case]], load_case: LoadCase, folder: Path) -> list[dict[str, str]]:
-    """Write a picture of each case; return what the page shows of them: URI, caption, figures and note."""
-    shown, written = [], set()
-    for kind, rows in cases.items():
-        for number, row in enumerate(rows, start=1):
-            image, pred, reference = load_case(row)
-            picture = draw_overlay(image, pred, reference)
-            safe = re.sub(r"[^\w.-]+", "_", row["name"])[:80]
-            written.add(folder / f"{kind}_{number}_{safe}.png")
-            write_png(folder / f"{kind}_{number}_{safe}.png", picture)
-            figures = ", ".join(f"{METRICS[key]} {format_value(key, row[key])}" for key in (RANKED_BY, "hd95_px"))
-            caption = f"{kind} {number}: {row['name']}"
-            note = row.get("note", "")
-            shown.append({"uri": photo_uri(picture), "caption": caption, "figures": figures, "note": note})
-    for old in folder.glob("*.png"):
-        if re.match(rf"({'|'.join(cases)})_\d_", old.name) and old not in written:
-            old.unlink()
-    return shown
+def _item(row: Case, picture: Mapping[str, Any] | None, folder: Path, embedded: bool) -> dict[str, Any]:
+    """Return a case as viewer.js takes it."""
+    keys = [key for key in METRICS if key in row and not math.isnan(row[key])]
+    texts = [("data set", row["set"]), *([("note", row["note"])] if row.get("note") else [])]
+    figures = [*texts, *((METRICS[key], format_value(key, row[key])) for key in keys)]
+    item: dict[str, Any] = {
+        "title": escape_control(row["name"]),
+        "figures": [(name, escape_control(value)) for name, value in figures],
+    }
+    if picture is None:
+        return item
+    file = picture_file(folder, row["name"])
+    link = quote(os.fsencode(file.relative_to(folder)))
+    prediction, reference = (Drawing(**picture[name]) for name in ("prediction", "reference"))
+    # One line and one box to tick for all of the reference.
+    path = "".join(reference.outlines.values())
+    whole = replace(reference, outlines={"reference": path} if path else {})
+    return item | {
+        "plain": jpeg_uri(file.read_bytes()) if embedded else link,
+        "width": prediction.width,
+        "height": prediction.height,
+        # The reference is seen where the prediction, on top of it, differs.
+        "outlines": whole.layers(colour="#ffffff", dashed=True) + prediction.layers(),
+        "marks": prediction.letters(),
+    }
 
 
 def _context(rows: list[Case], summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the variables of `templates/evaluation.html`, except the pictures."""
+    """Return the variables of `templates/evaluation.html` that do not need files."""
     weights, unused, how = summary["weights"], summary["excluded"], summary["bootstrap"]
-    keys = [key for key in METRICS if any(key in row for row in rows)]
+    data = summary["data"] and Path(summary["data"]).absolute().name
+    several, noted = len(summary["sets"]) > 1, any(row.get("note") for row in rows)
+    columns = _columns(rows)
+    places = {row["name"]: place for place, row in enumerate(rows)}
     return {
-        "title": summary["title"],
-        "facts": [
-            f"lungseg {summary['lungseg']}",
-            f"{len(rows)} image{'s' * (len(rows) != 1)}",
-            *([summary["data"]] if summary["data"] else []),
-            *([f"weights {weights['file']} (SHA-256 {weights['sha256'][:12]}…)"] if weights else []),
-        ],
+        "title": f"{summary['title']}, {data}" if data else summary["title"],
+        "version": summary["lungseg"],
+        "sha256": weights and weights["sha256"],
         "warning": summary["warning"],
         "unused": unused and f"Left out because they cannot be used: {shorten_list(unused, _LEFT_OUT_SHOWN)}.",
+        "count": f"{summary['overall']['n']:,}",
+        "of": headline_of(summary).partition(" ")[2].partition(" ")[2] or "all cases",
+        "headline": headline(summary),
+        "pictured": [
+            (f"{kind} {number}", places[row["name"]], f"Dice {format_value(RANKED_BY, row[RANKED_BY])}")
+            for kind, chosen in pictured_cases(rows).items()
+            for number, row in enumerate(chosen, start=1)
+        ],
         "header": SUMMARY_HEADER,
         "groups": [
             (caption, [summary_cells(key, figures) for key, figures in group["metrics"].items()])
@@ -181,10 +226,30 @@ def _context(rows: list[Case], summary: dict[str, Any]) -> dict[str, Any]:
         ],
         "interval": f"Interval: bootstrap percentiles of the mean, {how['resamples']} resamples of the images, seed "
         f"{how['seed']}.",
-        "case_header": ["case", "set", *(METRICS[key] for key in keys), "note"],
+        "case_header": ["case", *(["set"] if several else []), *columns.values(), *(["note"] if noted else [])],
         "cases": [
-            [row["name"], row["set"], *(format_value(key, row.get(key)) for key in keys), row.get("note", "")]
+            [
+                row["name"],
+                *([row["set"]] if several else []),
+                *(format_value(key, row.get(key)) for key in columns),
+                *([row.get("note", "")] if noted else []),
+            ]
             for row in rows
         ],
-        "definitions": [DEFINITIONS, *POLICY],
+        "text_columns": (0, *([1] if several else []), 1 + several + len(columns)),
+        "definitions": [*DEFINITIONS, *POLICY],
     }
+
+
+def _columns(rows: list[Case]) -> dict[str, str]:
+    """Return key -> title of the figures in the page's table; distances are in millimetres if every case has them."""
+    unit = "mm" if all("hd95_mm" in row for row in rows) else "px"
+    columns = {}
+    for key, title in _COLUMNS.items():
+        if key in ("hd95", "assd"):
+            columns[f"{key}_{unit}"] = f"{title} ({unit})"
+        elif key == "nsd":
+            columns[f"nsd_{unit}"] = title
+        elif any(key in row for row in rows):
+            columns[key] = title
+    return columns

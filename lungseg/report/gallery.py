@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -15,8 +16,11 @@ from urllib.parse import quote
 
 from lungseg.report.histogram import Histogram, histogram
 from lungseg.report.manifest import STATUSES
+from lungseg.report.outlines import STYLES
 from lungseg.report.page import write_page
+from lungseg.report.reasons import left_out, split_reason
 from lungseg.report.table import Row
+from lungseg.report.thumbnails import read_drawing
 from lungseg.utils.text import escape_control
 from lungseg.version import __version__
 
@@ -29,8 +33,8 @@ _ORDERS = {
     "heart": "widest hearts first",
     "name": "by name",
 }
-# The pictures of more radiographs are not copied into the page, but linked: it would have tens of megabytes.
-MOST_EMBEDDED = 1000
+# The pictures of more radiographs are not copied into the page, but linked: it would have over twenty megabytes.
+MOST_EMBEDDED = 500
 
 
 def write_gallery(path: str | PathLike[str], rows: Sequence[Row], run: Mapping[str, Any]) -> None:
@@ -53,6 +57,8 @@ def write_gallery(path: str | PathLike[str], rows: Sequence[Row], run: Mapping[s
 def gallery_context(rows: Sequence[Row], run: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return the variables of `templates/gallery.html`; `folder` is that of the results."""
     common = _common_folder(rows)
+    # They are long, and say more about a machine than its user wants to share.
+    prefixes = [f"{place}{os.sep}" for place in (common, os.path.abspath(folder)) if place]
     columns = _columns(rows)
     linked = len(rows) > MOST_EMBEDDED
     # Square millimetres of some and pixels of others cannot be compared; shares of the picture can.
@@ -60,22 +66,26 @@ def gallery_context(rows: Sequence[Row], run: Mapping[str, Any], folder: Path) -
     weights = run.get("weights")
     statuses = Counter(row.status for row in rows)
     doubts = Counter(name for row in rows for name in row.doubts.split())
+    codes = Counter(row.code for row in rows if row.code)
     notes = Counter(name for row in rows for name in row.notes.split())
     return {
         "title": f"Lungs of {len(rows):,} radiograph{'s' * (len(rows) != 1)}",
         "version": __version__,
         "weights": weights and {"file": Path(weights["file"]).name, "sha256": weights["sha256"]},
-        "common": common,
-        "stopped": run.get("stopped"),
+        "common": os.path.basename(common),
+        "stopped": run.get("stopped") and _without(prefixes, f"{run['stopped']}"),
+        "left_out": list(left_out(rows)),
         "charts": list(_charts(rows, metric)),
         "orders": list(_ORDERS.items()),
         "statuses": [(status, statuses[status]) for status in reversed(STATUSES) if statuses[status]],
+        "codes": codes.most_common(),
         "doubts": doubts.most_common(),
         "notes": notes.most_common(),
         "columns": columns,
         "linked": linked,
+        "styles": {name: {"colour": colour, "dashed": dashed} for name, (colour, dashed) in STYLES.items()},
         "cards": (
-            _card(row, columns, common, metric) | _pictures(row.name, folder, linked)
+            _card(row, columns, common, prefixes, metric) | _pictures(row.name, folder, linked)
             for row in sorted(rows, key=worst_first)
         ),
     }
@@ -95,11 +105,25 @@ def worst_first(row: Row) -> tuple[bool, float, int, str]:
 
 
 def _common_folder(rows: Sequence[Row]) -> str:
-    """Return the folder that all files lie in, or ""."""
+    """Return the folder that all files lie in, absolute; "" if there is none but the root."""
     try:
-        return os.path.commonpath([os.path.dirname(row.file) for row in rows])
+        common = os.path.commonpath([os.path.dirname(os.path.abspath(row.file)) for row in rows])
     except ValueError:
         return ""
+    return "" if os.path.dirname(common) == common else common
+
+
+def _short(file: str, common: str) -> str:
+    """Return a file's path in the common folder; without one, its name and that of its folder."""
+    whole = os.path.abspath(file)
+    return os.path.relpath(whole, common) if common else os.path.join(*Path(whole).parts[1:][-2:])
+
+
+def _without(prefixes: Sequence[str], text: str) -> str:
+    """Return a text in which no path begins with one of these."""
+    for prefix in prefixes:
+        text = re.sub(rf"(?<![^\s('\"]){re.escape(escape_control(prefix))}", "", text)
+    return text
 
 
 def _area(row: Row, side: str, metric: bool) -> float:
@@ -141,16 +165,22 @@ def _unit(rows: Sequence[Row]) -> str:
     return "cm² at the detector" if len(kinds) == 1 else "cm², some at the detector"
 
 
-def _card(row: Row, columns: Sequence[str], common: str, metric: bool) -> dict[str, Any]:
+def _card(row: Row, columns: Sequence[str], common: str, prefixes: Sequence[str], metric: bool) -> dict[str, Any]:
     """Return the data that the script makes a card and a line of the table of."""
-    cells = {name: getattr(row, name) for name in columns}
+    file, own = _short(row.file, common), os.path.dirname(os.path.abspath(row.file))
+    prefixes = [*prefixes, os.path.join(own, "")]
+    reason = _without(prefixes, row.reason.removeprefix(f"{escape_control(row.file)}: "))
+    cells = (
+        {name: getattr(row, name) for name in columns}
+        | {"file": file}
+        | ({"reason": reason} if "reason" in columns else {})
+    )
     cells = {name: escape_control(cell) if isinstance(cell, str) else cell for name, cell in cells.items()}
-    if "reason" in cells:
-        cells["reason"] = cells["reason"].removeprefix(f"{cells['file']}: ")
-    card: dict[str, Any] = {
-        "title": escape_control(os.path.relpath(row.file, common) if common else row.file),
-        "cells": list(cells.values()),
-    }
+    card: dict[str, Any] = {"title": escape_control(file), "cells": list(cells.values())}
+    brief, refused = split_reason(reason) if row.status != "failed" else (reason, {})
+    if refused:
+        # The page says once, for all of them, which kinds of output were not written.
+        card["brief"] = escape_control(brief)
     if row.lungs_px is not None:
         card |= {"area": _lungs(row, metric), "sizes": _sizes(row)}
     return card
@@ -167,9 +197,9 @@ def _sizes(row: Row) -> list[str]:
     return [*sizes, f"CTR {row.ctr_note}"] if row.ctr_note else sizes
 
 
-def _pictures(name: str, folder: Path, linked: bool) -> dict[str, str]:
-    """Return the content of the thumbnail, or the link to it, and the link to the overlay, as far as they are there."""
-    found: dict[str, str] = {}
+def _pictures(name: str, folder: Path, linked: bool) -> dict[str, Any]:
+    """Return the picture or the link to it, its outlines, and the link to the overlay, as far as they are there."""
+    found: dict[str, Any] = {}
     if not name:
         return found
     thumbnail, overlay = Path("thumbnails", f"{name}.jpg"), Path("overlays", f"{name}.png")
@@ -178,6 +208,8 @@ def _pictures(name: str, folder: Path, linked: bool) -> dict[str, str]:
             found["thumbnail"] = _link(thumbnail)
         else:
             found["picture"] = base64.b64encode((folder / thumbnail).read_bytes()).decode("ascii")
+        if drawing := read_drawing(folder / thumbnail):
+            found["drawing"] = drawing
     if (folder / overlay).is_file():
         found["overlay"] = _link(overlay)
     return found

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 _WIDTH, _HEIGHT = 360, 150
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 8, 22
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 12, 24
 _BINS = 24
 # About the width of a digit.
-_LETTER = 6
+_LETTER = 7.5
 _STEPS = (1, 2, 2.5, 5, 10)
 # Values that lie farther beyond the quartiles than so many times their distance share the first or the last bar: one
 # lung that is fifty times the other would squeeze all others into one bar.

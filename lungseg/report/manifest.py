@@ -12,7 +12,7 @@ from os import PathLike
 from typing import Any
 
 from lungseg.report.page import PATIENT_DATA
-from lungseg.report.table import Row
+from lungseg.report.table import Row, as_columns
 from lungseg.utils.files import atomic_path
 from lungseg.version import __version__
 
@@ -50,7 +50,7 @@ def write_manifest(path: str | PathLike[str], rows: Sequence[Row], run: Mapping[
 
 
 def _typed(row: Row) -> dict[str, Any]:
-    return vars(row) | {"doubts": row.doubts.split(), "notes": row.notes.split()}
+    return as_columns(row) | {"doubts": row.doubts.split(), "notes": row.notes.split()}
 
 
 def _versions() -> dict[str, str]:

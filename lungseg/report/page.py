@@ -4,14 +4,10 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterator
 from functools import lru_cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from lungseg.utils.files import atomic_path
 from lungseg.utils.text import escape_control
@@ -20,7 +16,6 @@ from lungseg.utils.text import escape_control
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_LONGEST_SIDE = 720
 # Pages and manifests say it.
 PATIENT_DATA = "Contains patient data: names of files, and pictures. Share it only with those who may see them."
 
@@ -55,15 +50,9 @@ def png_uri(content: bytes) -> str:
     return _data_uri("png", content)
 
 
-def photo_uri(picture: NDArray[np.uint8]) -> str:
-    """Return a URI that holds `picture`, (H, W, 3) uint8, as a JPEG of at most 720 pixels."""
-    from PIL import Image
-
-    image = Image.fromarray(picture)
-    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=88)
-    return _data_uri("jpeg", buffer.getvalue())
+def jpeg_uri(content: bytes) -> str:
+    """Return a URI that holds the JPEG file `content`."""
+    return _data_uri("jpeg", content)
 
 
 def _data_uri(kind: str, content: bytes) -> str:
@@ -84,6 +73,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # Mappings keep their order, by which outlines lie on one another; pages of thousands of radiographs want no blanks.
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     # Style sheets and scripts are not templates: their braces are their own.
     environment.globals["patient_data"] = PATIENT_DATA
     environment.globals["asset"] = lambda name: Markup(loader.get_source(environment, name)[0])

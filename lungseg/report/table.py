@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from os import PathLike
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from lungseg.utils.files import atomic_path
 from lungseg.utils.text import protect_cell
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line of `report.csv`; unknown values are empty. Sides are the patient's. See also `docs/report.md`.
 
@@ -23,6 +23,7 @@ class Row:
         file: the input as it was named.
         status: "ok", "flagged" (segmented, but doubted: look at it) or "failed".
         reason: why it was flagged or failed, or a kind of output was not written, in words.
+        code: stable, short name of why it failed.
         name: the name of its results: `masks/{name}.png`, and so on.
         image_width, image_height: of the input, in pixels.
         right_px, left_px, lungs_px: visible lung field in pixels of the input, whatever extent was asked for.
@@ -57,6 +58,7 @@ class Row:
     file: str
     status: str
     reason: str = ""
+    code: str = ""
     name: str = ""
     image_width: int | None = None
     image_height: int | None = None
@@ -125,6 +127,28 @@ class Row:
     seconds: float | None = None
 
 
+COLUMNS = tuple(column.name for column in fields(Row))
+# As tuples of types, which are checked faster than their unions.
+_TYPES = {name: get_args(kind) or (kind,) for name, kind in get_type_hints(Row).items()}
+
+
+def row_from(columns: Mapping[str, Any]) -> Row:
+    """Return the row of these columns, as they were read from JSON.
+
+    Raises:
+        TypeError: there are other columns, or a value is of another type.
+    """
+    row = Row(**columns)
+    if wrong := [name for name, kinds in _TYPES.items() if not isinstance(getattr(row, name), kinds)]:
+        raise TypeError(f"columns of another type: {', '.join(wrong)}")
+    return row
+
+
+def as_columns(row: Row) -> dict[str, Any]:
+    """Return the values of a row by their columns, in the order of `report.csv`."""
+    return {name: getattr(row, name) for name in COLUMNS}
+
+
 CROP_COLUMNS = ("crop_x", "crop_y", "crop_w", "crop_h", "crop_margin")
 
 
@@ -140,8 +164,8 @@ def write_csv(path: str | PathLike[str], rows: Iterable[Row]) -> None:
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Row))
-        writer.writerows(safe_cells(vars(row).values()) for row in rows)
+        writer.writerow(COLUMNS)
+        writer.writerows(safe_cells(as_columns(row).values()) for row in rows)
 
 
 def safe_cells(cells: Iterable[Any]) -> list[Any]:

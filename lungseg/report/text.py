@@ -32,6 +32,30 @@ def summary_cells(key: str, figures: dict[str, Any]) -> list[str]:
     ]
 
 
+def headline(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return title, mean and interval of the figures that come first: Dice, IoU and HD95 of both lungs of all cases.
+
+    HD95 is in millimetres if every case has them.
+    """
+    metrics = summary["overall"]["metrics"]
+    in_mm = "hd95_mm" in metrics and metrics["hd95_mm"]["n"] == metrics["dice"]["n"]
+    keys = {"dice": "", "iou": "", **({"hd95_mm": " mm"} if in_mm else {"hd95_px": " px"})}
+    row = []
+    for key, unit in keys.items():
+        if key in metrics:
+            mean, low, high = (format_value(key, metrics[key][name]) for name in ("mean", "ci_low", "ci_high"))
+            title = METRICS[key].partition(",")[0]
+            row.append((title, f"{mean}{unit}" if mean else "unknown", f"{low} to {high}" if low else ""))
+    return row
+
+
+def headline_of(summary: dict[str, Any]) -> str:
+    """Return the cases that `headline` is about, in words."""
+    count, everything = summary["overall"]["n"], sum(figures["n"] for figures in summary["sets"].values())
+    images = f"{count} image{'s' * (count != 1)}"
+    return images if count == everything else f"{images} with {summary['extent']} lungs"
+
+
 SUMMARY_HEADER = ["", "n", "mean", "95 % interval", "median", "5th/95th pct", "worst", "case"]
 
 
@@ -44,7 +68,7 @@ def summary_groups(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def format_summary(summary: dict[str, Any]) -> str:
-    """Write a summary (see `lungseg.metrics.summary`) as a table for the terminal, with a block per data set."""
+    """Write a summary (see `lungseg.metrics.summary`) for the terminal: one row for all, then a block per data set."""
     blocks = [
         (title, [summary_cells(key, values) for key, values in figures["metrics"].items()])
         for title, figures in summary_groups(summary)
@@ -61,7 +85,8 @@ def format_summary(summary: dict[str, Any]) -> str:
         ]
         return "  ".join(cells).rstrip()
 
-    lines = []
+    first = ", ".join(f"{title} {mean}{interval and f' ({interval})'}" for title, mean, interval in headline(summary))
+    lines = [f"{headline_of(summary)}: {first}", ""]
     for title, block in blocks:
         lines += [line([title, *SUMMARY_HEADER[1:]]), *map(line, block), ""]
     lines += [f"{name}: {note}" for name, note in summary["notes"].items()]

@@ -4,6 +4,7 @@
 from lungseg.utils.imports import lazy_exports
 
 __all__ = [
+    "AsNativeRegionsd",
     "AsRegionsd",
     "CLAHEd",
     "CleanComponents",
@@ -40,6 +41,7 @@ __getattr__ = lazy_exports(
         "TurnUprightd": "orientation",
         "CleanComponents": "post",
         "CleanComponentsd": "post",
+        "AsNativeRegionsd": "native",
         "AsRegionsd": "regions",
         "LungProbabilitiesd": "regions",
         "RegionsToLabelsd": "regions",

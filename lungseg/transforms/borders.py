@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lungseg.transforms.filters import add_up
+
 # A rectangle of an array: a slice of each axis.
 Box = tuple[slice, slice]
 # Borders are searched in this number of pieces of a line, each with this number of pixels.
@@ -67,8 +69,9 @@ def _in_pieces(lines: np.ndarray) -> np.ndarray:
     """
     from scipy.ndimage import uniform_filter1d
 
-    lines = lines[:, :: max(1, lines.shape[1] // (_PIECES * _PIXELS))].astype(np.float32)
+    lines = lines[:, :: max(1, lines.shape[1] // (_PIECES * _PIXELS))]
     length = max(1, lines.shape[1] // _PIECES)
     whole = lines.shape[1] // length * length
-    pieces = lines[:, :whole].reshape(len(lines), -1, length).mean(axis=2)
+    total = add_up([np.asarray(lines[:, place:whole:length], np.float32) for place in range(length)])
+    pieces = np.divide(total, np.float32(length), order="C")
     return np.asarray(uniform_filter1d(pieces, max(1, len(lines) // 256), axis=0, mode="mirror"))

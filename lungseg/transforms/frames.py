@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from lungseg.transforms.borders import Box, within, without_borders
+from lungseg.transforms.filters import add_up, highest, lowest
 
 _Array = NDArray[Any]
 # Frames are searched in a picture with about as many pixels along its longer side.
@@ -34,7 +35,7 @@ _SIDES = ((0, 0), (0, 1), (1, 0), (1, 1))
 _LEAST_SHARE, _LEAST = 1 / 6, 32
 
 
-def foreground_mask(image: torch.Tensor) -> torch.Tensor:
+def foreground_mask(image: torch.Tensor) -> NDArray[np.bool_]:
     """Find the picture inside borders and frames, whatever their greys; they are taken off until none is left.
 
     This is a `select_fn` of :class:`monai.transforms.CropForegroundd`.
@@ -43,7 +44,7 @@ def foreground_mask(image: torch.Tensor) -> torch.Tensor:
         image: (C, W, H) of any real dtype; the first channel is used.
 
     Returns:
-        (1, W, H) bool, true in one rectangle.
+        (1, W, H) bool, true in one rectangle; an array, whose rectangle MONAI finds in a quarter of a tensor's time.
     """
     pixels = np.asarray(image)[0]
     box: Box | None = None
@@ -51,7 +52,7 @@ def foreground_mask(image: torch.Tensor) -> torch.Tensor:
     while found != box:
         box = within(found, without_borders(pixels[found]))
         found = within(box, without_frame(pixels[box]))
-    inside = torch.zeros(1, *pixels.shape, dtype=torch.bool)
+    inside = np.zeros((1, *pixels.shape), dtype=bool)
     inside[0][found] = True
     return inside
 
@@ -69,8 +70,8 @@ def without_frame(pixels: _Array) -> Box:
     low, high = np.percentile(small, (1, 99))
     if not high > low:
         return slice(0, pixels.shape[0]), slice(0, pixels.shape[1])
-    greys = (small - low) / (high - low)
-    areas, _ = ndimage.label(ndimage.maximum_filter(greys, 3) - ndimage.minimum_filter(greys, 3) < _FLAT)
+    greys, above, below = ((one - low) / (high - low) for one in (small, highest(small, 3), lowest(small, 3)))
+    areas, _ = ndimage.label(above - below < _FLAT)
     margins = np.zeros((2, 2), int)
     for frame, sides in _frames(areas):
         inside = _enclosed(frame)
@@ -95,26 +96,24 @@ def _reduced(pixels: _Array) -> tuple[_Array, int]:
     thin = max(1, side // 4)
     count = side // thin
     some = pixels[::thin, ::thin]
-    rows, columns = (length // count for length in some.shape)
-    squares = some[: rows * count, : columns * count].reshape(rows, count, columns, count)
-    return squares.mean(axis=(1, 3), dtype=np.float32), thin * count
+    rows, columns = (length // count * count for length in some.shape)
+    lines = add_up([np.asarray(some[:rows, place:columns:count], np.float32) for place in range(count)])
+    return add_up([lines[place::count] for place in range(count)]) / np.float32(count**2), thin * count
 
 
 def _frames(areas: _Array) -> Iterator[tuple[_Array, Sequence[tuple[int, int]]]]:
     """Yield masks of flat areas that may be a frame, the outermost last, and the sides where they may be: axis, end."""
     touching: dict[int, list[tuple[int, int]]] = {}
+    sizes = np.bincount(areas.ravel())
     for axis, end in _SIDES:
         lines = (areas if axis == 0 else areas.T)[:: 1 - 2 * end][:_OUTERMOST]
-        covered = np.max([np.bincount(line, minlength=areas.max() + 1) for line in lines], axis=0)
+        covered = np.max([np.bincount(line, minlength=len(sizes)) for line in lines], axis=0)
         covered[0] = 0
         for area in np.flatnonzero(covered > _COVERS * lines.shape[1]):
             touching.setdefault(int(area), []).append((axis, end))
-    around = [
-        area
-        for area, box in enumerate(ndimage.find_objects(areas), 1)
-        if area not in touching
-        and all(part.stop - part.start > _AROUND * length for part, length in zip(box, areas.shape, strict=True))
-    ]
+    # A connected area has as many pixels as its box is long; most areas are too small to be looked at.
+    large = np.flatnonzero(sizes > _AROUND * max(areas.shape))
+    around = [int(area) for area in large if area and area not in touching and _is_around(areas == area)]
     if around:
         yield np.isin(areas, [*touching, *around]), _SIDES
     if touching:
@@ -124,11 +123,17 @@ def _frames(areas: _Array) -> Iterator[tuple[_Array, Sequence[tuple[int, int]]]]
             yield areas == number, sides
 
 
+def _is_around(area: _Array) -> bool:
+    """Return whether an area reaches over most of the picture's height and width."""
+    lines = [np.flatnonzero(area.any(axis=axis)) for axis in (1, 0)]
+    return all(np.ptp(one) + 1 > _AROUND * length for one, length in zip(lines, area.shape, strict=True))
+
+
 def _enclosed(frame: _Array) -> _Array:
     """Return the mask of the large things that `frame` does not cover, without lines and bars."""
-    # Filters of whole numbers do in a tenth of the time what binary dilation and opening do.
-    wide = ndimage.maximum_filter(frame.view(np.uint8), 3, mode="constant")
-    closed = ndimage.minimum_filter(ndimage.maximum_filter(wide, 5, mode="constant", cval=1), 5, mode="nearest")
+    # Outside the picture, all is frame.
+    wide = np.pad(highest(frame.view(np.uint8), 3), 2, constant_values=1)
+    closed = lowest(highest(wide, 5)[2:-2, 2:-2], 5)
     parts, _ = ndimage.label(closed == 0)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0

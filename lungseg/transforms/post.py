@@ -68,11 +68,9 @@ class CleanComponents(Transform):
     def _islands(mask: np.ndarray, fraction: float) -> np.ndarray:
         """Return the components of `mask` (W, H) smaller than `fraction` of the largest one, as a mask."""
         # Importing SciPy takes long, and the command line must not wait for it.
-        from lungseg.transforms.components import label_components
+        from lungseg.transforms.components import find_islands
 
-        numbers, sizes = label_components(mask)
-        small = np.array([False, *(sizes < fraction * sizes.max(initial=0))])
-        return np.asarray(small[numbers])
+        return find_islands(mask, fraction)
 
     @staticmethod
     def _holes(mask: np.ndarray) -> np.ndarray:

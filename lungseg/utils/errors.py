@@ -66,11 +66,11 @@ def as_lungseg_error(error: BaseException, what: str, where: str | PathLike[str]
         return error
     logger.debug("%s", what if where is None else f"{escape_control(where)}: {what}", exc_info=error)
     return LungsegError(
-        f"{what} ({first_line(_innermost(error))})", where, "report it, with the file", code="unexpected"
+        f"{what} ({first_line(innermost(error))})", where, "report it, with the file", code="unexpected"
     )
 
 
-def _innermost(error: BaseException) -> BaseException:
+def innermost(error: BaseException) -> BaseException:
     """Return the first error of a chain: MONAI's own errors name objects by their addresses."""
     while error.__cause__ is not None:
         error = error.__cause__

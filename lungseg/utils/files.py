@@ -25,12 +25,17 @@ _NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EN
 
 
 @contextmanager
-def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | PathLike[str], durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path` to write to; it is renamed to `path` when the block succeeds.
 
     Missing folders are created. The content is flushed to the disk before the file is renamed, so that even a power
     cut leaves the old file or the new one. When the block fails, `path` does not change and the temporary file is
     removed.
+
+    Args:
+        path: of the file.
+        durable: whether to flush, which takes most of the time of small files. Without that, a power cut may leave a
+            damaged file.
 
     Raises:
         UsageError: the folder is read-only or cannot be created, or the path has no name.
@@ -44,8 +49,9 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise writing_failed(error, path) from error
@@ -68,8 +74,12 @@ def remove_abandoned(folder: str | PathLike[str], sub_folders: bool = True) -> N
 
 
 @contextmanager
-def only_user(lock: str | PathLike[str]) -> Iterator[None]:
+def only_user(lock: str | PathLike[str], wait: float = 0) -> Iterator[None]:
     """Hold the lock that this file stands for during the block; the system releases it however the process ends.
+
+    Args:
+        lock: the file.
+        wait: seconds to wait for another process that holds it.
 
     Raises:
         UsageError: another process holds it, or its folder cannot be written to.
@@ -78,7 +88,7 @@ def only_user(lock: str | PathLike[str]) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock = Path(lock)
-    held = FileLock(lock, timeout=0)
+    held = FileLock(lock, timeout=wait)
     try:
         held.acquire()
     except Timeout as error:
@@ -90,6 +100,17 @@ def only_user(lock: str | PathLike[str]) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def is_in_use(lock: str | PathLike[str]) -> bool:
+    """Return whether a process holds the lock that this file stands for; see `only_user`."""
+    if not os.path.exists(lock):
+        return False
+    try:
+        with only_user(lock):
+            return False
+    except LungsegError:
+        return True
 
 
 def usable_folder(path: str | PathLike[str]) -> Path:

@@ -28,7 +28,12 @@ _AHEAD = 16
 def core_count() -> int:
     """Return how many cores this process may use: a share of them when a launcher started several processes here."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, cores // local_processes())
+
+
+def local_processes() -> int:
+    """Return how many processes a launcher such as `torchrun` started on this machine; 1 without a launcher."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def default_workers() -> int:

@@ -44,6 +44,14 @@ def shorten_list(names: Sequence[object], shown: int) -> str:
     return ", ".join(escape_control(name) for name in names[:shown]) + more
 
 
+def describe_duration(seconds: float) -> str:
+    """Write a duration for people: 12 s, 3 min, 2 h 05 min."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{round(seconds)} s"
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 def protect_cell(text: str) -> str:
     """Put an apostrophe before a text that a spreadsheet would run as a formula; see `restore_cell`.
 

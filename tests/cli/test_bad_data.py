@@ -94,10 +94,11 @@ def test_a_data_set_whose_masks_are_all_unusable(begin, own, tmp_path):
     assert str(own) in done.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("cache", ["none", "disk"])
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_mask_that_becomes_unreadable_in_the_middle_of_training(own, tmp_path, monkeypatch, workers):
+def test_a_mask_that_becomes_unreadable_in_the_middle_of_training(own, tmp_path, monkeypatch, workers, cache):
     """With a data worker the sentence comes from another process, as text."""
-    settings = parse_overrides((*TINY, "train#dataset#cache_rate=0", f"num_workers={workers}"))
+    settings = parse_overrides((*TINY, f"cache={cache}", f"num_workers={workers}"))
     settings |= {"dataset_dir": str(own), "epochs": 1}
 
     run = ConfigWorkflow.run

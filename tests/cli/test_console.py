@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import re
@@ -32,6 +33,19 @@ def test_an_unforeseen_error_is_one_sentence_and_its_traceback_can_be_had(comman
     assert done.status == 1
     assert "Traceback" in done.out + done.err
     assert "in broken" in done.out + done.err
+
+
+def test_a_handler_of_another_program_adds_no_traceback(command, picture, run_folder, tmp_path, monkeypatch):
+    """`logging` keeps the text of a traceback in the record, for all handlers that come later."""
+
+    def broken(*_, **__):
+        raise ZeroDivisionError("division by zero")
+
+    theirs = io.StringIO()
+    monkeypatch.setattr(logging.getLogger("lungseg"), "handlers", [logging.StreamHandler(theirs)])
+    monkeypatch.setattr("lungseg.inference.pipeline.content_hash", broken)
+    assert command("predict", picture, "-o", tmp_path / "out", "--weights", run_folder, "-v").failures
+    assert "Traceback" in theirs.getvalue()
 
 
 def test_an_expected_error_has_a_code(command, tmp_path):
@@ -84,13 +98,28 @@ def test_a_log_gets_a_line_now_and_then_and_no_bar(command, capsys, monkeypatch)
     printed = capsys.readouterr()
     assert printed.err == ""
     lines = printed.out.splitlines()
-    assert lines[0] == "10 of 1000 images (1 %)"
+    # Five seconds for each of the 990 that are left.
+    assert lines[0] == "10 of 1000 images (1 %), about 82 min left"
+    assert lines[19] == "200 of 1000 images (20 %), about 67 min left"
+    assert lines[-1] == "1000 of 1000 images (100 %)"
     assert len(lines) == 100
     console.configure_console(logging.WARNING)
     with console.Progress("image") as progress:
         now += 100
         progress.update(10, 20)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_a_bar_that_leaves_nothing(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    console.configure_console()
+    with console.Progress("image") as progress:
+        for done in (1, 2, 3):
+            progress.update(done, 3)
+    first, *later = capsys.readouterr().err.split("\r")[1:]
+    assert first == "waiting for the first image"
+    assert later[-1] == ""
+    assert not later[-2].strip()
 
 
 @pytest.mark.slow
@@ -151,7 +180,8 @@ def test_command_lines_of_the_documents_can_be_parsed():
 
 def test_every_command_that_writes_has_the_same_option_for_it():
     writing = {name for name in COMMANDS if name not in ("lungseg label start", "lungseg label check")}
-    writing.remove("lungseg deploy watch")
+    # The folder of a merge is its input, too.
+    writing -= {"lungseg deploy watch", "lungseg merge"}
     for name in writing:
         (option,) = (action for action in COMMANDS[name]._actions if action.dest == "output")
         assert option.option_strings == ["-o", "--output"], name

@@ -13,13 +13,15 @@ from monai.transforms import LoadImage
 from PIL import Image, ImageFilter
 
 from lungseg.data import LungLabelReader, datalist, phantom, read_label
+from lungseg.data.label_files import read_values
+from lungseg.data.labels import ACROSS, SIDE_UNKNOWN, SWAPPED, TOUCHING, MaskError, from_lungs, from_values
 from lungseg.data.labels import LOPSIDED as LOPSIDED_REASON
-from lungseg.data.labels import SIDE_UNKNOWN, SWAPPED, TOUCHING, MaskError, from_lungs, from_values, read_values
 from lungseg.data.problems import (
     EMPTY_MASK,
     INVERTED_MASK,
     LATERALITY_UNKNOWN,
     NOT_A_MASK,
+    NOT_SIDE_BY_SIDE,
     ONE_LUNG,
     SIZE_MISMATCH,
     UNREADABLE,
@@ -105,14 +107,61 @@ def test_touching_lungs_of_a_label_map_keep_their_sides():
     [
         (boxes(((20, 80), (10, 110), 255)), TOUCHING),
         (boxes((*RIGHT, 255), ((20, 40), (90, 110), 255)), LOPSIDED_REASON),
-        (boxes((*RIGHT, 1), ((20, 40), (90, 110), 2)), LOPSIDED_REASON),
         (boxes((*RIGHT, 2), (*LEFT, 1)), SWAPPED),
+        (boxes((*RIGHT, 2), ((50, 55), (70, 75), 3)), SWAPPED),
+        (boxes((*RIGHT, 1), (*LEFT, 1), ((50, 55), (55, 60), 3)), ACROSS),
     ],
 )
 def test_only_the_union_is_believed(values, reason):
     found = from_values(values)
     assert found.union_reason == reason
-    assert np.array_equal(found.labels, np.where(values > 0, SIDE_UNKNOWN, 0))
+    assert np.array_equal(found.labels, np.where(np.isin(values, [0, 3]), 0, SIDE_UNKNOWN))
+
+
+def test_sides_that_a_person_painted_are_kept():
+    """The doubt about one lung with most of the area is for binary masks."""
+    collapsed = boxes((*RIGHT, 1), ((20, 40), (90, 110), 2))
+    found = from_values(collapsed)
+    assert (found.union_reason, found.remark) == (None, None)
+    assert np.array_equal(found.labels, collapsed)
+    right, left = (collapsed == 1) * np.uint8(255), (collapsed == 2) * np.uint8(255)
+    assert np.array_equal(from_lungs(right, left).labels, collapsed)
+
+
+def test_lungs_of_a_label_map_may_lie_one_above_the_other():
+    labels = boxes(((5, 45), (30, 90), 1), ((55, 95), (35, 90), 2))
+    found = from_values(labels)
+    assert np.array_equal(found.labels, labels)
+    assert (found.union_reason, found.remark.kind) == (None, NOT_SIDE_BY_SIDE)
+
+
+@pytest.mark.parametrize(("place", "side"), [(RIGHT, 1), (LEFT, 2)])
+def test_a_label_map_may_hold_one_lung(tmp_path, place, side):
+    """The other one was removed, or is opaque."""
+    alone = boxes((*place, side))
+    with_heart = boxes((*place, side), ((40, 60), (56, 64), 3))
+    pair = [save(tmp_path / f"{lung}.png", (alone == lung).astype(np.uint8) * 255) for lung in (1, 2)]
+    stated = read_label(save(tmp_path / "stated" / "a.png", alone), "right=1,left=2")
+    for found in (stated, from_values(with_heart), read_label(tuple(pair))):
+        assert np.array_equal(found.labels, alone)
+        assert (found.union_reason, found.remark.kind) == (None, ONE_LUNG)
+    # Without a statement, the other files show whether it is a label map.
+    path = save(tmp_path / "maps" / "b.png", alone)
+    with fails(ONE_LUNG, MaskError) as caught:
+        read_label(path)
+    assert "--labels right=1,left=2" in caught.value.remedy
+    save(tmp_path / "maps" / "a.png", boxes((*RIGHT, 1), (*LEFT, 2)))
+    assert np.array_equal(read_label(path).labels, alone)
+    save(tmp_path / "masks" / "a.png", boxes((*RIGHT, 255), (*LEFT, 255)))
+    with fails(ONE_LUNG, MaskError):
+        read_label(save(tmp_path / "masks" / "b.png", alone))
+
+
+def test_a_few_pixels_of_a_side_are_pointed_out():
+    labels = boxes((*RIGHT, 1), ((5, 7), (5, 7), 2))
+    found = from_values(labels)
+    assert np.array_equal(found.labels, labels)
+    assert (found.remark.kind, "0.2%" in found.remark.sentence) == (ONE_LUNG, True)
 
 
 def test_a_heart_in_a_label_map_is_not_lung():
@@ -154,8 +203,7 @@ def test_separate_lungs():
         from_lungs(right, right)
     with fails(SIZE_MISMATCH, MaskError):
         from_lungs(right, left[:50])
-    with fails(ONE_LUNG, MaskError):
-        from_lungs(right, boxes())
+    assert from_lungs(boxes(), right).union_reason == SWAPPED
     with fails(EMPTY_MASK, MaskError):
         from_lungs(boxes(), boxes())
 
@@ -302,8 +350,7 @@ def test_real_masks_give_the_published_sides():
 def test_implausible_borders_of_the_public_collection(name):
     with Image.open(REAL / "left_right_labels" / f"{name}.png") as reference:
         union = np.asarray(reference) > 0
-    mask = REAL / "Lung Segmentation" / "masks" / f"{name}_mask.png"
-    for path in (mask, REAL / "left_right_labels" / f"{name}.png"):
-        found = read_label(path)
-        assert found.union_reason == LOPSIDED_REASON
-        assert np.array_equal(found.labels, np.where(union, SIDE_UNKNOWN, 0))
+    found = read_label(REAL / "Lung Segmentation" / "masks" / f"{name}_mask.png")
+    assert found.union_reason == LOPSIDED_REASON
+    assert np.array_equal(found.labels, np.where(union, SIDE_UNKNOWN, 0))
+    assert read_label(REAL / "left_right_labels" / f"{name}.png").union_reason is None

@@ -190,6 +190,26 @@ def test_cases_can_be_left_out_and_sets_chosen(tmp_path):
         datalist(folder, "all", sets=["shenzhen"])
     with fails("set-unknown", UsageError):
         datalist(folder, "all", sets=["boston"])
+
+
+def test_own_data_has_the_name_of_its_folder(tmp_path, monkeypatch):
+    folder = kaggle(tmp_path / "Kigali 2024", "a", "b", "MCUCXR_0001_0")
+    apart = {"images": folder / "CXR_png", "masks": folder / "masks"}
+    monkeypatch.chdir(folder)
+    for source in ({"dataset_dir": folder}, {"dataset_dir": "."}, {"dataset_dir": None, **apart}):
+        cases = datalist(section="all", **source)
+        assert {case["name"]: case["set"] for case in cases} == {
+            "MCUCXR_0001_0": "montgomery",
+            "a": "Kigali 2024",
+            "b": "Kigali 2024",
+        }
+        for name in ("Kigali 2024", "other"):
+            assert [case["name"] for case in datalist(section="all", sets=name, **source)] == ["a", "b"]
+    assert {case["set"] for case in datalist(tmp_path, "all")} == {"montgomery", tmp_path.name}
+
+
+def test_sections_that_are_not_known(tmp_path):
+    folder = kaggle(tmp_path, "a")
     with fails("section-unknown", UsageError):
         datalist(folder, "valid")
 

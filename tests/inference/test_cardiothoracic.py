@@ -2,6 +2,7 @@
 """The cardiothoracic ratio of drawings whose widths are known."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pydicom import dcmread
 from scipy.ndimage import rotate
 
 from lungseg.cli.demo import real_radiograph
-from lungseg.inference.cardiothoracic import find_cardiothoracic_ratio, measure_widths
+from lungseg.inference.cardiothoracic import find_cardiothoracic_ratio, find_profiles, measure_widths
 from lungseg.inference.predictor import Predictor
 from lungseg.io.radiograph import Radiograph
 
@@ -41,7 +42,11 @@ def probabilities_of(lungs: np.ndarray, heart: np.ndarray) -> np.ndarray:
 def ratio_of(radiograph: Radiograph, flags: dict[str, str] = WITHOUT_FLAGS, always: bool = False):
     lungs, heart = chest()
     return find_cardiothoracic_ratio(
-        regions_of(lungs, heart), probabilities_of(lungs, heart), radiograph, flags, always=always
+        regions_of(lungs, heart),
+        partial(find_profiles, probabilities_of(lungs, heart)),
+        radiograph,
+        flags,
+        always=always,
     )
 
 
@@ -134,7 +139,7 @@ def blurred_across(lungs: np.ndarray, heart: np.ndarray) -> np.ndarray:
 
 def interval(regions: np.ndarray, probabilities: np.ndarray) -> float:
     radiograph = Radiograph(np.zeros((400, 400), np.float32))
-    found = find_cardiothoracic_ratio(regions, probabilities, radiograph, {})
+    found = find_cardiothoracic_ratio(regions, partial(find_profiles, probabilities), radiograph, {})
     return found.high - found.low
 
 

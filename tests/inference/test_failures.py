@@ -96,7 +96,7 @@ def test_each_kind_of_error_from_each_stage_fails_its_file(
     for stage in STAGES:
         spoil(stage)
     out = tmp_path / "out"
-    done = command("predict", source, "-o", out, "--weights", run_folder, "--workers", 2, *options)
+    done = command("predict", source, "-o", out, "--weights", run_folder, "--workers", 2, "-v", *options)
     assert done.status == 1, done.err
     assert len(done.failures) == len(STAGES), done.err
     assert all("odd" in failure for failure in done.failures)

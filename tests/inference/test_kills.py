@@ -137,7 +137,7 @@ def test_a_worker_that_is_killed_once_loses_nothing(in_processes, tmp_path):
 
 def test_workers_that_are_killed_before_they_begin_end_the_run(source, run_folder, tmp_path, monkeypatch):
     @contextmanager
-    def killed(job, parts):
+    def killed(job, parts, generation):
         raise WorkerKilledError("a worker process was killed", code="worker-killed")
         yield
 

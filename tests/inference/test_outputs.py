@@ -27,8 +27,9 @@ from lungseg.inference.predictor import Predictor
 from lungseg.io import read_radiograph
 from lungseg.io.discovery import RESULT_FOLDERS
 from lungseg.io.nifti import encode_nifti
-from lungseg.io.overlay import draw_overlay
+from lungseg.io.overlay import draw_overlay, to_greys
 from lungseg.model.paths import config_file
+from lungseg.report.thumbnails import read_drawing
 from lungseg.utils.errors import LungsegError
 
 
@@ -394,11 +395,23 @@ class TestOverlays(OutputKind):
         return draw_overlay(prediction.radiograph.pixels, prediction.labels, lines=prediction.lines)
 
 
-class TestThumbnails(TestOverlays):
-    """A picture of this size is not reduced."""
+class TestThumbnails(OutputKind):
+    """A picture of this size is not reduced; nothing is drawn on it."""
 
     kind = "thumbnails"
     tolerance = 8.0
+
+    def expected(self, prediction):
+        return to_greys(prediction.radiograph.pixels)
+
+    def test_it_carries_the_outlines(self, outputs, prediction, source):
+        drawing = read_drawing(self.write(outputs, prediction, source))
+        assert drawing["outlines"].keys() == {
+            *("right lung", "left lung", "heart"),
+            "width of the heart",
+        }
+        assert (drawing["width"], drawing["height"]) == (750, 1000)
+        assert drawing["marks"].keys() == {"R", "L"}
 
 
 class TestHeart(OutputKind):

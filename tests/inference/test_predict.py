@@ -385,6 +385,17 @@ def test_older_results_under_the_input_are_no_radiographs(command, run_folder, s
 
 
 @pytest.mark.safety("killed-run-leftovers")
+def test_the_labels_of_an_annotation_are_no_radiographs(command, run_folder, source, tmp_path):
+    name = min(path.stem for path in source.iterdir())
+    for tag in ("final", "original"):
+        (source / "labels" / tag).mkdir(parents=True)
+        shutil.copy(source / f"{name}.png", source / "labels" / tag)
+    (source / "datastore_v2.json").write_text("{}")
+    done = command("predict", source, "-o", tmp_path / "out", "--weights", run_folder)
+    assert len(report(tmp_path / "out")) == 4, done.err
+    assert "masks or label maps: 2" in done.out + done.err
+
+
 def test_what_a_killed_run_left_half_written_is_removed_at_once(segment, tmp_path):
     segment()
     folder = next((tmp_path / "out" / "masks").rglob("*.png")).parent

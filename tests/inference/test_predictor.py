@@ -218,7 +218,9 @@ def test_skipped_files_of_a_folder_are_named(command, run_folder, picture, tmp_p
 def test_a_command_of_its_own_process_does_the_same(process, run_folder, picture, tmp_path):
     done = process("predict", picture, "-o", "out", "--weights", run_folder, cwd=tmp_path)
     assert (done.status, done.failures) == (0, [])
-    assert done.out.strip() in ("1 ok: see out/report.csv", "1 flagged: see out/report.csv")
+    count, _, where = done.out.strip().partition(": ")
+    assert count in ("1 ok", "1 flagged")
+    assert where == "open out/report.html (table: out/report.csv)"
     assert written(tmp_path / "out" / "masks") == ["phantom_0001"]
 
 

@@ -6,12 +6,17 @@ from __future__ import annotations
 import json
 import os
 import time
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
+from lungseg.inference.entry import Entry
+from lungseg.inference.record_index import RecordIndex
 from lungseg.inference.records import (
-    Entry,
     ResultRecords,
     digest_of,
     is_unchanged,
@@ -20,7 +25,7 @@ from lungseg.inference.records import (
 )
 from lungseg.inference.under_way import UnderWay, take_notes
 from lungseg.io.content import content_hash
-from lungseg.report.table import Row
+from lungseg.report.table import COLUMNS, Row
 
 ROW = Row(file="a.png", status="ok", name="a", lungs_px=3, lungs_mm2=1.0, quality=0.9)
 
@@ -38,12 +43,12 @@ def test_a_result_is_found_by_a_later_run(tmp_path):
     assert entry.row == ROW
     assert (entry.kinds, entry.refused) == ({"masks", "nifti"}, {"dicom-seg": "why"})
     assert entry.source == os.path.realpath("a.png")
-    assert records.is_current(Path("a"), "content")
-    assert not records.is_current(Path("a"), "other")
-    assert not records.is_current(Path("a"), None)
-    assert not ResultRecords(tmp_path, {"weights": 2}).is_current(Path("a"), "content")
+    assert records.is_current(entry, "content")
+    assert not records.is_current(entry, "other")
+    assert not records.is_current(entry, None)
+    assert not ResultRecords(tmp_path, {"weights": 2}).is_current(entry, "content")
     assert records.find(Path("b")) == Entry()
-    assert not records.is_current(Path("b"), None)
+    assert not records.is_current(Entry(), None)
 
 
 def test_kinds_that_were_begun_do_not_count_until_they_are_recorded(tmp_path):
@@ -157,7 +162,8 @@ def test_order_does_not_depend_on_the_clock(tmp_path, monkeypatch):
         if part != 3:
             records.begin(Path("a"), ["masks"])
         records.add(Path("a"), content, ROW, files("masks"))
-        assert ResultRecords(tmp_path, {}).is_current(Path("a"), content)
+        later = ResultRecords(tmp_path, {})
+        assert later.is_current(later.find(Path("a")), content)
 
 
 def test_the_position_in_the_file_breaks_a_tie(tmp_path):
@@ -265,3 +271,78 @@ def test_the_content_of_something_else_than_a_file_has_no_hash(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert content_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert content_hash(tmp_path) is content_hash(tmp_path / "gone") is None
+
+
+def numbered(count: int) -> Iterator[tuple[Path, Row]]:
+    """Names and rows as those of real results: no two have a value in common."""
+    for number in range(count):
+        values = {name: number + 0.5 for name in COLUMNS if name.endswith(("_mm2", "_mm", "_mean"))}
+        yield Path(f"{number:06d}"), replace(ROW, name=f"{number:06d}", **values)
+
+
+def test_what_is_known_of_many_results_stays_on_the_disk(tmp_path):
+    """A hundred thousand of them take a hundredth of a small machine's memory."""
+    records = ResultRecords(tmp_path, {})
+    for stem, row in numbered(500):
+        records.add(stem, "content", row, files("masks", "labels", "overlays", "thumbnails"))
+    tracemalloc.start()
+    try:
+        index = RecordIndex.read(tmp_path)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(list(index.names())) == 500
+    assert index.find(Path("000007")).row == list(numbered(8))[7][1]
+    assert held < 500 * 500
+    assert peak < 2 * held
+
+
+def test_an_index_knows_the_names_that_it_is_asked_for_and_the_generation_of_all(tmp_path):
+    records = ResultRecords(tmp_path, {})
+    for name in "abc":
+        records.add(Path(name), "content", ROW, files("masks"))
+    index = RecordIndex.read(tmp_path, {"b", "unknown"})
+    assert list(index.names()) == ["b"]
+    assert index.find(Path("a")) == Entry()
+    assert index.generation == 3
+    # What is written with it comes after all lines, also those that it does not know.
+    ResultRecords(tmp_path, {}, 1, index).add(Path("b"), "new", ROW)
+    assert read_entries(tmp_path)["b"].content == "new"
+
+
+def test_an_index_of_another_process_is_told_what_it_needs(tmp_path):
+    """As a worker, which does not read the record."""
+    ResultRecords(tmp_path, {}).add(Path("a"), "content", ROW, files("masks"))
+    whole, own = RecordIndex.read(tmp_path), RecordIndex(tmp_path, 1)
+    records = ResultRecords(tmp_path, {}, 1, own)
+    assert records.find(Path("a")) == Entry()
+    own.learn(Path("a"), whole.lines(Path("a")))
+    assert records.find(Path("a")) == whole.find(Path("a"))
+    records.begin(Path("a"), ["masks"])
+    assert records.find(Path("a")).touched == read_entries(tmp_path)["a"].touched == {"masks"}
+    own.forget(Path("a"))
+    assert list(own.names()) == []
+
+
+def test_lines_count_in_their_order_wherever_they_lie(tmp_path):
+    """The folder of one machine was copied over that of another: a file is not in the order of generations."""
+    records = ResultRecords(tmp_path, {})
+    records.add(Path("a"), "first", ROW, files("masks"))
+    records.add_failure(Path("a"), ROW)
+    records.add_kill(Path("a"), "first")
+    records.add(Path("a"), "second", ROW, files("masks"))
+    records.add_kill(Path("a"), "second")
+    records.begin(Path("a"), ["masks"])
+    lines = records.path.read_bytes().splitlines(keepends=True)
+    expected = read_entries(tmp_path)["a"]
+    assert (expected.content, expected.kills, expected.touched) == ("second", 1, {"masks"})
+    for order in permutations(range(len(lines))):
+        records.path.write_bytes(b"".join(lines[place] for place in order))
+        assert read_entries(tmp_path)["a"] == expected
+
+
+def test_a_record_that_was_removed_says_nothing(tmp_path):
+    records = ResultRecords(tmp_path, {})
+    records.add(Path("a"), "content", ROW)
+    records.path.unlink()
+    assert records.find(Path("a")) == Entry()

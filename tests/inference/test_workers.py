@@ -19,6 +19,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from lungseg.inference import schedule
 from lungseg.inference.kinds import DEFAULT_KINDS
 from lungseg.inference.outputs import Outputs
 from lungseg.inference.predict import predict
@@ -105,6 +106,20 @@ def test_what_workers_log_is_logged_by_the_process_that_started_them(dataset, ru
     lines = [record.getMessage() for record in caplog.records if record.process != os.getpid()]
     for name in sorted(path.name for path in (dataset / "CXR_png").iterdir()):
         assert len([line for line in lines if name in line]) == 1
+
+
+def test_results_that_are_there_are_not_worth_processes(dataset, run_folder, tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise RuntimeError("processes")
+
+    expected = predict([dataset / "CXR_png"], tmp_path, run_folder, "cpu")
+    monkeypatch.setattr(schedule, "worker_processes", refuse)
+    monkeypatch.setattr(sys.modules["lungseg.inference.predict"], "core_count", lambda: 2)
+    monkeypatch.setattr(sys.modules["lungseg.inference.predict"], "_WORTH_PROCESSES", 2)
+    assert predict([dataset / "CXR_png"], tmp_path, run_folder, "cpu", processes=None) == expected
+    for changed in ({"overwrite": True}, {"ctr": "never"}):
+        with pytest.raises(RuntimeError, match="processes"):
+            predict([dataset / "CXR_png"], tmp_path, run_folder, "cpu", processes=None, **changed)
 
 
 @pytest.mark.slow

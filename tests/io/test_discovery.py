@@ -4,6 +4,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from errors_support import fails
 from pydicom import Dataset, dcmwrite
@@ -21,8 +22,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from lungseg.data import phantom
 from lungseg.inference.kinds import KINDS
-from lungseg.io import find_radiographs, matching_files
+from lungseg.io import find_radiographs, matching_files, write_png
 from lungseg.utils.errors import UsageError
 
 
@@ -79,6 +81,43 @@ def test_what_lies_beside_radiographs_in_a_study_is_passed_over(tmp_path):
     assert {path.name for path in found.companions} == {name for name, _ in kinds}
     assert found.companions[tmp_path / "ct.dcm"] == "CT"
     assert _stems([tmp_path / "sr"]) == ["sr"]
+
+
+def test_labels_of_an_annotation_are_passed_over(tmp_path):
+    """MONAI Label keeps them in a folder beside the list of its studies, in any format and with its earlier labels."""
+    write_png(tmp_path / "a.png", phantom(1, (96, 80))[0])
+    write_png(tmp_path / "labels/kept.png", phantom(2, (96, 80))[0])
+    for tag in ("final", "original"):
+        write_png(tmp_path / "labels" / tag / "a.png", phantom(1, (96, 80))[1])
+    _touch(tmp_path, "labels/final/b.nii.gz")
+    # Without the list, the content decides: a folder of radiographs may be called labels.
+    assert _stems([tmp_path]) == ["a", "labels/kept", "labels/final/b"]
+    assert _stems([tmp_path / "labels"]) == ["kept", "final/b"]
+    (tmp_path / "datastore_v2.json").write_text("{}")
+    found = find_radiographs([tmp_path])
+    assert [str(stem) for _, stem in found.radiographs] == ["a"]
+    assert len(found.masks) == 4
+
+
+def test_masks_beside_images_are_passed_over(tmp_path):
+    image, labels = phantom(1, (96, 80))
+    white = (labels > 0) * np.uint8(255)
+    for name in ("images/a.png", "one/b.png", "labels/c.png"):
+        write_png(tmp_path / name, image)
+    for name in ("masks/a.png", "one/b_mask.png", "one/mask_b.png"):
+        write_png(tmp_path / name, white)
+    write_png(tmp_path / "maps" / "z.png", labels)
+    write_png(tmp_path / "alone.png", white)
+    write_png(tmp_path / "black.png", 0 * image)
+    found = find_radiographs([tmp_path])
+    stems = ["alone", "black", "images/a", "labels/c", "one/b"]
+    assert [str(stem) for _, stem in found.radiographs] == stems
+    names = [path.relative_to(tmp_path).as_posix() for path in found.masks]
+    assert names == ["maps/z.png", "masks/a.png", "one/b_mask.png", "one/mask_b.png"]
+    assert _stems([tmp_path / "maps" / "z.png"]) == ["z"]
+    with fails("no-pictures", UsageError) as caught:
+        find_radiographs([tmp_path / "maps"])
+    assert "label maps" in str(caught.value)
 
 
 def test_named_files_are_always_taken(tmp_path):
@@ -198,9 +237,13 @@ def test_of_results_that_are_given_themselves_each_kind_is_passed_over(tmp_path)
 def test_trainings_and_evaluations_are_passed_over(tmp_path):
     _touch(tmp_path, "a.png", "run/run.json", "run/history.json", "run/curves.png")
     _touch(tmp_path, "tested/summary.json", "tested/cases.csv", "tested/pictures/a.png", "mine/run.json", "mine/b.png")
+    _touch(tmp_path, "stopped/cases.jsonl", "stopped/cases.lock", "stopped/pictures/a.jpg")
     found = find_radiographs([tmp_path])
     assert [str(stem) for _, stem in found.radiographs] == ["a", "mine/b"]
-    assert found.skipped == [tmp_path / "mine" / "run.json", tmp_path / "run", tmp_path / "tested"]
+    assert found.skipped == [
+        tmp_path / "mine" / "run.json",
+        *(tmp_path / name for name in ("run", "stopped", "tested")),
+    ]
 
 
 def test_nothing_to_do_is_wrong_use(tmp_path):

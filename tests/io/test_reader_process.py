@@ -52,6 +52,18 @@ class _Attack:
 _PIXELS = b'"format": "raster", "sha256": "0", "spacing": null, "header": 0, "type": "|u1", "shape": '
 
 
+def test_readers_start_ahead_of_any_path(png, fresh_process):
+    write_dicom(dicom := png.with_name("a.dcm"), GREY)
+    os.mkfifo(pipe := png.with_name("pipe"))
+    (damaged := png.with_name("b.png")).write_bytes(b"\x1f\x8b" + bytes(40))
+    fresh_process.setattr(reader_process, "core_count", lambda: 6)
+    reader_process.start_readers([pipe, damaged, png.with_name("missing"), png.parent, "\ud800", dicom, png])
+    with fails("not-found"):
+        read_radiograph(png.with_name("missing"))
+    for path in (png, dicom, png, dicom, png):
+        assert read_radiograph(path).pixels.shape == GREY.shape
+
+
 @pytest.mark.safety("decoder-answers")
 @pytest.mark.parametrize(
     "answer",

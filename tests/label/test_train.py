@@ -104,24 +104,52 @@ def digest(path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_too_few_labels_are_refused(unlabelled):
+def painted(number: int) -> np.ndarray:
+    return phantom((5, number), SIZE)[1]
+
+
+def collapsed(number: int) -> np.ndarray:
+    """Return lungs of which one has a tenth of the area of both."""
+    lungs = painted(number)
+    rows = np.flatnonzero((lungs == 2).any(axis=1))
+    lungs[rows[len(rows) // 4] :] *= lungs[rows[len(rows) // 4] :] == 1
+    assert 0.01 < np.mean(lungs[lungs > 0] == 2) < 0.3
+    return lungs
+
+
+REFUSED = {
+    "too few": (4, painted, "4 final labels are too few"),
+    "empty": (8, lambda number: 0 * painted(number), "no usable case"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_labels_that_cannot_be_trained_on_are_refused_in_words(unlabelled, kind):
+    count, label, words = REFUSED[kind]
     before = versions(unlabelled)
-    unlabelled.post(f"/train/{MODEL}")
+    for number in range(count):
+        assert unlabelled.save(NAMES[number], label(number)).status == 200
+    unlabelled.post("/train/")
     task = finished(unlabelled)
     assert task["status"] == "ERROR"
-    assert any("0 final labels are too few" in line for line in task["details"])
+    assert words in task["details"][-1]
+    assert not any("Traceback" in line for line in task["details"]), task["details"]
     assert versions(unlabelled) == before
 
 
-def test_unusable_labels_are_refused(unlabelled):
-    before = versions(unlabelled)
-    for name in NAMES:
-        assert unlabelled.save(name, np.zeros(SIZE[::-1], np.uint8)).status == 200
-    unlabelled.post(f"/train/{MODEL}")
-    task = finished(unlabelled)
-    assert task["status"] == "ERROR"
-    assert any("MONAILabelException" in line and "no usable case" in line for line in task["details"]), task["details"]
-    assert versions(unlabelled) == before
+ACCEPTED = {
+    "collapsed": collapsed,
+    "one lung alone": lambda number: painted(number) * (painted(number) == 1 + number % 2),
+}
+
+
+@pytest.mark.parametrize("kind", ACCEPTED)
+def test_sides_that_were_painted_are_trained_on(unlabelled, kind):
+    for number, name in enumerate(NAMES):
+        assert unlabelled.save(name, ACCEPTED[kind](number)).status == 200
+    record = train(unlabelled, epochs=1, replay_ratio=0.5)
+    assert sum(section["labels"] for section in record["counts"].values()) == len(NAMES)
+    assert record["held_out"]["n"] == record["counts"]["test"]["labels"]
 
 
 def test_one_training_runs_at_a_time(labelled):
@@ -168,7 +196,7 @@ def test_a_killed_training_loses_nothing_and_is_resumed(labelled, run_folder):
     earlier = set(server.work.glob("versions/0*"))
     server.post(f"/train/{MODEL}", {"epochs": 400, "patience": 400})
     run = server.wait(lambda: next(iter(set(server.work.glob("versions/0*")) - earlier), None))
-    server.wait(lambda: (run / "history.json").is_file())
+    server.wait(lambda: (run / "last.pt").is_file())
     (training,) = (
         child
         for child in psutil.Process(server.process.pid).children(recursive=True)
@@ -188,7 +216,7 @@ def test_a_killed_training_loses_nothing_and_is_resumed(labelled, run_folder):
     record = train(server, resume=True)
     assert (record["version"], record["from"]) == (int(run.name), 0)
     history = json.loads((run / "history.json").read_text())
-    assert [entry["epoch"] for entry in history] == list(range(1, epochs + 3))
+    assert [entry["epoch"] for entry in history] == list(range(epochs + 3))
 
 
 def test_held_out_studies_stay_held_out(labelled, new_version):
@@ -206,7 +234,7 @@ def test_held_out_studies_stay_held_out(labelled, new_version):
 def test_worse_weights_are_kept_and_not_activated(labelled):
     record = train(labelled, epochs=1, learning_rate=30.0)
     assert not record["better"]
-    assert "not made active" in record["reason"]
+    assert "not made active: no epoch was better" in record["reason"]
     assert versions(labelled)["active"] == 0
 
 

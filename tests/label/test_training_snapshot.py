@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungseg.data import datalist, phantom, write_split
+from lungseg.data import datalist, phantom, read_label, write_split
 from lungseg.data.splits import read_split
 from lungseg.io import write_png
 from lungseg.utils.errors import LungsegError
-from lungseg.workflows.label.tasks.training_snapshot import assign_sections, freeze, replay_cases, replay_source
+from lungseg.workflows.label.tasks.training_snapshot import (
+    assign_sections,
+    freeze,
+    replay_cases,
+    replay_source,
+    snapshot_source,
+)
 
 COUNT = 8
 SIZE = (96, 72)
@@ -82,8 +88,8 @@ def test_a_validation_list_without_laterality_is_refused(frozen, labels, tmp_pat
         write_png(case["label"], np.where(swapped > 0, 3 - swapped, 0).astype(np.uint8))
     with pytest.raises(LungsegError) as refused:
         frozen()
-    # Nothing else in this data set could be refused.
-    assert refused.value.code not in ("section-unusable", "too-few-labels")
+    assert refused.value.code == "laterality-unknown"
+    assert "exchange right and left" in refused.value.remedy
 
 
 def test_a_mask_per_lung_becomes_a_label_map(frozen, separate_lungs, tmp_path):
@@ -100,7 +106,7 @@ def test_a_mask_per_lung_becomes_a_label_map(frozen, separate_lungs, tmp_path):
 
 def test_masks_of_lungs_that_cannot_be_merged_are_excluded(frozen, separate_lungs, tmp_path, caplog):
     for case in datalist(separate_lungs, "train"):
-        blank(case["label"][0])
+        shutil.copyfile(case["label"][1], case["label"][0])
     assert frozen(separate_lungs)["train"]["replay"] == 0
     assert "not used: " in caplog.text
     assert len(datalist(tmp_path / "data", "train", splits_file=tmp_path / "data" / "splits.json")) > 0
@@ -117,6 +123,23 @@ def test_replay_data_on_which_versions_cannot_be_compared_are_refused_first(froz
     with pytest.raises(LungsegError, match="validation"):
         frozen(folder, ratio)
     assert not (tmp_path / "data").exists()
+
+
+def test_labels_that_state_unequal_sides_are_trained_on(frozen, labels, tmp_path):
+    """One lung may be collapsed, or missing in all of them: nothing but the labels says so."""
+    for number, case in enumerate(labels):
+        lungs = np.asarray(Image.open(case["label"])).copy()
+        rows = np.arange(lungs.shape[0])
+        side = 1 + number % 2
+        drawn = np.flatnonzero((lungs == side).any(axis=1))
+        kept = drawn[: len(drawn) // 4] if number < COUNT // 2 else []
+        lungs[(lungs == side) & ~np.isin(rows, kept)[:, None]] = 0
+        write_png(case["label"], lungs)
+    assert sum(section["labels"] for section in frozen().values()) == COUNT
+    for case in datalist(section="all", **snapshot_source(tmp_path / "data")):
+        found = read_label(case["label"], case["labels"])
+        assert found.union_reason is None
+        np.testing.assert_array_equal(found.labels, np.asarray(Image.open(case["label"])))
 
 
 @pytest.mark.parametrize("section", ["train", "validation", "test"])

@@ -49,6 +49,26 @@ def test_shifted_by_one_row():
         # Of 28 border pixels of a 10 x 6 box, 10 lie one pixel from the other border: an end row of 6 wholly off,
         # and the other end's inner 4, where the other box is solid.
         assert metrics[f"assd{lung}_px"] == pytest.approx(10 / 28)
+        # Half a percent of the longer side, 30 pixels, is less than one: 18 of the 28 lie on the other border.
+        assert metrics[f"nsd{lung}_px"] == pytest.approx(18 / 28)
+
+
+@pytest.mark.parametrize(("rows", "share"), [(0, 1), (1, 1), (2, 1), (3, 0.5)])
+def test_surface_dice_in_millimetres_has_a_tolerance_of_two(rows, share):
+    # Two lines of 100 pixels, one of them moved; all of a line is its border.
+    left, shape = (25, 26, 0, 100), (40, 100)
+    pred, reference = (label_map((at, at + 1, 0, 100), left, shape) for at in (5 + rows, 5))
+    metrics = case_metrics(pred, reference, (1.0, 0.2))
+    assert metrics["nsd_mm"] == share
+    assert metrics["nsd_left_mm"] == 1
+    assert metrics["nsd_right_mm"] == (share == 1)
+
+
+def test_surface_dice_in_pixels_has_half_a_percent_of_the_longer_side():
+    for longer, share in ((399, 0.0), (400, 1.0)):
+        reference = label_map((5, 6, 0, 100), None, (20, longer))
+        metrics = case_metrics(np.roll(reference, 2, axis=0), reference)
+        assert metrics["nsd_right_px"] == metrics["nsd_px"] == share
 
 
 def test_spacing_is_row_then_column():
@@ -82,7 +102,12 @@ def test_lungs_at_the_edge_have_borders_there():
 def test_position_in_the_picture_does_not_matter():
     pred = np.roll(REFERENCE, 2, axis=1)
     far = [np.pad(array, ((300, 7), (11, 400))) for array in (pred, REFERENCE)]
-    assert case_metrics(*far) == case_metrics(pred, REFERENCE)
+    there, here = case_metrics(*far), case_metrics(pred, REFERENCE)
+    # Their tolerance grows with the picture.
+    grown = {f"nsd{lung}_px" for lung in LUNGS}
+    assert {key: there[key] for key in there if key not in grown} == {
+        key: here[key] for key in here if key not in grown
+    }
 
 
 def test_swapped_sides_are_right_as_a_union_alone():
@@ -109,6 +134,7 @@ def test_miss_and_invention_never_look_good(missed, note):
     assert metrics["note"] == f"both lungs {note}; right lung {note}; left lung {note}"
     for lung in LUNGS:
         assert metrics[f"dice{lung}"] == metrics[f"iou{lung}"] == 0
+        assert metrics[f"nsd{lung}_px"] == metrics[f"nsd{lung}_mm"] == 0
         assert metrics[f"hd95{lung}_px"] == metrics[f"assd{lung}_px"] == pytest.approx(math.hypot(20, 30))
         assert metrics[f"hd95{lung}_mm"] == metrics[f"assd{lung}_mm"] == pytest.approx(math.hypot(10, 60))
 
@@ -203,9 +229,11 @@ def test_text_table():
     rows[3]["note"] = "both lungs empty"
     text = format_summary(summarise(rows))
     lines = text.splitlines()
-    assert lines[0].startswith("montgomery, 2 images")
-    assert lines[1].split()[:6] == ["Dice,", "both", "lungs", "2", "0.9250", "0.9000"]
-    assert [line.split(",")[0] for line in lines if " images" in line] == ["montgomery", "shenzhen", "all"]
+    assert lines[0].startswith("4 images: Dice 0.7833 (0.5000 to 0.9500), HD95 2.17 px (")
+    assert lines[2].startswith("montgomery, 2 images")
+    assert lines[3].split()[:6] == ["Dice,", "both", "lungs", "2", "0.9250", "0.9000"]
+    assert [line.split(",")[0] for line in lines[1:] if " images" in line] == ["montgomery", "shenzhen", "all"]
     assert lines[-1] == "shenzhen1: both lungs empty"
     # The names of groups with few figures fit too.
-    assert format_summary(summarise(rows_of([math.nan]))).startswith("montgomery, 1 image  ")
+    text = format_summary(summarise(rows_of([math.nan])))
+    assert text.startswith("1 image: Dice unknown, HD95 unknown\n\nmontgomery, 1 image  ")

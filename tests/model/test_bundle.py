@@ -84,8 +84,11 @@ def trained(phantoms, tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_train_writes_checkpoints_and_history(trained):
     assert {"model.pt", "last.pt", "history.json", "tensorboard"} <= {path.name for path in trained.iterdir()}
-    (entry,) = json.loads((trained / "history.json").read_text())
-    assert {"epoch", "loss", "val_mean_iou", "val_mean_dice", "val_union_iou"} <= set(entry)
+    initial, entry = json.loads((trained / "history.json").read_text())
+    measured = {"epoch", "val_loss", "val_mean_iou", "val_mean_dice", "val_union_iou"}
+    assert (set(initial), initial["epoch"]) == (measured, 0)
+    assert set(entry) == measured | {"loss", "learning_rate"}
+    assert "epoch 1/1" in (trained / "train.log").read_text()
     weights = torch.load(trained / "model.pt", weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in weights.values())
 
@@ -218,7 +221,7 @@ def read(name: str) -> dict:
 
 
 def test_the_configs_read_like_the_zoos():
-    assert sum(text.startswith("$") for text in strings(read("train"))) <= 26
+    assert sum(text.startswith("$") for text in strings(read("train"))) <= 27
     own = [one for one in targets(read("inference")) if one["_target_"].startswith("lungseg.")]
     plain = {one["_target_"] for one in own if "@quality" not in one.get("_disabled_", "")}
     assert len(plain) <= 11
@@ -264,6 +267,25 @@ def test_quality_is_behind_one_switch(phantoms, tmp_path):
     assert plain.judgement == {"quality": None, "quality_lower": None, "doubts": {}, "notes": {}}
     assert full.quality is not None
     np.testing.assert_array_equal(plain.labels, full.labels)
+
+
+def test_a_bundle_may_load_with_other_transforms(phantoms, tmp_path):
+    """Files that the package's own group loads take a shorter way."""
+    image = phantoms / "CXR_png/phantom_0001.png"
+    found = {"own": Predictor(device="cpu").predict(image)}
+    for name, added in {"same": "Identityd", "mirrored": "Flipd"}.items():
+        root = shutil.copytree(bundle_root(), tmp_path / name, ignore=shutil.ignore_patterns("docs"))
+        file = root / "configs/inference.json"
+        config = json.loads(file.read_text("utf-8"))
+        more = {"_target_": added, "keys": "image"} | ({"spatial_axis": 0} if added == "Flipd" else {})
+        config["load"].append(more)
+        file.write_text(json.dumps(config))
+        found[name] = Predictor(device="cpu", bundle=open_bundle(root, trust=True)).predict(image)
+    own, same = (dict(vars(found[name].radiograph)) for name in ("own", "same"))
+    np.testing.assert_array_equal(own.pop("pixels"), same.pop("pixels"))
+    assert own == same
+    np.testing.assert_array_equal(found["same"].labels, found["own"].labels)
+    np.testing.assert_array_equal(found["mirrored"].radiograph.pixels, found["own"].radiograph.pixels[:, ::-1])
 
 
 def test_a_bundle_without_the_named_groups_is_refused(tmp_path):
@@ -411,11 +433,16 @@ def test_two_processes_train_and_evaluate(phantoms, tmp_path):
     assert not any(name.startswith("module.") for name in weights)
     del settings["epochs"]
     files = f"['{config('train')}','{config('evaluate')}','{config('multi_gpu_evaluate')}']"
-    run(
-        *torchrun,
-        *flags({"config_file": files, "output_dir": tmp_path / "evaluation", "split": "all", **settings}),
-        *flags({"weights": tmp_path / "model.pt"}),
-        module="torch.distributed.run",
+    measured = flags(
+        {"output_dir": tmp_path / "evaluation", "weights": tmp_path / "model.pt", "split": "all", **settings}
     )
+    run(*torchrun, *flags({"config_file": files}), *measured, module="torch.distributed.run")
     rows = (tmp_path / "evaluation/cases.csv").read_text().splitlines()
     assert len(rows) == 1 + 24
+    # The same command again, where one case is left for two processes.
+    lines = (tmp_path / "evaluation/cases.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "evaluation/cases.jsonl").write_bytes(b"".join(lines[1:]))
+    out = run(*torchrun, *flags({"config_file": files}), *measured, module="torch.distributed.run")
+    assert "23 of 24 cases are finished and kept" in out
+    assert (tmp_path / "evaluation/cases.jsonl").read_bytes() == b"".join(lines)
+    assert (tmp_path / "evaluation/cases.csv").read_text().splitlines() == rows

@@ -82,3 +82,12 @@ def test_the_cases_that_shipped_weights_saw_are_known(weights, name):
     assert seen == {case["name"] for case in datalist(REAL, "train", sources=sources)}
     for section in ("validation", "test"):
         assert not seen.intersection(case["name"] for case in datalist(REAL, section, sources=sources))
+
+
+@pytest.mark.parametrize("name", ["model", "open", "start", "montgomery"])
+def test_a_recipe_keeps_the_settings_of_its_weights(name):
+    """Defaults may change; the settings that weights were trained with may not."""
+    config = read_config([config_file("train")], recipe(name))
+    assert config["learning_rate"] in (0.001, 0.002)
+    average = {"momentum": 0.005, "momentum_warmup": 0.2, "warmup_iters": 300}
+    assert config["ema"] | average == config["ema"]

@@ -9,78 +9,60 @@ import json
 import math
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import torch
+from evaluation_support import HEIGHT, WIDTH, cases, reference_map, write_pictured
+from images_support import write_dicom
 from PIL import Image
 
-from lungseg.data.labels import NOT_STATED
 from lungseg.evaluation import EvaluationHandler
+from lungseg.evaluation.records import read_cases
 from lungseg.io import write_png
-from lungseg.metrics.agreement import case_metrics
 from lungseg.report import learning_curves, write_evaluation
-from lungseg.report.evaluation import pictured_cases
-from lungseg.transforms.regions import VISIBLE
+from lungseg.report.evaluation import picture_file, pictured_cases
 from lungseg.utils.errors import LungsegError, find_lungseg_error
-
-HEIGHT, WIDTH = 48, 64
-
-
-def reference_map():
-    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
-    labels[8:40, 8:26] = 1
-    labels[10:36, 38:56] = 2
-    return labels
-
-
-def cases(count):
-    """Cases that are the worse the higher their number."""
-    reference = reference_map()
-    for number in range(count):
-        pred = np.roll(reference, number, axis=0)
-        spacing = (0.1, 0.1) if number % 2 else None
-        name = f"<MCUCXR_{number:04d}>"
-        row = {"name": name, "set": "montgomery" if number % 2 else "other", "file": f"folder/{name}.png"}
-        yield row | case_metrics(pred, reference, spacing), pred, reference
 
 
 @pytest.fixture
 def evaluation(tmp_path):
-    stored = {row["name"]: (row, pred, reference) for row, pred, reference in cases(12)}
-    image = np.linspace(0, 4095, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
     weights = tmp_path / "model.pt"
     weights.write_bytes(b"weights")
-    asked = []
-
-    def load_case(row):
-        asked.append(row["name"])
-        return image, *stored[row["name"]][1:]
-
-    rows = [row for row, *_ in stored.values()]
-    summary = write_evaluation(rows, tmp_path / "out", load_case, title="Test <lists>", weights=weights)
-    return tmp_path / "out", rows, summary, asked
+    rows, summary = write_pictured(tmp_path / "out", 12, title="Test <lists>", weights=weights)
+    return tmp_path / "out", rows, summary
 
 
 class Page(HTMLParser):
-    """Collects what a browser would fetch, and whether all tags are closed."""
+    """Collects what a browser would fetch, the words outside of scripts, and whether all tags are closed."""
 
     def __init__(self, text):
         super().__init__()
-        self.sources, self.open = [], []
+        self.sources, self.open, self.words = [], [], ""
         self.feed(text)
+        self.words = " ".join(self.words.split())
 
     def handle_starttag(self, tag, attrs):
         self.sources += [value for key, value in attrs if key in ("src", "href")]
-        if tag not in ("img", "meta", "br"):
+        if tag not in ("img", "meta", "br", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.words += f"{data} "
+
+
+def read_items(text):
+    """Return the cases that the page gives to its viewer."""
+    return json.loads(re.search(r'id="items">(.*?)</script>', text, re.DOTALL)[1])
+
 
 def test_csv_holds_each_case_worst_first(evaluation):
-    folder, rows, *_ = evaluation
+    folder, rows, _ = evaluation
     with open(folder / "cases.csv", newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert len(table) == 12
@@ -95,10 +77,9 @@ def test_csv_holds_each_case_worst_first(evaluation):
 
 @pytest.mark.safety("csv-formula")
 def test_names_that_are_formulas_or_turn_the_text_are_harmless(tmp_path, evaluation):
-    _, rows, *_ = evaluation
+    _, rows, _ = evaluation
     rows = [{**rows[0], "name": "=1+1", "file": "@a.png", "note": "-"}, {**rows[1], "name": "a\u202eb"}]
-    pixels = np.zeros((8, 8), np.uint8)
-    write_evaluation(rows, tmp_path, lambda row: (pixels, pixels, pixels))
+    write_evaluation(rows, tmp_path, {})
     with open(tmp_path / "cases.csv", newline="", encoding="utf-8") as file:
         lines = {line["name"]: line for line in csv.DictReader(file)}
     assert (lines["'=1+1"]["file"], lines["'=1+1"]["note"]) == ("'@a.png", "'-")
@@ -109,7 +90,7 @@ def test_names_that_are_formulas_or_turn_the_text_are_harmless(tmp_path, evaluat
 
 
 def test_summary_names_the_weights(evaluation):
-    folder, _, summary, _ = evaluation
+    folder, _, summary = evaluation
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert summary["weights"] == {"file": "model.pt", "sha256": hashlib.sha256(b"weights").hexdigest()}
     assert summary["overall"]["metrics"]["dice"]["worst_case"] == "<MCUCXR_0011>"
@@ -118,12 +99,13 @@ def test_summary_names_the_weights(evaluation):
 
 
 def test_page_is_whole_and_alone(evaluation):
-    folder, _, _, asked = evaluation
+    folder, _, _ = evaluation
     text = (folder / "index.html").read_text()
-    page = Page(text)
+    page, items = Page(text), read_items(text)
     assert not page.open
-    assert len(page.sources) == 1 + len(asked)
-    for source in page.sources:
+    assert len(items) == 12
+    (plot,) = page.sources
+    for source in (plot, *(item["plain"] for item in items)):
         kind, data = re.fullmatch(r"data:image/(png|jpeg);base64,(.*)", source).groups()
         assert Image.open(io.BytesIO(base64.b64decode(data))).format.lower() == kind
     assert "http" not in text
@@ -133,23 +115,64 @@ def test_page_is_whole_and_alone(evaluation):
     assert "diagonal of the image" in text
     # No path of the machine that evaluated.
     assert "folder/" not in text
+    assert str(folder.parent) not in text
 
 
-def test_pictures_are_those_of_the_chosen_cases(evaluation):
-    folder, _, _, asked = evaluation
-    pictures = sorted(path.name for path in (folder / "pictures").iterdir())
-    assert len(pictures) == len(asked) == len(set(asked)) == 4 + 3 + 3
-    assert pictures[-4:] == [f"worst_{n}__MCUCXR_{12 - n:04d}_.png" for n in (1, 2, 3, 4)]
-    assert Image.open(folder / "pictures" / pictures[0]).size == (WIDTH, HEIGHT)
+def test_page_begins_with_one_row_and_pictures_and_has_each_case(evaluation):
+    folder, rows, summary = evaluation
+    text = (folder / "index.html").read_text()
+    words = Page(text).words
+    dice = summary["overall"]["metrics"]["dice"]
+    first = f"Images 12 all cases Dice {dice['mean']:.4f} {dice['ci_low']:.4f} to {dice['ci_high']:.4f} IoU"
+    places = [
+        words.index(part) for part in (first, "Worst, median and best cases", "Summary", "All cases", "How it is")
+    ]
+    assert places == sorted(places)
+    assert re.search(r"HD95 \d+\.\d\d px ", words)
+    assert len(re.findall(r"<figure data-place", text)) == 4 + 3 + 3
+    items = read_items(text)
+    assert [item["title"] for item in items] == [row["name"] for row in reversed(rows)]
+    assert [part["name"] for part in items[0]["outlines"]] == ["reference", "right lung", "left lung"]
+    assert {mark["text"] for mark in items[0]["marks"]} == {"R", "L"}
+    figures = dict(items[0]["figures"])
+    assert figures["Dice, both lungs"] == f"{rows[-1]['dice']:.4f}"
+    assert "Surface Dice, both lungs (2 mm)" in figures
 
 
-def test_an_evaluation_replaces_its_own_pictures_alone(tmp_path):
-    row, pred, reference = next(cases(1))
-    for name in ("worst_1_old.png", "holiday.png"):
-        write_png(tmp_path / "pictures" / name, pred)
-    write_evaluation([row], tmp_path, lambda _: (pred, pred, reference))
-    names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
-    assert names == ["holiday.png", "worst_1__MCUCXR_0000_.png"]
+def test_pictures_of_many_cases_lie_beside_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr("lungseg.report.evaluation.MOST_EMBEDDED", 3)
+    write_pictured(tmp_path, 4)
+    text = (tmp_path / "index.html").read_text()
+    links = [unquote(item["plain"]) for item in read_items(text)]
+    assert all((tmp_path / link).is_file() for link in links)
+    assert "keep it beside this page" in Page(text).words
+
+
+def test_millimetres_are_shown_where_every_case_has_them(tmp_path):
+    rows, _ = write_pictured(tmp_path, 4, spacing=(0.1, 0.1))
+    assert all("hd95_mm" in row for row in rows)
+    words = Page((tmp_path / "index.html").read_text()).words
+    assert re.search(r"HD95 \d\.\d\d mm ", words)
+    assert "HD95 (mm) ASSD (mm) Surface Dice Dice, right" in words
+
+
+def test_page_shows_the_run_and_no_place_of_this_machine(tmp_path):
+    run = tmp_path / "runs" / "mine"
+    run.mkdir(parents=True)
+    (run / "model.pt").write_bytes(b"weights")
+    learning_curves([{"epoch": 1, "loss": 0.9}], run / "curves.png")
+    (run / "history.json").write_text("[]")
+    network = {"_target_": "monai.networks.nets.UNet", "channels": [4, 8]}
+    config = {"network_def": network, "epochs": 7, "init": "/secret/other/model.pt", "dataset_dir": "/secret/data"}
+    (run / "config.json").write_text(json.dumps(config))
+    write_pictured(tmp_path / "out", 2, weights=run / "model.pt", data="/secret/own pictures")
+    text = (tmp_path / "out" / "index.html").read_text()
+    page = Page(text)
+    assert len(page.sources) == 2
+    for part in ("Evaluation, own pictures", "mine/model.pt", "UNet(channels=[4, 8])", "epochs 7", "other/model.pt"):
+        assert part in page.words
+    assert "secret" not in text
+    assert str(tmp_path) not in text
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9, 40])
@@ -164,22 +187,13 @@ def test_chosen_cases_are_distinct_and_ordered(count):
     assert len(chosen["worst"]) == min(6, max(1, count // 3))
 
 
-def test_tables_stay_when_a_picture_fails(tmp_path):
-    def load_case(row):
-        raise LungsegError("there is no such file", row["file"], code="test")
-
-    with pytest.raises(LungsegError):
-        write_evaluation([row for row, *_ in cases(3)], tmp_path, load_case)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cases.csv", "distribution.png", "summary.json"]
-
-
 def test_nothing_to_report_is_an_error(tmp_path):
     with pytest.raises(LungsegError) as refused:
-        write_evaluation([], tmp_path, None)
+        write_evaluation([], tmp_path, {})
     assert refused.value.code == "no-case"
     row = next(cases(1))[0]
     with pytest.raises(LungsegError) as refused:
-        write_evaluation([row], tmp_path, None, weights=tmp_path / "none.pt")
+        write_evaluation([row], tmp_path, {}, weights=tmp_path / "none.pt")
     assert refused.value.code == "weights-unreadable"
 
 
@@ -257,26 +271,21 @@ def test_handler_in_an_evaluator(radiographs, tmp_path, batch_size):
     assert rows["patient"]["dice_right"] == ""
     assert rows["patient"]["file"] == radiographs[2]["image"]
     assert handler.summary["overall"]["metrics"]["dice_right"]["excluded"] == ["patient"]
-    assert Image.open(next((tmp_path / "out" / "pictures").glob("worst_1_CHN*"))).size == (WIDTH, HEIGHT)
+    labels = np.asarray(Image.open(tmp_path / "out" / "labels" / "MCUCXR_0001_0.png"))
+    np.testing.assert_array_equal(labels, reference_map())
+    assert Image.open(picture_file(tmp_path / "out", "CHNCXR_0002_1")).size == (WIDTH, HEIGHT)
     before = (tmp_path / "out" / "index.html").read_bytes()
     engine.run()
     assert (tmp_path / "out" / "index.html").read_bytes() == before
 
 
 def test_handler_uses_a_known_spacing(tmp_path):
-    from types import SimpleNamespace
-
-    from monai.data import MetaTensor
-
-    labels = torch.from_numpy(reference_map().T.copy())[None]
-    meta = {"filename_or_obj": "x.dcm", "spacing": torch.tensor([0.2, 0.3], dtype=torch.float64)}
-    item = {"image": MetaTensor(labels.float(), meta=meta)}
-    silent = torch.full_like(labels, NOT_STATED)
-    regions = torch.where(labels > 0, labels | VISIBLE, 0)
-    output = {"pred": torch.roll(regions, 1, dims=2), "label": torch.cat([labels, silent, silent])}
-    handler = EvaluationHandler(tmp_path)
-    handler._measure(SimpleNamespace(state=SimpleNamespace(batch=[item], output=[output])))
-    row = handler._cases["x"][0]
+    shifted = np.roll(reference_map(), 1, axis=0)
+    write_dicom(tmp_path / "x.dcm", np.where(shifted, 200, 20).astype(np.uint8), PixelSpacing=[0.2, 0.3])
+    write_png(tmp_path / "mask.png", reference_map())
+    items = [{"image": str(tmp_path / "x.dcm"), "label": str(tmp_path / "mask.png"), "name": "x"}]
+    evaluator(items, EvaluationHandler(tmp_path / "out"), 1).run()
+    row = read_cases(tmp_path / "out")["x"].row
     assert row["hd95_px"] == 1
     assert row["hd95_mm"] == pytest.approx(0.2)
 
@@ -291,28 +300,24 @@ def test_an_evaluation_names_the_file_whose_mask_has_another_shape(radiographs, 
     assert error.where.name == "CHNCXR_0002_1_mask.png"
 
 
-def _report_a_part(rank, address, parts, folder):
+def _report_a_part(rank, address, items, folder):
     import torch.distributed as dist
 
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     handler = EvaluationHandler(folder)
-    handler._cases = parts[rank]
-    handler._write(None)
+    # The middle case is in both parts, as where a sampler pads.
+    evaluator(items[1:] if rank else items[:2], handler, 1).run()
     assert (handler.summary is None) == (rank == 1)
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_processes_report_together(radiographs, tmp_path):
-    handler = EvaluationHandler(tmp_path / "one")
-    evaluator(radiographs, handler, 1).run()
-    # The middle case is in both parts, as where a sampler pads.
-    cases = list(handler._cases.items())
-    parts = [dict(cases[1:]), dict(cases[:2])]
+    evaluator(radiographs, EvaluationHandler(tmp_path / "one"), 1).run()
     address = f"file://{tmp_path / 'meeting'}"
-    torch.multiprocessing.spawn(_report_a_part, (address, parts, str(tmp_path / "two")), nprocs=2)
-    for name in ("cases.csv", "summary.json", "index.html"):
+    torch.multiprocessing.spawn(_report_a_part, (address, radiographs, str(tmp_path / "two")), nprocs=2)
+    for name in ("cases.jsonl", "cases.csv", "summary.json", "index.html"):
         assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
 

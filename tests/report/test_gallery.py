@@ -84,7 +84,7 @@ class Shown:
     @property
     def counts(self) -> dict[str, str]:
         return self.browser.run(
-            "return Object.fromEntries([...document.querySelectorAll('[type=checkbox]')]"
+            "return Object.fromEntries([...controls.querySelectorAll('[type=checkbox]')]"
             ".map(mark => [mark.value, mark.parentNode.querySelector('.count').textContent]))"
         )
 
@@ -255,6 +255,56 @@ def test_enter_shows_the_radiograph_large_and_keys_lead_on(page):
     page.press("Escape")
     assert page.large == ""
     assert page.focused == "film 000.png"
+
+
+def test_the_viewer_hides_and_pales_the_outlines(page):
+    paths = "[...document.querySelectorAll('.stage .outlines path:not(.halo)')]"
+    drawn = f"return {paths}.map(path => path.getAttribute('stroke'))"
+    letters = "return [...document.querySelectorAll('.stage .outlines text')].map(letter => letter.textContent)"
+    page.press("j", "Enter")
+    assert page.browser.run(drawn) == ["#56b4e9", "#e69f00"]
+    assert page.browser.run(letters) == ["R", "L"]
+    page.press("o")
+    assert page.browser.run(drawn) == []
+    # It stays so for the next one.
+    page.press("j")
+    assert page.browser.run(drawn) == []
+    page.press("o")
+    page.browser.click("#viewer .layers input")
+    assert page.browser.run(drawn) == ["#e69f00"]
+    page.browser.run("document.querySelector('#viewer .opacity').focus()")
+    large = page.large
+    page.press("ArrowLeft", "ArrowLeft")
+    # The slider has the arrows for itself.
+    assert page.large == large
+    opacity = "return getComputedStyle(document.querySelector('.stage .outlines')).opacity"
+    assert page.browser.run(opacity) == "0.8"
+    assert page.browser.run("return document.querySelector('#viewer .file').getAttribute('href')").startswith(
+        "overlays/"
+    )
+    page.press("End")
+    assert page.browser.run("return getComputedStyle(document.querySelector('.large')).display") == "flex"
+
+
+def test_letters_and_outlines_lie_on_the_picture(page):
+    """In the coordinates of the window: the right lung of the phantom is at a fifth to two fifths of the width."""
+    page.press("j", "Enter")
+    image, path, letter = (
+        page.browser.run(
+            "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
+            "return [box.left, box.top, box.width, box.height]",
+            selector,
+        )
+        for selector in (".stage img", ".stage path", ".stage text")
+    )
+    # The picture of 100 x 80 pixels fills its frame in one direction.
+    scale = min(image[2] / 100, image[3] / 80)
+    left = image[0] + (image[2] - 100 * scale) / 2
+    top = image[1] + (image[3] - 80 * scale) / 2
+    assert abs(path[0] - (left + 20 * scale)) < 0.7 * scale
+    assert abs(path[1] - (top + 20 * scale)) < 0.7 * scale
+    assert letter[0] + letter[2] < path[0]
+    assert letter[3] >= 20
 
 
 def test_escape_clears_the_search_and_then_the_filters(page):

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -133,7 +134,9 @@ def test_the_page_shows_each_file_with_its_picture(results, csv_rows):
             assert "picture" not in card
             continue
         with Image.open(io.BytesIO(base64.b64decode(card["picture"]))) as picture:
-            assert (picture.format, picture.size) == ("JPEG", (96, 72))
+            assert (picture.format, picture.mode, picture.size) == ("JPEG", "L", (96, 72))
+        assert (card["drawing"]["width"], card["drawing"]["height"]) == (1000, 750)
+        assert card["drawing"]["marks"].keys() <= {"R", "L"}
         assert (results / os.fsdecode(unquote_to_bytes(card["overlay"]))).is_file()
 
 
@@ -272,6 +275,7 @@ def test_the_page_has_every_column_that_is_not_empty(tmp_path):
     with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     for line, shown in zip(lines, page.rows, strict=True):
+        shown["file"] = f"in/{shown['file']}"
         shown["reason"] = shown["reason"] and f"{shown['file']}: {shown['reason']}"
         assert {name: "" if shown[name] is None else str(shown[name]) for name in page.columns} == {
             name: line[name] for name in page.columns
@@ -294,6 +298,59 @@ def test_the_page_of_many_radiographs_links_to_their_pictures(tmp_path):
     assert links == {f"thumbnails/{name}.jpg" for name in (rows[0].name, HOSTILE)}
     assert not [card for card in linked.rows if "picture" in card]
     assert "beside this page" in linked.text
+
+
+@pytest.mark.parametrize(
+    ("files", "titles"),
+    [
+        (["/srv/hospital/ward 1/a.png", "/srv/hospital/ward 2/a.png"], ["ward 1/a.png", "ward 2/a.png"]),
+        (["/srv/hospital/a.png", "/mnt/disk/b.png"], ["hospital/a.png", "disk/b.png"]),
+        (["/a.png", "/srv/b.png"], ["a.png", "srv/b.png"]),
+        (["in/a.png", "../b.png"], None),
+    ],
+)
+def test_the_page_has_no_path_of_the_machine(tmp_path, monkeypatch, files, titles):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    rows = [row(number, file=file, name=f"{number}") for number, file in enumerate(files)]
+    failed = os.path.dirname(files[0]) + "/c.png"
+    reasons = [f"{failed}: {tmp_path / 'out'}/masks/c.png: it cannot be written.", f"{failed}: see {failed}."]
+    rows += [failure(number) for number in range(2)]
+    rows[-2:] = [replace(one, file=failed, reason=why) for one, why in zip(rows[-2:], reasons, strict=True)]
+    write_reports(tmp_path / "out", rows, {**RUN, "stopped": f"{tmp_path / 'out'}/report.csv: the disk is full."})
+    page = Page(tmp_path / "out" / "report.html")
+    assert str(tmp_path) not in page.text
+    assert "/srv/" not in page.text
+    assert {card["file"] for card in page.rows} == {card["title"] for card in page.rows}
+    if titles:
+        assert [card["title"] for card in sorted(page.rows[:2], key=lambda card: card["name"])] == titles
+    (reason,) = {card["reason"] for card in page.rows if "cannot be written" in (card["reason"] or "")}
+    assert reason in ("masks/c.png: it cannot be written.", "out/masks/c.png: it cannot be written.")
+    with (tmp_path / "out" / "report.csv").open(newline="", encoding="utf-8") as file:
+        assert {line["file"] for line in csv.DictReader(file)} == {*files, failed}
+
+
+def test_the_page_says_once_which_kinds_of_output_were_not_written(tmp_path):
+    no_seg, no_crop = "dicom-seg was not written: this is not a DICOM file", "crop was not written: no lung was found"
+    rows = [row(number, reason=no_seg) for number in range(30)]
+    rows += [row(30, status="flagged", doubts="no-lung", reason=f"no lung was found; {no_seg}; {no_crop}")]
+    write_reports(tmp_path, [*rows, failure(31)], RUN)
+    page = Page(tmp_path / "report.html")
+    assert page.text.count("dicom-seg was not written for 31 radiographs: this is not a DICOM file.") == 1
+    assert page.text.count("crop was not written for 1 radiograph: no lung was found.") == 1
+    assert [card["brief"] for card in page.rows[:-1]] == ["no lung was found", *[""] * 30]
+    assert "brief" not in page.rows[-1]
+
+
+def test_pictures_of_earlier_versions_are_not_drawn_on_twice(tmp_path):
+    thumbnail(tmp_path, "film 001")
+    file = tmp_path / "thumbnails" / "film 001.jpg"
+    with Image.open(file) as picture:
+        picture.convert("RGB").save(file, comment=b"")
+    write_reports(tmp_path, [row(1)], RUN)
+    (card,) = Page(tmp_path / "report.html").rows
+    assert card["picture"]
+    assert "drawing" not in card
 
 
 def test_areas_are_compared_in_one_unit(tmp_path):

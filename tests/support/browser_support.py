@@ -21,6 +21,9 @@ needs_browser = pytest.mark.skipif(
 )
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
+# A frame is drawn after the events that were waiting, and a timer runs after the frame.
+_ANSWERED = "const done = arguments[0]; requestAnimationFrame(() => setTimeout(done, 0));"
+
 _KEYS = {
     **{"Control": "\ue009", "Shift": "\ue008", "Enter": "\ue007", "Escape": "\ue00c", "Tab": "\ue004", "End": "\ue010"},
     **{"Home": "\ue011", "ArrowLeft": "\ue012", "ArrowUp": "\ue013", "ArrowRight": "\ue014", "ArrowDown": "\ue015"},
@@ -45,6 +48,7 @@ class Browser:
         wanted = {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}
         session = self._ask("POST", "/session", {"capabilities": wanted})
         self._root += f"/session/{session['sessionId']}"
+        self._acted = False
 
     def close(self) -> None:
         """End the browser."""
@@ -59,13 +63,21 @@ class Browser:
         self._ask("POST", "/url", {"url": url})
 
     def run(self, script: str, *arguments):
-        """Run JavaScript, the body of a function, and return what it returns."""
+        """Run JavaScript, the body of a function, and return what it returns.
+
+        It runs once the page has answered the last action: a dialog that a key closes says so in an event of its
+        own, after the driver has answered.
+        """
+        if self._acted:
+            self._acted = False
+            self._ask("POST", "/execute/async", {"script": _ANSWERED, "args": []})
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
     def click(self, selector: str) -> None:
         """Click an element."""
         found = self._ask("POST", "/element", {"using": "css selector", "value": selector})
         self._ask("POST", f"/element/{found[_ELEMENT]}/click", {})
+        self._acted = True
 
     def press(self, *keys: str) -> None:
         """Press keys together, such as Control and z."""
@@ -73,6 +85,7 @@ class Browser:
         steps = [{"type": "keyDown", "value": key} for key in keys]
         steps += [{"type": "keyUp", "value": key} for key in reversed(keys)]
         self._ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": steps}]})
+        self._acted = True
 
     def drag(self, *points: tuple[float, float], button: int = 0, let_go: bool = True) -> None:
         """Press the mouse at the first point of the window, draw it over the others, and let go."""
@@ -83,10 +96,12 @@ class Browser:
             steps.append({"type": "pointerUp", "button": button})
         mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": steps}
         self._ask("POST", "/actions", {"actions": [mouse]})
+        self._acted = True
 
     def let_go(self) -> None:
         """Release the mouse."""
         self._ask("DELETE", "/actions")
+        self._acted = True
 
     def screenshot(self) -> bytes:
         """Return a PNG of the window."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lungseg.io.overlay import encode_thumbnail
+from lungseg.report.outlines import find_outlines
 from lungseg.report.table import Row
+from lungseg.report.thumbnails import encode_thumbnail
 from lungseg.utils.text import escape_control
 
 RUN = {"weights": {"file": "some/where/model.pt", "sha256": "5" * 64}}
@@ -34,4 +35,4 @@ def thumbnail(folder: Path, name: str, size: tuple[int, int] = (80, 100)) -> Non
     labels[20:60, 20:40], labels[20:60, 60:80] = 1, 2
     path = folder / "thumbnails" / f"{name}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_thumbnail(np.arange(size[0] * size[1]).reshape(size), labels))
+    path.write_bytes(encode_thumbnail(np.arange(size[0] * size[1]).reshape(size), find_outlines(labels)))

@@ -10,6 +10,7 @@ import torch
 
 from lungseg.data.labels import HEART, NOT_STATED, SIDE_UNKNOWN
 from lungseg.training.losses import LungHeartLoss
+from lungseg.utils.errors import UsageError
 
 LUNGS = [[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]]
 
@@ -91,3 +92,61 @@ def test_a_sure_and_right_answer_costs_nothing():
     logits = 50.0 * torch.nn.functional.one_hot(labels[:, 0], 3).movedim(-1, 1)
     target = torch.cat([labels, torch.full_like(labels, NOT_STATED), torch.full_like(labels, NOT_STATED)], 1)
     assert LungHeartLoss()(logits, target).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_class_weights_count_in_the_cross_entropy():
+    value = LungHeartLoss(dice_weight=0, class_weights=[1, 3, 1])(logits_of(LUNGS), target_of([0, 1]))
+    assert value.item() == pytest.approx(-(math.log(0.7) + 3 * math.log(0.6)) / 2)
+
+
+def test_class_weights_of_an_unknown_side_are_the_mean_of_both():
+    value = LungHeartLoss(dice_weight=0, class_weights=[2, 1, 4])(logits_of(LUNGS), target_of([0, SIDE_UNKNOWN]))
+    assert value.item() == pytest.approx(-(2 * math.log(0.7) + 2.5 * math.log(0.9)) / 2)
+
+
+def test_a_class_weight_of_the_heart():
+    loss, logits = LungHeartLoss(dice_weight=0, class_weights=[1, 1, 1, 5]), logits_of(LUNGS, heart=[0.4, 0.2])
+    value = loss(logits, target_of(heart=[HEART, 0]))
+    assert value.item() == pytest.approx(-(5 * math.log(0.4) + math.log(0.8)) / 2, abs=1e-6)
+
+
+def test_class_weights_weigh_the_dice_of_the_lungs():
+    logits, target = logits_of(LUNGS), target_of([2, 1])
+    both, right, left = (
+        LungHeartLoss(ce_weight=0, class_weights=weights)(logits, target).item()
+        for weights in ([1, 3, 1], [1, 1, 0], [1, 0, 1])
+    )
+    assert both == pytest.approx((3 * right + left) / 4)
+
+
+def test_weights_of_one_change_nothing():
+    logits, target = logits_of(LUNGS, heart=[0.4, 0.2]), target_of([0, SIDE_UNKNOWN], heart=[HEART, 0])
+    assert LungHeartLoss(class_weights=[1, 1, 1])(logits, target) == LungHeartLoss()(logits, target)
+
+
+def test_gamma_makes_the_cross_entropy_the_focal_loss():
+    value = LungHeartLoss(dice_weight=0, gamma=2)(logits_of(LUNGS), target_of([0, 1]))
+    assert value.item() == pytest.approx(-(0.3**2 * math.log(0.7) + 0.4**2 * math.log(0.6)) / 2)
+
+
+@pytest.mark.parametrize("weights", [[1, 2], [1, 2, 3, 4, 5], [1, -1, 1], [1, "2", 1]])
+def test_class_weights_that_are_wrong(weights):
+    with pytest.raises(UsageError) as refused:
+        LungHeartLoss(class_weights=weights)
+    assert refused.value.code == "bad-class-weights"
+
+
+@pytest.mark.parametrize("lungs", [[0, 1], [0, SIDE_UNKNOWN], [NOT_STATED, 2]])
+def test_another_loss_compares_the_same(lungs):
+    """PyTorch's cross-entropy in the place of the own one."""
+    other = LungHeartLoss(loss=torch.nn.CrossEntropyLoss())
+    for logits in (logits_of(LUNGS), logits_of(LUNGS, heart=[0.4, 0.2])):
+        value, expected = (loss(logits, target_of(lungs)).item() for loss in (other, LungHeartLoss(dice_weight=0)))
+        assert value == pytest.approx(expected, abs=1e-5)
+
+
+def test_another_loss_teaches_nothing_where_the_reference_states_nothing():
+    logits = logits_of(LUNGS).requires_grad_()
+    LungHeartLoss(loss=torch.nn.CrossEntropyLoss())(logits, target_of([NOT_STATED, 1])).backward()
+    assert logits.grad[0, :, 0].abs().max() == 0
+    assert logits.grad[0, :, 1].abs().min() > 0

@@ -239,7 +239,7 @@ def test_augmentation_never_swaps_the_sides(tmp_path):
 
 def box(image: np.ndarray) -> tuple[slice, slice]:
     """The rectangle that lies inside the borders of (H, W) pixels, as slices of rows and columns."""
-    inside = foreground_mask(torch.from_numpy(image.T.copy())[None])[0].numpy().T
+    inside = foreground_mask(torch.from_numpy(image.T.copy())[None])[0].T
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     assert inside.sum() == len(rows) * len(columns)
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

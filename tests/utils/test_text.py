@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungseg.utils.text import escape_control, protect_cell, restore_cell, shorten_list
+from lungseg.utils.text import describe_duration, escape_control, protect_cell, restore_cell, shorten_list
 
 
 @pytest.mark.safety("hidden-characters")
@@ -93,3 +93,10 @@ def test_other_texts_get_no_apostrophe():
 def test_lists_are_shortened():
     assert shorten_list(["a", "b"], 2) == "a, b"
     assert shorten_list(["a\n", "b", "c"], 1) == r"a\n and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5940, "99 min"), (7500, "2 h 05 min")]
+)
+def test_times_are_written_for_people(seconds, text):
+    assert describe_duration(seconds) == text

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ import torch
 from monailabel.config import settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.exception import MONAILabelException
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from lungseg.model.paths import BUNDLE_NAME, weights_file
+from lungseg.utils.errors import first_line
+from lungseg.utils.files import atomic_path
 from lungseg.version import __version__
 from lungseg.workflows.label.store.folder import StudyFolder
 from lungseg.workflows.label.store.migration import SCORES
@@ -27,6 +32,8 @@ from lungseg.workflows.label.tasks.active_model import ActiveModel
 from lungseg.workflows.label.tasks.infer import LungsInfer
 from lungseg.workflows.label.tasks.scoring import Scoring
 from lungseg.workflows.label.tasks.train import LungsTrain
+
+logger = logging.getLogger(__name__)
 
 
 class LungsApp(MONAILabelApp):
@@ -97,6 +104,28 @@ class LungsApp(MONAILabelApp):
             store.save_label_map(image, Path(result["file"]), result["tag"], info)
             result["label"] = image
         return result
+
+    def train(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Train, in the process that MONAI Label started for it.
+
+        If it cannot be done, the last line that the process prints is the reason, which `GET /train/` returns.
+
+        Raises:
+            SystemExit: the training ended without new weights.
+        """
+        try:
+            result: dict[str, Any] = super().train(request)
+        except MONAILabelException as error:
+            reason = error.msg
+        except Exception as error:  # any library can fail, such as for want of memory
+            details = self.workspace / "training-error.txt"
+            with atomic_path(details) as path:
+                path.write_text(traceback.format_exc(), encoding="utf-8")
+            reason = f"{first_line(error)}; the details are in {details}"
+        else:
+            return result
+        logger.error("The training ended without new weights: %s", reason)
+        raise SystemExit(1)
 
     def on_init_complete(self) -> None:
         """Start to score the studies, once the server runs."""

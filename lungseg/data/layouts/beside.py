@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+from lungseg.data.annotations import LABELS
 from lungseg.data.folders import Part, has_pictures, has_pictures_below, parts_of
 from lungseg.data.layouts.layout import Layout
 from lungseg.data.layouts.nnunet import read_labels
 from lungseg.data.naming import Naming
 from lungseg.data.pairing import Pairing, guesses_in_one_folder, list_files, match, pair_by_name
+from lungseg.io.masks import LABEL_FOLDER, holds_studies
 
 
 def beside(folder: Path, naming: Naming | None = None) -> list[Layout]:
@@ -21,6 +24,8 @@ def beside(folder: Path, naming: Naming | None = None) -> list[Layout]:
     """
     parts = parts_of(folder)
     found = []
+    if annotated := _annotated(folder, naming):
+        return [annotated]
     for section in dict.fromkeys(part.section for part in parts):
         here = [part for part in parts if part.section == section]
         references = _references(here)
@@ -32,6 +37,18 @@ def beside(folder: Path, naming: Naming | None = None) -> list[Layout]:
         elif not section and has_pictures(folder):
             found.append(_inside(folder, references, naming))
     return found
+
+
+def _annotated(folder: Path, naming: Naming | None) -> Layout | None:
+    """Recognise a folder of studies in which MONAI Label keeps the final labels."""
+    final = folder / LABEL_FOLDER / "final"
+    if not (has_pictures(final) and holds_studies(os.listdir(folder))):
+        return None
+
+    def pair() -> Pairing:
+        return match(list_files(folder, nested=False), list_files(final), naming)
+
+    return Layout("studies with final labels", folder, folder, pair).with_labels(LABELS)
 
 
 def in_one_folder(folder: Path, naming: Naming | None = None) -> Layout | None:

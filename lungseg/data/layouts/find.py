@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from lungseg.data.folders import sub_folders
+from lungseg.data.folders import own_name, sub_folders
 from lungseg.data.layouts.beside import beside, in_one_folder
 from lungseg.data.layouts.layout import Layout, two_folders
 from lungseg.data.layouts.lungs_apart import lungs_apart
@@ -53,9 +54,13 @@ def find_data(
     stated = Naming(image_prefix, image_suffix, mask_prefix, mask_suffix)
     naming = None if stated == Naming() else stated
     if images is not None and masks is not None:
-        return two_folders(Path(images), Path(masks), naming, labels)
+        return replace(two_folders(Path(images), Path(masks), naming, labels), name=own_name(Path(images)))
     assert dataset_dir is not None
     root = Path(dataset_dir)
+    return replace(_find_below(root, naming, labels), name=own_name(root))
+
+
+def _find_below(root: Path, naming: Naming | None, labels: str | None) -> Layout:
     if not root.is_dir():
         raise UsageError("there is no such folder", root, "check the path of the data set", code="not-found")
     level = [root]

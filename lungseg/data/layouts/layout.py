@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from lungseg.data.annotations import LABELS_BY_NAME, are_annotations, pair_annot
 from lungseg.data.label_values import parse_labels
 from lungseg.data.naming import Naming
 from lungseg.data.pairing import Pairing, pair_by_name
+from lungseg.data.splits import OTHER, SETS, set_of
 from lungseg.utils.errors import UsageError
 
 
@@ -24,6 +25,7 @@ class Layout:
         images: the folder of images; the names of the cases are relative to it.
         pair: function that matches the images with their references.
         labels: what the values of the references stand for, where it is stated.
+        name: of the data set: that of the folder that the user named.
     """
 
     kind: str
@@ -31,6 +33,24 @@ class Layout:
     images: Path
     pair: Callable[[], Pairing]
     labels: str | None = None
+    name: str = OTHER
+
+    def set_of(self, case: str) -> str:
+        """Return the data set of a case by its name: "montgomery", "shenzhen", or the name of this one."""
+        found = set_of(case)
+        return self.name or OTHER if found == OTHER else found
+
+    def is_in(self, case: str, sets: Sequence[str]) -> bool:
+        """Return whether a case is in one of some data sets; "other" are all but the public ones.
+
+        Raises:
+            UsageError: there is no data set of one of the names (set-unknown).
+        """
+        known = dict.fromkeys((*SETS, self.name))
+        if unknown := sorted(set(sets).difference(known)):
+            remedy = f"choose from {', '.join(known)}"
+            raise UsageError(f"there is no data set {unknown[0]!r}", remedy=remedy, code="set-unknown")
+        return not {set_of(case), self.set_of(case)}.isdisjoint(sets)
 
     def with_labels(self, labels: str | None) -> Layout:
         """Return it with a statement of what the values of its references stand for, unless that is None.

@@ -31,11 +31,14 @@ def display_values(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     padding = _padding(stored, dataset)
     values, low, high = _modality(stored, dataset)
     values, low, high = _values_of_interest(values, low, high, padding, dataset)
+    # An array of its own, which can be changed: the stored values are integers.
     values = values.astype(np.float32, copy=False)
     if is_inverted(dataset):
-        values = np.float32(low + high) - values
-    # The padding becomes as dark as the darkest part of the picture, like the surroundings of a film.
-    return values if padding is None else np.where(padding, values[~padding].min(), values)
+        np.subtract(np.float32(low + high), values, out=values)
+    if padding is not None:
+        # It becomes as dark as the darkest part of the picture, like the surroundings of a film.
+        values[padding] = np.min(values, where=~padding, initial=np.inf)
+    return values
 
 
 def is_inverted(dataset: Dataset) -> bool:
@@ -47,7 +50,10 @@ def is_inverted(dataset: Dataset) -> bool:
 def _used_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Return the used bits only: old files store overlays in the bits above them. pydicom 3 does the same."""
     unused = 8 * stored.dtype.itemsize - int(dataset.BitsStored)
-    return stored << unused >> unused if 0 < unused < 8 * stored.dtype.itemsize else stored
+    low, high = _stored_range(dataset)
+    if not 0 < unused < 8 * stored.dtype.itemsize or low <= stored.min() <= stored.max() <= high:
+        return stored
+    return stored << unused >> unused
 
 
 def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
@@ -112,12 +118,21 @@ def _values_of_interest(
     if max(shown, default=0) < _MIN_SHOWN:
         return values, low, high
     center, width = windows[int(np.argmax(shown))]
-    distance = (values.astype(np.float32) - np.float32(center)) / np.float32(width)
+    # In one array: a large radiograph has a hundred megabytes.
+    windowed = values.astype(np.float32)
+    windowed -= np.float32(center)
+    windowed /= np.float32(width)
     if function == "SIGMOID":
-        values = 1 / (1 + np.exp(-4 * distance))
+        windowed *= np.float32(-4)
+        np.exp(windowed, out=windowed)
+        windowed += np.float32(1)
+        np.divide(np.float32(1), windowed, out=windowed)
     else:
-        values = np.clip(distance, -0.5, 0.5) + np.float32(0.5)
-    return values * np.float32(high - low) + np.float32(low), low, high
+        np.clip(windowed, -0.5, 0.5, out=windowed)
+        windowed += np.float32(0.5)
+    windowed *= np.float32(high - low)
+    windowed += np.float32(low)
+    return windowed, low, high
 
 
 def _share(picture: np.ndarray, first: float, last: float) -> float:

@@ -47,7 +47,10 @@ def read_dicom(content: Content) -> Radiograph:
         # Before any other element is read, which might change its bytes.
         source = SourceFile(path, content.sha256, "dicom", encode_header(dataset))
         _check_header(dataset, path)
-        pixels, ignored = apply_shutters(_to_grey(decode(dataset, content), dataset, path), dataset)
+        stored = decode(dataset, content)
+        # Each copy of a large radiograph has tens of megabytes.
+        del dataset.PixelData
+        pixels, ignored = apply_shutters(_to_grey(stored, dataset, path), dataset)
         filled_in = ", ".join(filter(None, (filled_in, *ignored)))
         spacing, kind = spacing_of(dataset)
         view, flipped = view_of(dataset), is_flipped(dataset)

@@ -110,7 +110,7 @@ function readAddress() {
   form.view.value = parts.get("view") === "table" ? "table" : "pictures";
   show();
   const place = found.findIndex(row => row.title === parts.get("open"));
-  if (place >= 0) look(place);
+  if (place >= 0) viewer.show(place);
   else viewer.close();
 }
 

@@ -2,14 +2,9 @@
 const grid = document.querySelector("#table table");
 // Letters of a cell of the table that are shown.
 const LONGEST_CELL = 32;
+// So small, its outline would hide what lies under it.
+const NOT_ON_CARDS = new Set(["heart"]);
 const textColumns = new Set(columns.filter(name => rows.some(row => typeof row.cells[name] === "string")));
-
-function make(kind, parent, { text = "", ...attributes } = {}) {
-  const element = parent.appendChild(document.createElement(kind));
-  element.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
 
 // What opens the large picture: a link, so that it can also be opened in another tab.
 function makeOpener(row, parent) {
@@ -21,30 +16,50 @@ function makeOpener(row, parent) {
 
 const source = row => (row.picture ? `data:image/jpeg;base64,${row.picture}` : row.thumbnail);
 
+// See viewer.js. Pictures that earlier versions wrote have their outlines on them, and no drawing as data.
+function itemOf(row) {
+  const { width = 1, height = 1, outlines = {}, marks = {} } = row.drawing ?? {};
+  const sides = { R: styles["right lung"].colour, L: styles["left lung"].colour };
+  return {
+    title: row.title, file: row.overlay, width, height,
+    plain: row.drawing && source(row), drawn: row.overlay ?? source(row),
+    outlines: Object.entries(outlines).map(([name, path]) => ({ name, path, ...styles[name] })),
+    marks: Object.entries(marks).map(([text, [x, y]]) => ({ text, x, y, colour: sides[text] })),
+    figures: columns.filter(name => !isUnknown(row.cells[name]) && name !== "status" && name !== "reason")
+      .map(name => [name, row.cells[name]]),
+  };
+}
+
 function makeCard(row, place) {
   const card = document.createElement("li");
   card.className = row.cells.status;
   card.setAttribute("aria-setsize", found.length);
   card.setAttribute("aria-posinset", place + 1);
   const opener = makeOpener(row, card);
-  if (source(row)) make("img", opener, { alt: "", decoding: "async", src: source(row) });
+  if (source(row)) {
+    const frame = make("span", opener, { class: "picture" });
+    make("img", frame, { alt: "", decoding: "async", src: source(row) });
+    if (row.drawing) frame.append(drawOutlines(itemOf(row), NOT_ON_CARDS));
+  }
   const name = make("bdi", make("span", opener, { class: "name", title: row.cells.file }));
   // Long names may be broken where their parts end.
   row.title.split(/(?<=[/_-])/).forEach(part => name.append(part, document.createElement("wbr")));
-  addFindings(row, card);
+  addFindings(row, card, true);
   return card;
 }
 
-function addFindings(row, parent) {
-  const { status, quality, quality_lower: lower, reason } = row.cells;
+// `brief`: without what the page says once for all radiographs, and what has no room on a card.
+function addFindings(row, parent, brief = false) {
+  const { status, quality, quality_lower: lower } = row.cells;
+  const reason = brief ? row.brief ?? row.cells.reason : row.cells.reason;
   const line = make("p", parent);
   make("span", line, { class: "badge", text: status });
   if (!isUnknown(quality)) line.append(` quality ${quality.toFixed(2)}`);
-  if (!isUnknown(lower)) line.append(` (nine in ten: over ${lower.toFixed(2)})`);
-  if (reason) make("p", parent, { class: "reason", text: reason });
+  if (!isUnknown(lower) && !brief) line.append(` (nine in ten: over ${lower.toFixed(2)})`);
+  if (reason) make("p", parent, { class: "reason", text: reason, title: brief ? reason : "" });
   if (row.notes.length) make("p", parent, { class: "notes quiet", text: row.notes.join(", ") });
   const sizes = make("p", parent, { class: "sizes quiet" });
-  for (const size of row.sizes ?? []) make("span", sizes, { text: size });
+  for (const size of row.sizes ?? []) make("span", sizes, { text: brief ? size.replace(/: .*/, "") : size });
 }
 
 function makeLine(row, place) {

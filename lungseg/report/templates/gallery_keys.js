@@ -5,21 +5,16 @@ function keyMove(key) {
   const last = found.length - 1;
   if (key === "Home") return 0;
   if (key === "End") return last;
-  const across = view.across(), inPictures = view === views.pictures;
+  const across = view.across();
   const by = { j: 1, k: -1, ArrowDown: across, ArrowUp: -across };
-  if (inPictures || viewer.open) Object.assign(by, { ArrowRight: 1, ArrowLeft: -1 });
+  if (view === views.pictures) Object.assign(by, { ArrowRight: 1, ArrowLeft: -1 });
   return by[key] && { by: by[key] };
 }
 
 addEventListener("keydown", event => {
   const { key, target } = event;
-  if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
-  if (viewer.open) {
-    // Up and down scroll the figures.
-    const move = key.startsWith("Arrow") && !/Left|Right/.test(key) ? undefined : keyMove(key);
-    if (move === undefined) return;
-    look(typeof move === "number" ? move : current + move.by);
-  } else if (key === "Escape") {
+  if (viewer.open || event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (key === "Escape") {
     // The second time, it leads out of the search.
     if (isTyping(target) && form.search.value === "") target.blur();
     clear();

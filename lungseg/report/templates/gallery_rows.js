@@ -1,6 +1,7 @@
 // The radiographs of the page, their orders, and the choice among them. Nothing here draws.
 const data = document.getElementById("rows");
 const columns = data.dataset.columns.split(" ").filter(Boolean);
+const styles = JSON.parse(data.dataset.styles);
 const rows = JSON.parse(data.textContent);
 const plain = text => text.normalize("NFC").toLowerCase();
 
@@ -52,7 +53,10 @@ function inOrder(name, reversed) {
   return [...known, ...unknown];
 }
 
-const flags = { status: row => [row.cells.status], doubt: row => row.doubts, note: row => row.notes };
+const flags = {
+  status: row => [row.cells.status], code: row => [row.cells.code].filter(Boolean),
+  doubt: row => row.doubts, note: row => row.notes,
+};
 
 // Return those of `all` that meet every condition, and "kind name" -> the number that a flag would leave, given the
 // conditions of other kinds. `wanted`: words (text), ranges ({key, low, high}), and a set of names for each kind.

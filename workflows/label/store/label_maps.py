@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from lungseg.data.labels import read_values
+from lungseg.data.label_files import read_values
 from lungseg.io import Radiograph, encode_png, read_radiograph
 from lungseg.io.formats import HEAD_BYTES, format_of
 from lungseg.io.nifti import encode_nifti

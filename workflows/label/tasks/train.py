@@ -25,7 +25,8 @@ from lungseg.training.train import train
 from lungseg.utils.errors import LungsegError
 from lungseg.workflows.label.store.json_files import read_json, write_json
 from lungseg.workflows.label.store.model_versions import Version, Versions
-from lungseg.workflows.label.tasks.training_snapshot import freeze, replay_source
+from lungseg.workflows.label.tasks.acceptance import judge
+from lungseg.workflows.label.tasks.training_snapshot import freeze, replay_source, snapshot_source
 
 logger = logging.getLogger(__name__)
 DEFAULTS: dict[str, int | float] = {
@@ -120,7 +121,9 @@ class LungsTrain(TrainTask):
             "replay": self._compare_on_replay(run, old),
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
-        record["better"], record["reason"] = _judge(record, float(settings["tolerance"]))
+        best_epoch = read_json(run / "run.json", {})["best"]["epoch"]
+        held_out, replay, tolerance = record["held_out"], record["replay"], float(settings["tolerance"])
+        record["better"], record["reason"] = judge(best_epoch, held_out, replay, tolerance)
         version = self.versions.finish(run, record)
         if record["better"]:
             self.versions.activate(version.number)
@@ -166,22 +169,7 @@ class LungsTrain(TrainTask):
         return means
 
 
-def _snapshot(run: Path) -> dict[str, str]:
+def _snapshot(run: Path) -> dict[str, Any]:
     """Return the settings that name a run's frozen data."""
-    return {"dataset_dir": str(run / "data"), "data_source#splits_file": str(run / "data" / "splits.json")}
-
-
-def _judge(record: dict[str, Any], tolerance: float) -> tuple[bool, str]:
-    """Return whether the new weights are not worse, and the reason as a sentence."""
-    reasons = []
-    for where, means, allowed in (
-        ("the held-out labels", record["held_out"], 0.0),
-        ("the replay data's validation list", record["replay"], tolerance),
-    ):
-        if means is None:
-            reasons.append("there are no replay data to compare on")
-            continue
-        reasons.append(f"on {where} ({means['n']}) the mean Dice goes from {means['old']:.4f} to {means['new']:.4f}")
-        if means["new"] < means["old"] - allowed:
-            return False, f"kept, not made active: {reasons[-1]}"
-    return True, f"made active: {'; '.join(reasons)}"
+    source = snapshot_source(run / "data")
+    return {"dataset_dir": source.pop("dataset_dir")} | {f"data_source#{name}": one for name, one in source.items()}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lungseg.data import check_has_lateral_labels, datalist, read_label, unusable_cases
+from lungseg.data.annotations import LABELS
 from lungseg.data.splits import RUN_SPLITS, SECTIONS, read_split, split, write_split
 from lungseg.io import write_png
 from lungseg.utils.errors import LungsegError
@@ -24,6 +25,8 @@ _SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
 # With fewer labels, a section could be empty.
 FEWEST = 5
 _SHOWN = 5
+# The folder of the cases that were labelled here.
+_LABELLED = "labelled"
 # Of the errors of a system, those that one file has.
 _ITS_OWN = (errno.ENOENT, errno.ENAMETOOLONG)
 
@@ -98,7 +101,7 @@ def freeze(
     placed = {}
     for case in labels:
         try:
-            placed[case["name"]] = _place(folder, "labelled", case)
+            placed[case["name"]] = _place(folder, _LABELLED, case)
         except (LungsegError, OSError) as error:
             _leave_out(case, error)
     _check_enough(len(placed))
@@ -116,7 +119,7 @@ def freeze(
                 counts[section]["replay"] += 1
             except (LungsegError, OSError) as error:
                 _leave_out(chosen, error)
-    write_split(folder / "splits.json", splits, seed)
+    write_split(folder / RUN_SPLITS, splits, seed)
     _check_usable(folder, splits)
     return counts
 
@@ -151,21 +154,29 @@ def replay_cases(source: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def _check_usable(folder: Path, splits: dict[str, list[str]]) -> None:
     """Check that each section has a usable case, before the training begins and not after its last epoch."""
     filled = [section for section in SECTIONS if splits[section]]
-    lists = folder / "splits.json"
-    unusable = set(unusable_cases(filled, dataset_dir=folder, splits_file=lists))
+    source = snapshot_source(folder)
+    unusable = set(unusable_cases(filled, **source))
     for section, names in splits.items():
         if unusable.issuperset(names):
             what = f"the section {section} has no usable case ({', '.join(names[:_SHOWN]) or 'it is empty'})"
             remedy = "correct the labels and save them again, or annotate more studies"
             raise LungsegError(what, remedy=remedy, code="section-unusable")
-    check_has_lateral_labels(datalist(folder, "validation", splits_file=lists, exclude=sorted(unusable)))
+    check_has_lateral_labels(datalist(section="validation", exclude=sorted(unusable), **source))
+
+
+def snapshot_source(folder: Path) -> dict[str, Any]:
+    """Return the arguments of `datalist` for a data set that `freeze` created.
+
+    A label map may hold one lung alone; without a statement about its values, it could be a binary mask.
+    """
+    return {"dataset_dir": str(folder), "splits_file": str(folder / RUN_SPLITS), "labels": LABELS}
 
 
 def _place(folder: Path, group: str, case: dict[str, Any]) -> str:
-    """Add a case to the data set, with one label map instead of two masks, and return its name there.
+    """Add a case to the data set, with a label map instead of masks, and return its name there.
 
     Raises:
-        LungsegError: the masks of two lungs cannot be merged, or the case has the name of a path.
+        LungsegError: the replayed masks cannot be used, or the case has the name of a path.
         OSError: a file cannot be copied, or its name is too long.
     """
     name = f"{group}/{case['name']}"
@@ -174,7 +185,7 @@ def _place(folder: Path, group: str, case: dict[str, Any]) -> str:
     image, label = path_inside(folder, "images", *parts), path_inside(folder, "labels", *parts)
     for file in (image, label):
         file.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(case["label"], str) and "labels" not in case:
+    if group == _LABELLED:
         shutil.copyfile(case["label"], label)
     else:
         write_png(label, read_label(case["label"], case.get("labels")).labels)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The handlers of a training, on Ignite engines that do nothing."""
+"""The files of a run, written by an Ignite engine that does nothing."""
 
 from __future__ import annotations
 
@@ -7,43 +7,12 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from lungseg.training.handlers import ProgressBar, RunCheckpoint
+from lungseg.training.checkpoint import RunCheckpoint
 from lungseg.utils.errors import LungsegError
 
 
 def trainer() -> Engine:
     return Engine(lambda engine, batch: [{"loss": 0.5}])
-
-
-def test_a_log_gets_a_line_now_and_then(caplog, capsys):
-    caplog.set_level("INFO", "lungseg")
-    for seconds, epochs in ((0, [1, 2, 3]), (600, [1, 3])):
-        caplog.clear()
-        engine = trainer()
-        ProgressBar(seconds=seconds).attach(engine)
-        engine.run([0, 1], max_epochs=3)
-        assert [message.split(":")[0] for message in caplog.messages] == [f"epoch {epoch} of 3" for epoch in epochs]
-        assert "loss 0.500" in caplog.messages[0]
-    assert capsys.readouterr().err == ""
-
-
-def test_a_terminal_gets_a_bar(monkeypatch, capsys, caplog):
-    caplog.set_level("INFO", "lungseg")
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    engine = trainer()
-    ProgressBar().attach(engine)
-    engine.run([0, 1], max_epochs=2)
-    assert "Epoch [2/2]" in capsys.readouterr().err
-    assert not caplog.messages
-
-
-def test_nothing_is_shown_on_request(caplog, capsys):
-    caplog.set_level("INFO", "lungseg")
-    engine = trainer()
-    ProgressBar(show=False).attach(engine)
-    engine.run([0], max_epochs=1)
-    assert not caplog.messages
-    assert capsys.readouterr().err == ""
 
 
 def test_weights_that_no_training_wrote_are_kept(tmp_path):

@@ -14,14 +14,13 @@ from lungseg.data.layouts import find_data
 from lungseg.data.naming import MASK_SUFFIX
 from lungseg.data.pairing import Case, naming_option
 from lungseg.data.sources import Source, read_sources
+from lungseg.data.split_tables import is_table, resolve_names
 from lungseg.data.splits import (
     SECTIONS,
-    SETS,
     Split,
     check_patients_together,
     is_frozen,
     read_split,
-    set_of,
     split,
     write_split,
 )
@@ -52,8 +51,9 @@ def datalist(
     Args:
         dataset_dir: the folder of a data set, or one that holds it.
         section: "train", "validation", "test", or "all" pairs.
-        sets: return only cases of these data sets: "montgomery", "shenzhen", "other". All sets are split.
-        splits_file: JSON file with the split. If it does not exist it is written, and later calls read it.
+        sets: return only cases of these data sets: "montgomery", "shenzhen", "other" (all but these two). All sets are
+            split.
+        splits_file: JSON or CSV file with the split. If it does not exist it is written, and later calls read it.
         seed: seed of the split of cases that are not in the frozen lists.
         patients: rule for the patient, a regular expression or a CSV file; see `patients.patient_rule`.
         images, masks: two folders instead of `dataset_dir` (None).
@@ -67,9 +67,9 @@ def datalist(
         labels: what the values of the masks stand for, see :func:`lungseg.data.label_values.parse_labels`.
 
     Returns:
-        A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set or source,
-        "extent": extent, "share": of a batch that the case's source has, over its cases}, with "heart" (path) and
-        "labels" where they are stated.
+        A list of {"image": path, "label": path or [right lung, left lung], "name": name, "set": data set, see
+        :meth:`lungseg.data.layouts.Layout.set_of`, or source, "extent": extent, "share": of a batch that the case's
+        source has, over its cases}, with "heart" (path) and "labels" where they are stated.
 
     Raises:
         UsageError: there is no data set, or a section, a set, or an item of a source is unknown.
@@ -87,11 +87,12 @@ def datalist(
     layout = find_data(dataset_dir, images, masks, mask_suffix, labels, mask_prefix, image_suffix, image_prefix)
     pairing = layout.pair()
     pairs = pairing.pairs
-    cases = wanted = _of_sets(pairs, sets)
+    chosen = None if sets is None else [sets] if isinstance(sets, str) else list(sets)
+    cases = wanted = [case for case in pairs if chosen is None or layout.is_in(case.name, chosen)]
     if not pairs and (option := naming_option(pairing.images_without_mask, pairing.masks_without_image)):
         raise LungsegError("no image has a mask", layout.folder, f"give {option}", code="no-pairs")
     if not wanted:
-        of_sets = f" of {', '.join([sets] if isinstance(sets, str) else sets)}" if sets else ""
+        of_sets = f" of {', '.join(chosen)}" if chosen else ""
         remedy = "check it with lungseg check-data"
         raise LungsegError(f"no image{of_sets} has a mask", layout.folder, remedy, code="no-pairs")
     if section != "all":
@@ -108,7 +109,7 @@ def datalist(
         what = f"every case of the section {section} is excluded"
         remedy = "correct their masks; lungseg check-data lists the problems"
         raise LungsegError(what, layout.folder, remedy, code="section-empty")
-    return [_item(case, set_of(case.name), extent, 1 / len(cases)) for case in cases]
+    return [_item(case, layout.set_of(case.name), extent, 1 / len(cases)) for case in cases]
 
 
 def _item(case: Case, set_name: str, extent: str, share: float) -> dict[str, Any]:
@@ -154,16 +155,6 @@ def _check_names(cases: list[dict[str, Any]], section: str) -> list[dict[str, An
     return cases
 
 
-def _of_sets(cases: list[Case], sets: Sequence[str] | None) -> list[Case]:
-    if sets is None:
-        return cases
-    wanted = {sets} if isinstance(sets, str) else set(sets)
-    if unknown := sorted(wanted - set(SETS)):
-        remedy = f"choose from {', '.join(SETS)}"
-        raise UsageError(f"there is no data set {unknown[0]!r}", remedy=remedy, code="set-unknown")
-    return [case for case in cases if set_of(case.name) in wanted]
-
-
 def _names(cases: list[Case]) -> set[str]:
     return {case.name for case in cases}
 
@@ -184,6 +175,8 @@ def _sections(
         write_split(splits_file, sections, seed)
         return sections
     sections = read_split(splits_file)
+    if is_table(splits_file):
+        sections = resolve_names(splits_file, sections, names)
     if patients is not None:
         check_patients_together(sections, patients)
     known = set(chain(*sections.values()))
