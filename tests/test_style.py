@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_OURS = {".git", ".venv", ".venv-label", "build", "dist", "runs", "lungseg-demo", "__pycache__", ".pytest_cache"}
+NOT_OURS = {".git", ".venv", ".venv-label", "build", "dist", "runs", "lungseg-demo"}
+# Tests beside this one write them.
+NOT_OURS |= {"__pycache__", ".pytest_cache", ".hypothesis"}
 LARGEST = 20 * 1024**2
 
 
