@@ -23,7 +23,8 @@ def test_quickstart_runs_from_pairing_to_segmenting(data, tmp_path, monkeypatch)
         monkeypatch.setenv("LUNGSEG_DATA", str(data))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     notebook = nbformat.read(_NOTEBOOK, as_version=4)
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    where = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=1800, startup_timeout=600, resources=where).execute()
 
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     said = "".join(output.get("text", "") for output in outputs)

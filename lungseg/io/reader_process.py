@@ -36,6 +36,8 @@ _MOST_MEMORY, _LEAST_MEMORY, _SHARE = 3_000_000_000, 700_000_000, 0.3
 _SECONDS = 20.0
 # A slow disk and other processes also take time.
 _PATIENCE = 3
+# Seconds for a process that has closed its output, which it does a moment before it ends.
+_GRACE = 10
 _SERVE = "from lungseg.io.reader_child import serve; serve({memory}, {seconds}, {first!r})"
 _SETTINGS = {
     # Each thread of a library would reserve address space.
@@ -177,7 +179,7 @@ class _Child:
     def _status(self) -> int | None:
         """Return the exit status of the process, which has closed its output; None if it does not end."""
         try:
-            return self._process.wait(1)
+            return self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:
             return None
 

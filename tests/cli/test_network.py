@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
 from command_support import TINY
 from network_support import calls, leaves, traced
 
-from benchmarks.orthanc_node import free_port
 from lungseg.model.paths import bundle_root
 
 pytestmark = [pytest.mark.slow, pytest.mark.safety("no-telemetry")]
@@ -30,6 +32,14 @@ COMMANDS = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port at which nobody listens, and which nobody else can take meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
 def quiet(done, sockets: list[tuple[str, int]], status: int = 0) -> None:
     assert done.returncode == status, done.stdout[-2000:] + done.stderr[-2000:]
     assert not [socket for socket in sockets if leaves(*socket)]
@@ -43,7 +53,8 @@ def test_a_command_opens_no_socket(dataset, run_folder, tmp_path, name):
 
 
 def test_a_resumed_training_opens_no_socket(run_folder, tmp_path):
-    quiet(*traced(tmp_path, "-m", "lungseg", "train", "--resume", "-o", run_folder))
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    quiet(*traced(tmp_path, "-m", "lungseg", "train", "--resume", "-o", folder))
 
 
 def test_the_library_opens_no_socket(dataset, tmp_path):
@@ -68,18 +79,16 @@ def test_the_application_opens_no_socket(dataset, tmp_path):
 
 
 @needs_deploy
-def test_the_worker_connects_to_its_orthanc_alone(tmp_path):
-    port = free_port()
-    arguments = ("--once", "--orthanc", f"http://127.0.0.1:{port}", "--state", tmp_path / "state")
+def test_the_worker_connects_to_its_orthanc_alone(tmp_path, closed_port):
+    arguments = ("--once", "--orthanc", f"http://127.0.0.1:{closed_port}", "--state", tmp_path / "state")
     done, sockets = traced(tmp_path, "-m", "lungseg", "deploy", "watch", *arguments)
     quiet(done, sockets, status=1)
-    assert set(sockets) == {("127.0.0.1", port)}
+    assert set(sockets) == {("127.0.0.1", closed_port)}
 
 
-def test_the_watch_sees_sockets(tmp_path):
-    port = free_port()
-    code = f"import os, socket; os.fork() or socket.socket().connect_ex(('127.0.0.1', {port}))"
-    assert traced(tmp_path, "-c", code)[1] == [("127.0.0.1", port)]
+def test_the_watch_sees_sockets(tmp_path, closed_port):
+    code = f"import os, socket; os.fork() or socket.socket().connect_ex(('127.0.0.1', {closed_port}))"
+    assert traced(tmp_path, "-c", code)[1] == [("127.0.0.1", closed_port)]
 
 
 def test_which_sockets_leave_the_machine():

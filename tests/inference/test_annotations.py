@@ -18,11 +18,12 @@ from jsonschema import validate
 from output_support import leftovers, statuses
 from PIL import Image
 from skimage.draw import polygon2mask
-from stopping_support import hooked, start
+from stopping_support import hooked, start, watched_stop
 
 import lungseg
 from lungseg.data import phantom
 from lungseg.inference.annotations import NAME
+from lungseg.inference.outputs import Outputs
 from lungseg.inference.predict import predict
 
 # As pycocotools and other readers need it.
@@ -336,11 +337,20 @@ def test_a_killed_run_leaves_no_file_and_the_next_one_a_whole_one(command, run_f
 
 
 @pytest.mark.safety("killed-run")
-def test_a_run_that_is_stopped_has_the_annotations_of_what_is_finished(run_folder, source, tmp_path):
+def test_a_run_that_is_stopped_has_the_annotations_of_what_is_finished(run_folder, source, tmp_path, monkeypatch):
+    ended, write = watched_stop(monkeypatch), Outputs.write
+
+    def write_slowly(self, stem, contents):
+        # The third one is under way, at most, when the run is stopped.
+        if stem.name == "c":
+            assert ended.wait(60)
+        write(self, stem, contents)
+
     def stop(number: int, total: int, row: object) -> None:
         if number == 2:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(Outputs, "write", write_slowly)
     with pytest.raises(KeyboardInterrupt):
         predict(source, tmp_path / "out", run_folder, "cpu", kinds=["coco"], workers=1, on_result=stop)
     # The next one may be finished by then.

@@ -8,13 +8,15 @@ import os
 import pickle
 import shutil
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from unittest.mock import Mock
 
+import psutil
 import pytest
 from ray_support import Started, cluster, report_of, rows_of
+from stopping_support import hooked, let_go, marks, wait_for
 
 from lungseg.inference.ray.actor import ENDED, Segmenter
 from lungseg.inference.ray.ledger import Ledger
@@ -30,9 +32,15 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[Started]:
+def hook(tmp_path_factory) -> Path:
+    """The hook of the cluster: a process that segments a radiograph called `held` stands still until it is let go."""
+    return tmp_path_factory.mktemp("hook")
+
+
+@pytest.fixture(scope="module")
+def started(hook) -> Iterator[Started]:
     """A cluster that is there for all tests of the module."""
-    with cluster(2) as found:
+    with cluster(2, hooked(hook, "/labels/.held.", "wait")) as found:
         yield found
 
 
@@ -168,18 +176,24 @@ def test_a_cluster_without_a_gpu(source, on_ray, monkeypatch):
     assert "the cluster has no GPU" in done.sentence
 
 
-def test_killed_processes_lose_and_double_nothing(source, on_ray, plainly, started, tmp_path):
+def test_killed_processes_lose_and_double_nothing(source, on_ray, plainly, started, hook, tmp_path):
     for number in range(3):
         for path in list(source.glob("?.png")):
             shutil.copy(path, source / f"{path.stem}{number}.png")
+    (source / "f2.png").rename(source / "held.png")
     killed = []
 
     def kill() -> None:
-        while not list(tmp_path.glob("target/rows/0*")):
-            time.sleep(0.05)
-        for process in started.segmenters():
-            killed.append(process.pid)
-            process.kill()
+        try:
+            # One has written rows, and one is in the middle of its work.
+            wait_for(lambda: list(tmp_path.glob("target/rows/0*")) and marks(hook))
+            for process in started.segmenters():
+                killed.append(process.pid)
+                # One that has nothing more to do may have just ended.
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        finally:
+            let_go(hook)
 
     killer = threading.Thread(target=kill)
     killer.start()

@@ -10,12 +10,13 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from ray_support import listening, processes_of, report_of, rows_of, segmenters
-from stopping_support import start
+from stopping_support import hooked, marks, start
 
 from lungseg.cli.main import _parser
 
@@ -36,7 +37,7 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def wait_for_end(process: psutil.Process, seconds: float = 120) -> None:
+def wait_for_end(process: psutil.Process, seconds: float = 600) -> None:
     """Wait until a process has ended, which nobody may have noticed in a container."""
     end = time.monotonic() + seconds
     while is_alive(process):
@@ -64,30 +65,35 @@ def test_the_recipe_for_one_machine_when_the_run_is_killed(dataset, run_folder, 
     # Ray by itself would make one, for good.
     token = Path.home() / ".ray" / "auth_token"
     had_token = token.exists()
-    environment = os.environ | {"TMPDIR": folder}
-    process = start("-m", "lungseg", *words, environment=environment)
-    while not list(results.glob("rows/0*")):
+    environment, hook = os.environ | {"TMPDIR": folder}, tmp_path / "hook"
+    # The run does not end by itself: the process that has the last radiograph stands still.
+    process = start("-m", "lungseg", *words, environment=hooked(hook, "/labels/.f.", "wait") | {"TMPDIR": folder})
+    while not (list(results.glob("rows/0*")) and marks(hook)):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     standing = segmenters(folder)
+    assert standing
     for one in standing:
-        one.suspend()
+        # One that has nothing more to do may have just ended.
+        with suppress(psutil.NoSuchProcess):
+            one.suspend()
     cluster = processes_of(folder)
     children = [child for one in cluster if one.name() == "raylet" for child in one.children(recursive=True)]
     assert {host for one in {*cluster, *children} for host in listening(one)} == {"127.0.0.1"}
     servers = [one for one in cluster if one.name() in ("raylet", "gcs_server")]
     assert len(servers) == 2
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     for one in standing:
-        one.resume()
+        with suppress(psutil.NoSuchProcess):
+            one.resume()
     # Those that watch the others notice it later, and write nothing.
     for one in (*standing, *servers):
         wait_for_end(one)
 
     kept = {path: path.read_bytes() for path in results.glob("rows/*.parquet")}
     process = start("-m", "lungseg", *words, environment=environment)
-    printed = process.communicate(timeout=300)[0].splitlines()
+    printed = process.communicate(timeout=900)[0].splitlines()
     assert process.returncode == 0, printed
     assert printed[-1].startswith("6 flagged: open ")
     assert any(line.startswith("Reused results") for line in printed)

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import pytest
 from ray_support import Started, cluster, report_of, rows_of
+from stopping_support import wait_for
 
 from lungseg.utils.errors import LungsegError
 
@@ -91,6 +92,8 @@ def on_ray(command, started, run_folder):
     """Segment on the cluster."""
 
     def call(source, target, *options):
+        # Those of an earlier run end a moment after it.
+        wait_for(lambda: not started.segmenters())
         options = ("--weights", run_folder, "--workers", "1", *options)
         return command("predict", source, "-o", target, *options, "--ray", started.address)
 

@@ -9,15 +9,14 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from stopping_support import hooked, let_go, start, wait_for
 
 from lungseg.inference import schedule
 from lungseg.inference.kinds import DEFAULT_KINDS
@@ -60,27 +59,18 @@ def many(dataset, tmp_path) -> Path:
 
 @pytest.fixture
 def begin(many, run_folder, tmp_path):
-    """Start the command on the many, in a process group of its own, as a terminal does."""
+    """Start the command on the many; one of them stands still, and so the run ends only when the hook lets it go."""
     begun = []
 
-    def start() -> subprocess.Popen:
-        call = [sys.executable, "-m", "lungseg", "predict", many, "-o", tmp_path / "out", "--weights", run_folder]
-        begun.append(
-            subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-        )
+    def call():
+        command = ("-m", "lungseg", "predict", many, "-o", tmp_path / "out", "--weights", run_folder)
+        begun.append(start(*command, environment=hooked(tmp_path / "hook", "/overlays/.0030.", "wait")))
         return begun[0]
 
-    yield start
+    yield call
     for process in begun:
         process.kill()
         process.wait()
-
-
-def wait_for(condition, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_processes_change_no_bit(dataset, run_folder, tmp_path):
@@ -125,6 +115,7 @@ def test_results_that_are_there_are_not_worth_processes(dataset, run_folder, tmp
 @pytest.mark.slow
 def test_the_command_takes_processes_for_many_files(begin, tmp_path):
     process = begin()
+    let_go(tmp_path / "hook")
     out = process.communicate()[0]
     assert process.returncode == 0, out
     assert complete(tmp_path / "out") == MANY
@@ -141,7 +132,8 @@ def test_ctrl_c_leaves_complete_files_and_says_one_thing(begin, tmp_path, finish
     if finished:
         wait_for(lambda: len(list((tmp_path / "out").glob("overlays/*.png"))) >= finished)
     os.killpg(process.pid, signal.SIGINT)
-    out = process.communicate(timeout=60)[0]
+    let_go(tmp_path / "hook")
+    out = process.communicate(timeout=300)[0]
     assert process.returncode == 130, out
     assert "Traceback" not in out
     assert out.rstrip().splitlines()[-1].startswith("lungseg: stopped; ")
@@ -166,7 +158,7 @@ def test_a_killed_command_leaves_no_process_and_the_next_one_goes_on(begin, many
     workers = psutil.Process(process.pid).children(recursive=True)
     assert len(workers) >= 3
     process.kill()
-    assert not psutil.wait_procs(workers, timeout=30)[1]
+    assert not psutil.wait_procs(workers, timeout=300)[1]
     process.wait()
 
     # The record is all there is, and everything in it is there.

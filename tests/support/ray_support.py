@@ -43,8 +43,14 @@ class Started:
 def segmenters(folder: str) -> list[psutil.Process]:
     """Return the processes that segment, of the cluster that has its files in this folder."""
     raylets = [one for one in processes_of(folder) if one.name() == "raylet"]
-    children = [child for raylet in raylets for child in raylet.children()]
-    return [child for child in children if "Segmenter" in " ".join(child.cmdline())]
+    found = []
+    for raylet in raylets:
+        for child in raylet.children():
+            # It may have just ended.
+            with suppress(psutil.Error):
+                if "Segmenter" in " ".join(child.cmdline()):
+                    found.append(child)
+    return found
 
 
 def processes_of(folder: str | Path) -> list[psutil.Process]:
@@ -67,24 +73,27 @@ def listening(process: psutil.Process) -> set[str]:
 
 
 @contextmanager
-def cluster(processors: int) -> Iterator[Started]:
+def cluster(processors: int, environment: Mapping[str, str] | None = None) -> Iterator[Started]:
     """Start a cluster of one machine with so many processors, as `docs/scale.md` says."""
     ray = Path(sys.executable).with_name("ray")
+    # Clusters that begin at the same time would give the same ports to their processes.
+    own_ports = ["--min-worker-port=0", "--max-worker-port=0"]
     limits = [f"--num-cpus={processors}", "--num-gpus=0", "--object-store-memory=100000000"]
     # Sockets lie in this folder: its name must be short.
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         own = ["--node-ip-address=127.0.0.1", "--port=0", f"--temp-dir={folder}", "--include-dashboard=false"]
         started = subprocess.Popen(
-            [ray, "start", "--head", "--block", *own, *limits],
+            [ray, "start", "--head", "--block", *own, *own_ports, *limits],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env=environment,
         )
         try:
             yield Started(_address(Path(folder, "ray_current_cluster"), started), folder)
         finally:
             started.terminate()
-            started.communicate(timeout=60)
+            started.communicate(timeout=300)
 
 
 def _address(file: Path, started: subprocess.Popen[str]) -> str:

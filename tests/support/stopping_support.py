@@ -1,19 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that are killed, stand still or get a signal at a chosen moment."""
+"""Processes that are killed, stand still or get a signal at a chosen moment, and threads that are stopped."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lungseg.utils import parallel
 
 # In each Python process: when a file whose name holds NAME is opened or gets its final name (EVENT), do ACTION. "kill"
-# and "kill-once" kill the process; "wait" lets it stand still, as a picture would that takes SECONDS.
+# and "kill-once" kill the process; "wait" lets it stand still until the file GO is there, ten minutes at most. However
+# many cores this machine has, the process counts two.
 _HOOK = """
 import os, signal, sys, time
+
+os.sched_getaffinity = lambda process: {0, 1}
 
 def watch(event, arguments):
     if event != EVENT or not isinstance(arguments[0], (str, os.PathLike)) or NAME not in os.fspath(arguments[0]):
@@ -23,7 +32,9 @@ def watch(event, arguments):
     with open(MARK, "a") as mark:
         mark.write(f"{os.getpid()}\\\\n")
     if ACTION == "wait":
-        time.sleep(SECONDS)
+        end = time.monotonic() + 600
+        while not os.path.exists(GO) and time.monotonic() < end:
+            time.sleep(0.02)
     else:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -31,13 +42,14 @@ sys.addaudithook(watch)
 """
 
 
-def hooked(folder: Path, name: str, action: str, event: str = "os.rename", seconds: int = 600) -> dict[str, str]:
+def hooked(folder: Path, name: str, action: str, event: str = "os.rename") -> dict[str, str]:
     """Return environment variables with which Python processes do `action` at `event` of files called `name`.
 
     `folder / "mark"` gets a line with the process's number each time.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    values = {"NAME": name, "ACTION": action, "EVENT": event, "SECONDS": seconds, "MARK": str(folder / "mark")}
+    values = {"NAME": name, "ACTION": action, "EVENT": event}
+    values |= {"MARK": str(folder / "mark"), "GO": str(folder / "go")}
     settings = "\n".join(f"{key} = {value!r}" for key, value in values.items())
     (folder / "sitecustomize.py").write_text(settings + _HOOK.replace("\\\\n", "\\n"))
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path[:1], os.environ.get("PYTHONPATH", "")])}
@@ -47,6 +59,11 @@ def marks(folder: Path) -> int:
     """Return how often the hook of this folder acted."""
     mark = folder / "mark"
     return len(mark.read_text().splitlines()) if mark.exists() else 0
+
+
+def let_go(folder: Path) -> None:
+    """Let the processes that stand still by the hook of this folder go on, and stop no other."""
+    (folder / "go").touch()
 
 
 def start(*arguments: object, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
@@ -61,9 +78,19 @@ def start(*arguments: object, environment: dict[str, str] | None = None) -> subp
     )
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    """Wait until the condition holds."""
+def wait_for(condition: Callable[[], object], seconds: float = 600) -> None:
+    """Wait until the condition holds, however slow the machine is."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def watched_stop(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return the event after which `work_in_order` begins nothing more, for one call of it.
+
+    Work that waits for it is under way when the others are stopped, however the threads are scheduled.
+    """
+    stop = threading.Event()
+    monkeypatch.setattr(parallel, "threading", SimpleNamespace(Event=lambda: stop))
+    return stop
