@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_support import TINY, Outcome, restored_process
+from hypothesis import settings
 from wheel_support import build_wheel, call
 
 from lungseg.utils.errors import UsageError
@@ -20,6 +21,9 @@ from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests that use ONNX Runtime themselves are not reported to its makers either.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# A busy machine is no fault of an example: without a deadline, and with the same examples in each run.
+settings.load_profile("ci")
 
 # Importing MONAI imports MONAI Deploy, which wants the CUDA runtime library, in this process and in those it starts.
 with suppress(UsageError):
