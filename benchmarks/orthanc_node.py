@@ -26,7 +26,9 @@ PASSWORD = "a password that opens nothing else"
 # Worker and Orthanc read it.
 ENVIRONMENT = {"LUNGSEG_ORTHANC_USER": "lungseg", "LUNGSEG_ORTHANC_PASSWORD": PASSWORD}
 _PACKAGES = {"Orthanc": "orthanc", "storescu": "dcmtk", "storescp": "dcmtk", "dciodvfy": "dicom3tools"}
-_SECONDS = 120
+# A guard alone: starting a worker imports PyTorch, which takes minutes on a busy machine.
+_SECONDS = 600
+_held_ports: list[socket.socket] = []
 
 
 def program(name: str) -> str:
@@ -50,9 +52,16 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = _SEC
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port for a program that this process starts; nobody else is given it while this process lives.
+
+    A bound socket that does not listen keeps it: the system gives it to no socket that asks for any port, and a server
+    that names it can listen there, since servers set SO_REUSEADDR.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    _held_ports.append(holder)
+    return holder.getsockname()[1]
 
 
 class Node:
@@ -172,4 +181,4 @@ class Worker:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=_SECONDS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_support import TINY, Outcome, restored_process
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from wheel_support import build_wheel, call
 
 from lungseg.utils.errors import UsageError
@@ -19,13 +19,11 @@ from lungseg.workflows.deploy.cuda_runtime import prepare_runtime
 
 # Several processes with many threads each are slower than with one, on the few cores of a test machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The same examples in each run, in no file that processes share, and as much time for them as a busy machine takes.
-settings.register_profile(
-    "lungseg", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("lungseg")
 # Tests that use ONNX Runtime themselves are not reported to its makers either.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# The same examples in each run, in no file that processes share, and as much time for them as a busy machine takes.
+settings.load_profile("ci")
 
 # Importing MONAI imports MONAI Deploy, which wants the CUDA runtime library, in this process and in those it starts.
 with suppress(UsageError):

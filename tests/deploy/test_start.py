@@ -7,6 +7,7 @@ import base64
 import json
 import logging
 import shutil
+import time
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -142,7 +143,8 @@ def test_it_waits_while_another_server_answers_in_orthancs_place(answers, monkey
         if len(pauses) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(watch.time, "sleep", sleep)
+    # Not that of the whole process, in which other threads sleep too.
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     worker = watch._Worker(Orthanc(URL), SimpleNamespace(send_to=[]), None, Backlog(0, 10))
     with caplog.at_level(logging.INFO, "lungseg"), pytest.raises(KeyboardInterrupt):
         worker.follow()
@@ -162,7 +164,8 @@ def test_it_waits_while_the_password_is_refused(answers, monkeypatch, caplog):
         if len(pauses) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(watch.time, "sleep", sleep)
+    # Not that of the whole process, in which other threads sleep too.
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     worker = watch._Worker(Orthanc(URL), SimpleNamespace(send_to=[]), None, Backlog(0, 10))
     with caplog.at_level(logging.INFO, "lungseg"), pytest.raises(KeyboardInterrupt):
         worker.follow()

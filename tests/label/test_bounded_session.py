@@ -17,7 +17,9 @@ pytestmark = pytest.mark.safety("service-that-hangs")
 
 
 class Service(BaseHTTPRequestHandler):
-    """Answers in the way that the path names."""
+    """Answers in the way that the path names, until the client gives up."""
+
+    timeout = 60
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -31,9 +33,9 @@ class Service(BaseHTTPRequestHandler):
                 case "/packed":
                     self.wfile.write(gzip.compress(bytes(1_000_000)))
                 case "/silent":
-                    time.sleep(5)
+                    self.rfile.read(1)
                 case "/endless":
-                    for _ in range(500):
+                    for _ in range(100 * self.timeout):
                         self.wfile.write(b"x")
                         time.sleep(0.01)
         except OSError:  # the client gave up

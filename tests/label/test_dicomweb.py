@@ -7,14 +7,13 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 from images_support import write_dicom
-from label_support import COMPLETE, LabelServer, free_port, require_environment
+from label_support import COMPLETE, LabelServer, free_port, require_environment, wait_until_listening
 from pretended_dicomweb import described, pretended_dicomweb
 
 from lungseg.data import phantom
@@ -43,20 +42,13 @@ def orthanc(tmp_path_factory):
     process = subprocess.Popen([ORTHANC, folder / "orthanc.json"], stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        end = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/system", timeout=5)
-                break
-            except OSError:
-                assert time.monotonic() < end
-                time.sleep(0.2)
+        wait_until_listening(process, port)
         for number, changes in enumerate(({}, {}, {"Modality": "CT", "SeriesInstanceUID": "1.2.3.5"})):
             send(url, folder, number, **changes)
         yield url
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait()
 
 
 def send(url: str, folder: Path, number: int, **changes: str) -> None:
@@ -104,7 +96,7 @@ def test_only_listed_radiographs_are_fetched(server):
 def test_a_radiograph_that_arrives_later_in_a_known_series_is_listed(server, orthanc, tmp_path):
     assert "1.2.3.9.7" not in {study["id"] for study in server.get("/lungseg/studies").json}
     send(orthanc, tmp_path, 7)
-    server.wait(lambda: "1.2.3.9.7" in {study["id"] for study in server.get("/lungseg/studies").json}, 60)
+    server.wait(lambda: "1.2.3.9.7" in {study["id"] for study in server.get("/lungseg/studies").json})
     assert server.infer("1.2.3.9.7").labels.shape == (200, 220)
 
 

@@ -130,7 +130,7 @@ def test_a_folder_of_labels_that_is_a_link_is_refused(tmp_path, name):
 @pytest.mark.safety("odd-studies")
 def test_the_others_are_listed_scored_and_offered(server):
     assert listed(server).keys() == GOOD | DAMAGED
-    server.wait(lambda: all(one["error"] or one["quality"] is not None for one in listed(server).values()))
+    server.wait_until_scored()
     assert {name for name, one in listed(server).items() if one["error"]} == DAMAGED
     for strategy in ("random", "lowest-quality"):
         assert server.post(f"/activelearning/{strategy}", {"client_id": strategy}).json["id"] in GOOD | DAMAGED

@@ -173,7 +173,7 @@ def test_the_list_is_sorted_and_next_leads_to_the_worst(browser, page, label_ser
     def studies() -> list[dict]:
         return label_server.get("/lungseg/studies").json
 
-    label_server.wait(lambda: all(study["quality"] is not None or study["error"] for study in studies()))
+    label_server.wait_until_scored()
     qualities = [study["quality"] for study in studies() if not study["labelled"]]
     assert qualities == sorted(qualities)
     page.save()

@@ -88,8 +88,7 @@ def server(tmp_path_factory):
     for number, name in enumerate(NAMES):
         write_png(folder / f"{name}.png", phantom((12, number), (96, 72))[0])
     with LabelServer(folder) as running:
-        # Until all are scored, the order of the lowest qualities changes.
-        running.wait(lambda: all(one["quality"] is not None for one in running.get("/lungseg/studies").json))
+        running.wait_until_scored()
         yield running
 
 

@@ -3,35 +3,24 @@
 
 from __future__ import annotations
 
-import subprocess
-import urllib.request
-from pathlib import Path
-
 import numpy as np
 import pytest
 from browser_support import Browser, needs_browser
-from label_support import MODEL, LabelServer, free_port, png, require_environment
+from label_support import MODEL, LabelServer, free_port, png
+from realm_support import running_realm
 
 PROXY = "lungs.example:8443"
-REALM = Path(__file__).parents[1] / "support" / "pretended_realm.py"
 
 
 @pytest.fixture(scope="module")
 def server(label_studies, tmp_path_factory):
     """A server that asks a realm of its own."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/realms/monailabel"
-    realm = subprocess.Popen([require_environment(), REALM, str(port)], stderr=subprocess.DEVNULL)
-    variables = {"MONAI_LABEL_AUTH_ENABLE": "true", "MONAI_LABEL_AUTH_REALM_URI": url}
-    variables["LUNGSEG_LABEL_PUBLIC_HOST"] = PROXY
-    try:
-        work = tmp_path_factory.mktemp("work")
+    work = tmp_path_factory.mktemp("work")
+    with running_realm() as realm:
+        variables = {"MONAI_LABEL_AUTH_ENABLE": "true", "MONAI_LABEL_AUTH_REALM_URI": realm.url}
+        variables["LUNGSEG_LABEL_PUBLIC_HOST"] = PROXY
         with LabelServer(label_studies, "--workspace", work, environment=variables) as running:
-            running.wait(lambda: urllib.request.urlopen(url))
             yield running
-    finally:
-        realm.kill()
-        realm.wait()
 
 
 def sign_in(server, user: str, password: str):

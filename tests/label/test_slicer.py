@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from urllib.parse import quote
 
 import numpy as np
 from label_support import MODEL, require_environment
@@ -42,5 +43,6 @@ def test_the_plugins_calls(label_server, tmp_path):
     assert result["saved"] == {"image": study, "label": study}
     assert result["inferred"]["label_names"] == {"right_lung": 1, "left_lung": 2}
     assert "slicer" in result["listed"]
+    label_server.ask("DELETE", f"/lungseg/studies/{quote(study)}/reservation?client_id=slicer")
     drawn = label_server.infer(study, result_extension=".png").labels
     np.testing.assert_array_equal(np.asarray(Image.open(result["label"])), drawn)

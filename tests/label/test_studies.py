@@ -91,7 +91,7 @@ def put(server, studies, name: str, content: bytes) -> None:
     file = studies / "labels" / "final" / name
     (studies / ".part").write_bytes(content)
     (studies / ".part").rename(file)
-    server.wait(lambda: labelled(server, "a"), 30)
+    server.wait(lambda: labelled(server, "a"))
 
 
 def labelled(server, study: str) -> bool:
@@ -103,7 +103,7 @@ def without_label(server):
     """Leave the study without a final label."""
     yield
     server.ask("DELETE", "/datastore/label?id=a&tag=final")
-    server.wait(lambda: not labelled(server, "a"), 30)
+    server.wait(lambda: not labelled(server, "a"))
 
 
 @pytest.mark.usefixtures("without_label")

@@ -43,8 +43,13 @@ def running_server(studies, run_folder, dataset):
 @pytest.fixture
 def server(running_server):
     """The server with version 0 active and no training running."""
-    running_server.ask("DELETE", "/train/")
-    running_server.wait(lambda: running_server.get("/train/").json.get("status") not in ("SUBMITTED", "RUNNING"), 60)
+
+    def is_stopped() -> bool:
+        # A training whose process does not run yet is not stopped.
+        running_server.ask("DELETE", "/train/")
+        return running_server.get("/train/").json.get("status") not in ("SUBMITTED", "RUNNING")
+
+    running_server.wait(is_stopped)
     running_server.post("/lungseg/versions/0/activate")
     return running_server
 
@@ -54,7 +59,7 @@ def unlabelled(server):
     """The server without final labels."""
     for name in NAMES:
         server.ask("DELETE", f"/datastore/label?id={name}&tag=final")
-    server.wait(lambda: not any(labels_of(server).values()), 30)
+    server.wait(lambda: not any(labels_of(server).values()))
     return server
 
 
@@ -196,7 +201,8 @@ def test_a_killed_training_loses_nothing_and_is_resumed(labelled, run_folder):
     earlier = set(server.work.glob("versions/0*"))
     server.post(f"/train/{MODEL}", {"epochs": 400, "patience": 400})
     run = server.wait(lambda: next(iter(set(server.work.glob("versions/0*")) - earlier), None))
-    server.wait(lambda: (run / "last.pt").is_file())
+    # Written after `last.pt`.
+    server.wait(lambda: (run / "history.json").is_file())
     (training,) = (
         child
         for child in psutil.Process(server.process.pid).children(recursive=True)
@@ -251,9 +257,9 @@ def test_a_killed_server_starts_again_with_all_it_had(server, new_version):
 def test_a_study_that_is_renamed_into_the_folder_is_listed(server, studies):
     write_png(studies / ".part", phantom((6, 9), SIZE)[0])
     (studies / ".part").rename(studies / "renamed.png")
-    server.wait(lambda: "renamed" in labels_of(server), 30)
+    server.wait(lambda: "renamed" in labels_of(server))
     (studies / "renamed.png").unlink()
-    server.wait(lambda: "renamed" not in labels_of(server), 30)
+    server.wait(lambda: "renamed" not in labels_of(server))
 
 
 @pytest.fixture
@@ -266,7 +272,7 @@ def unlabelled_studies(labelled, studies):
     yield set(files)
     for file in files.values():
         file.unlink()
-    labelled.wait(lambda: not set(files) & set(labels_of(labelled)), 30)
+    labelled.wait(lambda: not set(files) & set(labels_of(labelled)))
 
 
 def test_strategies_choose_among_the_studies_without_a_label(server, unlabelled_studies):

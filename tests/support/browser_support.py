@@ -56,7 +56,7 @@ class Browser:
             self._ask("DELETE", "")
         finally:
             self._driver.terminate()
-            self._driver.wait(20)
+            self._driver.wait(120)
 
     def open(self, url: str) -> None:
         """Go to a page."""
@@ -113,7 +113,7 @@ class Browser:
             line["message"] for line in self._ask("POST", "/se/log", {"type": "browser"}) if line["level"] == "SEVERE"
         ]
 
-    def wait_for(self, condition, seconds: float = 60):
+    def wait_for(self, condition, seconds: float = 300):
         """Return what `condition` returns as soon as it is true."""
         end = time.monotonic() + seconds
         while True:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python impatient_server.py PORT`: the label server's limits with short times; answers the length of each body.
 
-`GET /large` answers more than a connection holds. Run by MONAI Label's Python.
+`GET /large` answers more than a connection holds; the answer to `GET /held` ends when its client leaves. Run by MONAI
+Label's Python.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ async def application(scope, receive, send) -> None:
         length, more = length + len(message["body"]), message["more_body"]
     content = bytes(2**26) if scope["path"] == "/large" else str(length).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(content))]})
+    if scope["path"] == "/held":
+        await receive()
     await send({"type": "http.response.body", "body": content})
 
 

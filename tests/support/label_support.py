@@ -15,15 +15,19 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from email import message_from_bytes
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.orthanc_node import free_port
 from lungseg.cli.demo import real_radiograph
 from lungseg.data import phantom
 from lungseg.io import write_png
@@ -31,8 +35,11 @@ from lungseg.workflows.label.setup.environment import environment_folder, is_cur
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "lung_cxr_segmentation"
+_T = TypeVar("_T")
 # Set where no test may be skipped because of a missing package.
 COMPLETE = "LUNGSEG_TEST_EVERYTHING" in os.environ
+# Starting a server imports PyTorch, which takes minutes on a busy machine.
+_SECONDS = 600
 
 
 def require_environment() -> Path:
@@ -44,11 +51,27 @@ def require_environment() -> Path:
     return python_of(folder)
 
 
-def free_port() -> int:
-    """Return a port that nothing listens at."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return trial.getsockname()[1]
+def wait_for(condition: Callable[[], _T]) -> _T:
+    """Return what `condition` returns as soon as it is true, however slow the machine is."""
+    end = time.monotonic() + _SECONDS
+    while not (result := condition()):
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.2)
+    return result
+
+
+def wait_until_listening(process: subprocess.Popen, port: int) -> None:
+    """Wait until a program that was just started listens at its port."""
+
+    def listens() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            return False
+        return True
+
+    wait_for(lambda: listens() or process.poll() is not None)
+    assert process.poll() is None, "the program ended"
 
 
 def write_studies(folder: Path, radiograph: np.ndarray) -> Path:
@@ -118,7 +141,7 @@ class LabelServer:
         self.output, self.ready, self.folder = "", "/lungseg/", None
 
     def __enter__(self) -> LabelServer:
-        self.log = open(f"/tmp/lungseg-label-{self.port}.log", "w+")
+        self.log = TemporaryFile("w+")
         self.process = subprocess.Popen(
             self.command,
             stdout=self.log,
@@ -127,34 +150,36 @@ class LabelServer:
             cwd=self.folder,
             start_new_session=True,
         )
-        end = time.monotonic() + 240
-        while True:
-            try:
-                if self.get(self.ready).status == 200:
-                    return self
-            except OSError:
-                pass
-            if self.process.poll() is not None or time.monotonic() > end:
-                self.__exit__()
-                pytest.fail(f"the server did not start: {self.output[-3000:]}")
-            time.sleep(0.3)
+        try:
+            wait_for(lambda: self.process.poll() is not None or self.answers())
+            assert self.process.poll() is None
+        except AssertionError:
+            self.__exit__()
+            pytest.fail(f"the server did not start: {self.output[-3000:]}")
+        return self
 
     def __exit__(self, *failure) -> None:
         self.kill(signal.SIGINT)
         self.log.seek(0)
         self.output = self.log.read()
         self.log.close()
-        os.unlink(self.log.name)
+
+    def answers(self) -> bool:
+        """Return whether the server has started."""
+        try:
+            return self.get(self.ready).status == 200
+        except OSError:
+            return False
 
     def kill(self, how: int) -> None:
         """End the server and the trainings that it started."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, how)
             try:
-                self.process.wait(30)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait(30)
+                self.process.wait()
 
     def ask(self, method: str, path: str, data: bytes | None = None, **headers: str) -> Answer:
         """Send a request, and return the answer of any status."""
@@ -207,13 +232,21 @@ class LabelServer:
         files = {"label": (name, content)}
         return self.form("PUT", "/datastore/label", files=files, headers=headers, image=study, tag=tag)
 
-    def wait(self, condition, seconds: float = 240):
+    def wait(self, condition: Callable[[], _T]) -> _T:
         """Return what `condition` returns as soon as it is true."""
-        end = time.monotonic() + seconds
-        while not (result := condition()):
-            assert time.monotonic() < end, "timed out"
-            time.sleep(0.2)
-        return result
+        return wait_for(condition)
+
+    def wait_until_scored(self, **headers: str) -> None:
+        """Wait until each study is scored or cannot be read.
+
+        Until then the server computes, needs more memory, and the order of the studies changes.
+        """
+
+        def is_scored() -> bool:
+            studies = self.ask("GET", "/lungseg/studies", **headers).json
+            return all(study["quality"] is not None or study["error"] for study in studies)
+
+        wait_for(is_scored)
 
 
 def _with(path: str, query: dict) -> str:

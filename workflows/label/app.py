@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from lungseg.workflows.label.tasks.scoring import Scoring
 from lungseg.workflows.label.tasks.train import LungsTrain
 
 logger = logging.getLogger(__name__)
+# Seconds that a training waits before it ends with an error.
+_TO_BE_READ = 2.0
 
 
 class LungsApp(MONAILabelApp):
@@ -125,6 +128,8 @@ class LungsApp(MONAILabelApp):
         else:
             return result
         logger.error("The training ended without new weights: %s", reason)
+        # MONAI Label reads the lines of a process only while that runs, and would miss the last one.
+        time.sleep(_TO_BE_READ)
         raise SystemExit(1)
 
     def on_init_complete(self) -> None:
