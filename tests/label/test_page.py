@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from browser_support import Browser, needs_browser
-from label_support import MODEL, free_port
+from label_support import MODEL
 from page_support import Page, choose
 
 from lungseg.io import write_png
@@ -17,7 +17,7 @@ STUDY = "real one (1)"
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    window = Browser(tmp_path_factory.mktemp("profile"), free_port())
+    window = Browser(tmp_path_factory.mktemp("profile"))
     yield window
     window.close()
 
