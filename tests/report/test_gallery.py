@@ -89,7 +89,7 @@ class Shown:
 
     def address(self, wanted: str) -> None:
         """Wait for a fragment."""
-        self.browser.wait_for(lambda: self.browser.run("return location.hash") == wanted, 10)
+        self.browser.wait_for(lambda: self.browser.run("return location.hash") == wanted)
 
     def tick(self, value: str) -> None:
         self.browser.click(f"[value='{value}']")
