@@ -25,8 +25,6 @@ from unittest.mock import patch
 
 from command_support import restored_process
 
-from benchmarks.orthanc_node import free_port
-
 # Radiographs of 64 pixels, two epochs, two folds, and no further processes.
 _SMALLER = ("--image-size", "64", "--epochs", "2", "--workers", "0")
 SMALLER = {"train": _SMALLER, "kfold": (*_SMALLER, "--folds", "2")}
@@ -161,12 +159,13 @@ def _successful_exit():
 
 
 def _torchrun(words: list[str]) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--master_addr=127.0.0.1", f"--master_port={free_port()}"]
+    # It takes a free port by itself.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
     done = subprocess.run(
         [*launch, *words, *SMALLER_ITEMS],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     if done.returncode:
