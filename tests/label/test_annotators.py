@@ -237,7 +237,7 @@ def test_a_polygon_that_was_begun_is_asked_about(server, ann, way, tmp_path):
     ann.browser.click(way)
     ann.answer("finish")
     if way == "#save":
-        ann.browser.wait_for(lambda: not ann.changed())
+        ann.browser.wait_for(lambda: "Saved" in ann.message())
         assert saved(server)[35, 65] == 1
     elif way == "[data-tool='brush']":
         assert ann.changed()

@@ -90,9 +90,13 @@ class Browser:
         own, after the driver has answered.
         """
         if self._acted:
-            self._acted = False
-            self._ask("POST", "/execute/async", {"script": _ANSWERED, "args": []})
+            self.answered()
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def answered(self) -> None:
+        """Wait until events that were waiting are over, and the page is laid out and drawn as they left it."""
+        self._acted = False
+        self._ask("POST", "/execute/async", {"script": _ANSWERED, "args": []})
 
     def click(self, selector: str) -> None:
         """Click an element."""
