@@ -83,7 +83,7 @@ def process():
         code = f"import sys; from lungseg.cli.main import main; {before}; sys.exit(main(sys.argv[1:]))"
         start = ["-c", code] if before else ["-m", "lungseg"]
         done = subprocess.run(
-            [sys.executable, *start, *map(str, arguments)], capture_output=True, text=True, timeout=300, **options
+            [sys.executable, *start, *map(str, arguments)], capture_output=True, text=True, timeout=600, **options
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 

@@ -138,7 +138,7 @@ class Browser:
             line["message"] for line in self._ask("POST", "/se/log", {"type": "browser"}) if line["level"] == "SEVERE"
         ]
 
-    def wait_for(self, condition, seconds: float = 60):
+    def wait_for(self, condition, seconds: float = 300):
         """Return what `condition` returns as soon as it is true."""
         end = time.monotonic() + seconds
         while True:
@@ -154,7 +154,7 @@ class Browser:
         data = None if content is None else json.dumps(content).encode()
         request = urllib.request.Request(self._root + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(json.load(error)["value"]["message"].splitlines()[0]) from error

@@ -61,7 +61,7 @@ def start(*arguments: object, environment: dict[str, str] | None = None) -> subp
     )
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 600) -> None:
     """Wait until the condition holds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -78,9 +78,9 @@ def stop_within_epoch(data: Path, output: Path, after: int, how: signal.Signals)
     """Start a run and send it `how` when `after` epochs are done and the next has begun; return its status and text."""
     mark = output.with_name("held")
     process = start("-c", _HELD, mark, after + 1, *command(data, output)[3:], environment=environment())
-    wait_for(lambda: mark.exists() or process.poll() is not None, 300)
+    wait_for(lambda: mark.exists() or process.poll() is not None)
     process.send_signal(how)
-    text = process.communicate(timeout=300)[0]
+    text = process.communicate(timeout=600)[0]
     assert mark.exists(), text
     assert finished_epochs(output) == after
     return process.returncode, text
