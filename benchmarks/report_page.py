@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.machine import describe
-from benchmarks.orthanc_node import free_port
 from benchmarks.record import ROOT, load, publish, save, show
 from benchmarks.tables import NOT_MEASURED, markdown_table
 from lungseg.data.phantoms import phantom
@@ -83,7 +82,7 @@ def measure(count: int) -> dict:
         folder = Path(name)
         write_results(folder, count)
         found = {"radiographs": count, "page_bytes": (folder / "report.html").stat().st_size}
-        browser = Browser(folder / "profile", free_port())
+        browser = Browser(folder / "profile")
         try:
             loads = []
             for _ in range(_TIMES):

@@ -240,7 +240,7 @@ def test_the_page_in_a_browser(tmp_path):
         folder = tmp_path / f"m{number}"
         folders.append(write_evaluation(folder, rows(dice, ["first", "second", "third"]), shift=6 * number))
     compare(tmp_path / "out", folders)
-    browser = Browser(tmp_path / "profile", 9732)
+    browser = Browser(tmp_path / "profile")
     try:
         browser.open((tmp_path / "out/index.html").as_uri())
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")

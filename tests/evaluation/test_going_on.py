@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from command_support import restored_process
 from PIL import Image
-from stopping_support import hooked, start
+from stopping_support import hooked, marks, start, wait_for
 
 from lungseg.evaluation.records import labels_file, read_cases
 
@@ -62,7 +62,7 @@ def test_a_killed_evaluation_goes_on_to_the_same_result(command, call, tmp_path,
     # The process is killed when the sixth case's label map gets its name, or when its line is to be written.
     hook, name = tmp_path / "hook", {"os.rename": "labels/.phantom_0006", "open": "cases.jsonl"}[event]
     before = start("-m", "lungseg", *call, environment=hooked(hook, name, "kill-once", event))
-    text = before.communicate(timeout=120)[0]
+    text = before.communicate(timeout=600)[0]
     assert before.returncode == -signal.SIGKILL, text
     finished = read_cases(tmp_path / "out")
     assert len(finished) == {"os.rename": 5, "open": 0}[event]
@@ -77,10 +77,10 @@ def test_a_killed_evaluation_goes_on_to_the_same_result(command, call, tmp_path,
 def test_ctrl_c_says_how_it_goes_on(call, tmp_path):
     hook = tmp_path / "hook"
     process = start("-m", "lungseg", *call, environment=hooked(hook, "labels/.phantom_0006", "wait"))
-    while not (hook / "mark").exists():
-        assert process.poll() is None, process.communicate()[0]
+    wait_for(lambda: marks(hook) or process.poll() is not None)
+    assert process.poll() is None, process.communicate()[0]
     os.kill(process.pid, signal.SIGINT)
-    text = process.communicate(timeout=120)[0]
+    text = process.communicate(timeout=600)[0]
     assert process.returncode in (130, -signal.SIGINT), text
     assert "Traceback" not in text
     assert "lungseg: stopped; finished cases are kept; continue with the same command." in text

@@ -159,7 +159,7 @@ def test_killed_in_an_epoch_it_goes_on(whole, data, command, tmp_path):
     output = tmp_path / "kfold"
     environment = hooked(tmp_path / "hook", "fold-1/.last.", "kill-once")
     process = start("-m", "lungseg", *arguments(data, output), environment=environment)
-    process.communicate(timeout=300)
+    process.communicate(timeout=600)
     assert process.returncode == -signal.SIGKILL
     assert command(*arguments(data, output)).status == 0
     assert result(output) == result(whole)

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from browser_support import Browser, needs_browser
-from label_support import LabelServer, free_port, require_environment
+from label_support import LabelServer, require_environment
 from page_support import Page
 
 from lungseg.data import phantom
@@ -33,7 +33,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browsers(tmp_path_factory):
-    windows = [Browser(tmp_path_factory.mktemp("profile"), free_port()) for _ in range(2)]
+    windows = [Browser(tmp_path_factory.mktemp("profile")) for _ in range(2)]
     yield windows
     for window in windows:
         window.close()

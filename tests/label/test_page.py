@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from browser_support import Browser, needs_browser
-from label_support import MODEL, free_port
+from label_support import MODEL
 from page_support import Page, choose
 
 from lungseg.io import write_png
@@ -17,7 +17,7 @@ STUDY = "real one (1)"
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    window = Browser(tmp_path_factory.mktemp("profile"), free_port())
+    window = Browser(tmp_path_factory.mktemp("profile"))
     yield window
     window.close()
 
@@ -112,7 +112,8 @@ def test_a_label_that_cannot_be_shown_is_not_replaced_by_an_empty_one(browser, l
     browser.click("#run")
     browser.wait_for(lambda: not browser.run("return document.getElementById('save').disabled"))
     browser.click("#save")
-    browser.wait_for(lambda: unfit_label.read_bytes() != before)
+    browser.wait_for(lambda: "Saved" in browser.run("return document.getElementById('message').textContent"))
+    assert unfit_label.read_bytes() != before
     np.testing.assert_array_equal(saved(label_server), label_server.infer(STUDY).labels)
     browser.errors()  # the browser's own line about what could not be loaded
 

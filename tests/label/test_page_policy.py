@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 from browser_support import Browser, needs_browser
-from label_support import free_port
 
 pytestmark = [needs_browser, pytest.mark.safety("foreign-script")]
 
@@ -24,7 +23,7 @@ document.body.insertAdjacentHTML("beforeend", "<img src='data:,x' onerror='windo
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    window = Browser(tmp_path_factory.mktemp("profile"), free_port())
+    window = Browser(tmp_path_factory.mktemp("profile"))
     yield window
     window.close()
 

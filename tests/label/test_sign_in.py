@@ -98,7 +98,7 @@ def test_only_tokens_of_the_realm_are_accepted(server):
 
 @needs_browser
 def test_the_page_asks_until_it_is_let_in(server, tmp_path):
-    browser = Browser(tmp_path, free_port())
+    browser = Browser(tmp_path)
 
     def try_with(password: str, message: str) -> None:
         browser.wait_for(lambda: browser.run("return document.getElementById('login').open"))

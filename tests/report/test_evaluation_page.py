@@ -7,15 +7,13 @@ import pytest
 from browser_support import Browser, needs_browser
 from evaluation_support import write_pictured
 
-from benchmarks.orthanc_node import free_port
-
 pytestmark = needs_browser
 NAMES = [f"<MCUCXR_{number:04d}>" for number in reversed(range(12))]
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    window = Browser(tmp_path_factory.mktemp("profile"), free_port())
+    window = Browser(tmp_path_factory.mktemp("profile"))
     yield window
     window.close()
 

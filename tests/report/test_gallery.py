@@ -9,7 +9,6 @@ import pytest
 from browser_support import Browser, needs_browser
 from report_support import HOSTILE, RUN, SHOWN, failure, row, thumbnail
 
-from benchmarks.orthanc_node import free_port
 from benchmarks.report_page import write_results
 from lungseg.report.predictions import write_reports
 
@@ -21,7 +20,7 @@ MANY = 10_000
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    window = Browser(tmp_path_factory.mktemp("profile"), free_port())
+    window = Browser(tmp_path_factory.mktemp("profile"))
     yield window
     window.close()
 
@@ -90,7 +89,7 @@ class Shown:
 
     def address(self, wanted: str) -> None:
         """Wait for a fragment."""
-        self.browser.wait_for(lambda: self.browser.run("return location.hash") == wanted, 10)
+        self.browser.wait_for(lambda: self.browser.run("return location.hash") == wanted)
 
     def tick(self, value: str) -> None:
         self.browser.click(f"[value='{value}']")

@@ -156,7 +156,10 @@ def test_a_second_run_that_skips_everything_leaves_the_same_page(results, run_fo
 
 
 @pytest.mark.safety("stopped-run")
-def test_a_run_that_is_interrupted_reports_what_it_did(dataset, run_folder, tmp_path):
+def test_a_run_that_is_interrupted_reports_what_it_did(dataset, run_folder, tmp_path, monkeypatch):
+    # So few files are handed out ahead that some are left, however fast the worker is.
+    monkeypatch.setattr("lungseg.utils.parallel._AHEAD", 2)
+
     def done(index, total, row):
         if index == 3:
             raise KeyboardInterrupt

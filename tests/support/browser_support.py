@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -19,6 +20,7 @@ needs_browser = pytest.mark.skipif(
     not (CHROMIUM and DRIVER) and "LUNGSEG_TEST_EVERYTHING" not in os.environ,
     reason="chromium and chromium-driver are not installed",
 )
+_LISTENS = re.compile(r"started successfully on port (\d+)")
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 # A frame is drawn after the events that were waiting, and a timer runs after the frame.
@@ -35,28 +37,47 @@ class Browser:
 
     Args:
         profile: an empty folder.
-        port: for the driver.
     """
 
-    def __init__(self, profile: Path, port: int, size: tuple[int, int] = (1280, 860)) -> None:
-        self._driver = subprocess.Popen([DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL)
-        self._root = f"http://127.0.0.1:{port}"
-        self.wait_for(lambda: self._ask("GET", "/status")["ready"])
+    def __init__(self, profile: Path, size: tuple[int, int] = (1280, 860)) -> None:
+        # It takes a port by itself and says which: one that is chosen before may be another program's by then.
+        self._driver = subprocess.Popen([DRIVER, "--port=0"], stdout=subprocess.PIPE, text=True)
+        try:
+            self._root = f"http://127.0.0.1:{self._port()}"
+            self._root += f"/session/{self._begin(profile, size)}"
+        except BaseException:
+            self._end_driver()
+            raise
+        self._acted = False
+
+    def _port(self) -> int:
+        """Wait until the driver says at which port it listens."""
+        said = []
+        for line in self._driver.stdout:
+            if found := _LISTENS.search(line):
+                return int(found[1])
+            said.append(line)
+        raise AssertionError(f"the driver did not start: {''.join(said)}")
+
+    def _begin(self, profile: Path, size: tuple[int, int]) -> str:
+        """Open the window, and return its name."""
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         arguments += [f"--user-data-dir={profile}", "--window-size={},{}".format(*size)]
         options = {"args": arguments, "binary": CHROMIUM}
         wanted = {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}
-        session = self._ask("POST", "/session", {"capabilities": wanted})
-        self._root += f"/session/{session['sessionId']}"
-        self._acted = False
+        return self._ask("POST", "/session", {"capabilities": wanted})["sessionId"]
+
+    def _end_driver(self) -> None:
+        self._driver.terminate()
+        self._driver.wait(300)
+        self._driver.stdout.close()
 
     def close(self) -> None:
         """End the browser."""
         try:
             self._ask("DELETE", "")
         finally:
-            self._driver.terminate()
-            self._driver.wait(120)
+            self._end_driver()
 
     def open(self, url: str) -> None:
         """Go to a page."""
@@ -69,9 +90,13 @@ class Browser:
         own, after the driver has answered.
         """
         if self._acted:
-            self._acted = False
-            self._ask("POST", "/execute/async", {"script": _ANSWERED, "args": []})
+            self.answered()
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def answered(self) -> None:
+        """Wait until events that were waiting are over, and the page is laid out and drawn as they left it."""
+        self._acted = False
+        self._ask("POST", "/execute/async", {"script": _ANSWERED, "args": []})
 
     def click(self, selector: str) -> None:
         """Click an element."""
@@ -129,7 +154,7 @@ class Browser:
         data = None if content is None else json.dumps(content).encode()
         request = urllib.request.Request(self._root + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(json.load(error)["value"]["message"].splitlines()[0]) from error

@@ -16,9 +16,10 @@ class Page:
         assert self.study() == study
 
     def settled(self) -> None:
-        """Wait until what was begun is done."""
+        """Wait until what was begun is done, and the picture has the place that texts around it left to it."""
         idle = "return document.getElementById('study').textContent && !document.body.dataset.busy"
         self.browser.wait_for(lambda: self.browser.run(idle))
+        self.browser.answered()
         assert self.browser.run("return document.getElementById('message').className") == ""
 
     def at(self, x: float, y: float) -> tuple[float, float]:

@@ -159,7 +159,7 @@ def _successful_exit():
 
 
 def _torchrun(words: list[str]) -> None:
-    # By itself it would take a port that another run may have, too.
+    # It takes a free port by itself.
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
     done = subprocess.run(
         [*launch, *words, *SMALLER_ITEMS],

@@ -9,12 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from ignite.engine import Engine
+from stopping_support import start, wait_for
 
 from lungseg.cli.train import silence_worker
 from lungseg.data import write_phantoms
@@ -50,18 +50,40 @@ def finished_epochs(output: Path) -> int:
         return 0
 
 
-def stop_within_epoch(data: Path, output: Path, after: int, how: signal.Signals) -> subprocess.Popen:
-    """Start a run and send it `how` when `after` epochs are done and the next has begun."""
-    process = subprocess.Popen(
-        command(data, output), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    while finished_epochs(output) < after:
-        assert process.poll() is None, process.stdout.read()
-        time.sleep(0.02)
-    time.sleep(0.5)
+# Runs a command that stands still after a step of an epoch, and says so by a file; its data workers go on.
+_HELD = """if True:
+    import sys, time
+    from pathlib import Path
+    from ignite.engine import Events
+    from lungseg.cli.main import main
+    from lungseg.training.seeding import EpochSeeder
+
+    attach = EpochSeeder.attach
+
+    def attached(self, engine):
+        attach(self, engine)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, hold)
+
+    def hold(engine):
+        if engine.state.epoch == int(sys.argv[2]):
+            Path(sys.argv[1]).touch()
+            time.sleep(600)
+
+    EpochSeeder.attach = attached
+    sys.exit(main(sys.argv[3:]))
+"""
+
+
+def stop_within_epoch(data: Path, output: Path, after: int, how: signal.Signals) -> tuple[int, str]:
+    """Start a run and send it `how` when `after` epochs are done and the next has begun; return its status and text."""
+    mark = output.with_name("held")
+    process = start("-c", _HELD, mark, after + 1, *command(data, output)[3:], environment=environment())
+    wait_for(lambda: mark.exists() or process.poll() is not None)
     process.send_signal(how)
-    process.wait(60)
-    return process
+    text = process.communicate(timeout=600)[0]
+    assert mark.exists(), text
+    assert finished_epochs(output) == after
+    return process.returncode, text
 
 
 def state(output: Path) -> dict:
@@ -93,9 +115,7 @@ def uninterrupted(data, tmp_path_factory) -> Path:
 @pytest.mark.safety("killed-train")
 def test_a_killed_run_ends_with_the_same_weights(data, uninterrupted, tmp_path):
     output = tmp_path / "run"
-    process = stop_within_epoch(data, output, 2, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    assert finished_epochs(output) < EPOCHS
+    assert stop_within_epoch(data, output, 2, signal.SIGKILL)[0] == -signal.SIGKILL
     subprocess.run(command(data, output, "--resume"), env=environment(), check=True, capture_output=True)
     assert same(state(output), state(uninterrupted))
     best, expected = (torch.load(run / "model.pt", weights_only=True) for run in (output, uninterrupted))
@@ -154,10 +174,9 @@ def test_a_worker_that_is_left_alone_says_nothing(error, in_worker, reported, ca
 
 
 def test_ctrl_c_says_how_to_go_on(data, tmp_path):
-    process = stop_within_epoch(data, tmp_path / "run", 1, signal.SIGINT)
-    out = process.stdout.read()
+    status, out = stop_within_epoch(data, tmp_path / "run", 1, signal.SIGINT)
     # MONAI runs the trainer in eval(); Python then ends by the signal itself, which a shell reports as 130.
-    assert process.returncode in (130, -signal.SIGINT), out
+    assert status in (130, -signal.SIGINT), out
     assert "lungseg train --resume --output" in out
     assert "Traceback" not in out
     assert state(tmp_path / "run")["epoch"] >= 1
