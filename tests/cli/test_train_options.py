@@ -14,8 +14,8 @@ SMALL = {
     "unet": ("network_def#channels=[4,8,8]", "network_def#strides=[2,2]"),
     "attention-unet": ("network_def#channels=[4,8,8]", "network_def#strides=[2,2]"),
     "segresnet": ("network_def#init_filters=4", "network_def#blocks_down=[1,1]", "network_def#blocks_up=[1]"),
-    # Not 4 channels: on processors with AVX2 alone, oneDNN 3.12 (in PyTorch 2.13) ends the process by writing outside of
-    # the gradient of their 1 x 1 convolution with stride 2, in the channels-last format.
+    # Not 4 channels: on processors with AVX2 alone, oneDNN 3.12 (in PyTorch 2.13) ends the process in the gradient
+    # of their 1 x 1 convolution with stride 2, in the channels-last format.
     "dynunet": (
         "network_def#filters=[8,8,8]", "network_def#strides=[1,2,2]", "network_def#kernel_size=[3,3,3]",
         "network_def#upsample_kernel_size=[2,2]",

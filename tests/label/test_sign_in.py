@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from browser_support import Browser, needs_browser
-from label_support import MODEL, LabelServer, free_port, png
+from label_support import MODEL, LabelServer, png
 from realm_support import running_realm
 
 PROXY = "lungs.example:8443"
