@@ -17,7 +17,7 @@ from data_support import REAL
 from deploy_support import check_carried_over, check_valid, labels_of_seg, needed, other_weights, write_study_file
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, EnhancedSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
-from stopping_support import hooked, marks
+from stopping_support import hooked, let_go, marks
 
 from benchmarks.orthanc_node import ENVIRONMENT, PASSWORD, Node, Worker, free_port, wait_until
 from lungseg.cli.demo import real_radiograph
@@ -510,13 +510,15 @@ def test_sigterm_ends_a_worker_in_the_middle_of_a_study(node, tmp_path, monkeypa
     for file in (tmp_path / "in").iterdir():
         node.store(file)
     wait_until(lambda: is_stable(node), "the study does not become stable")
-    slow = hooked(tmp_path / "hook", ".dcm", "wait", seconds=2)
+    hook = tmp_path / "hook"
     with monkeypatch.context() as patch:
-        patch.setenv("PYTHONPATH", slow["PYTHONPATH"])
+        patch.setenv("PYTHONPATH", hooked(hook, ".dcm", "wait")["PYTHONPATH"])
         worker = Worker(node, tmp_path, "--since", 0)
     try:
-        wait_until(lambda: marks(tmp_path / "hook"), "it does not begin")
-        assert worker.stop() in (130, 143)
+        wait_until(lambda: marks(hook), "it does not begin")
+        worker.process.terminate()
+        let_go(hook)
+        assert worker.process.wait(timeout=600) in (130, 143)
     finally:
         worker.kill()
     assert "postponed" not in worker.log

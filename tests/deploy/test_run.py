@@ -19,7 +19,7 @@ from deploy_support import by_name, check_carried_over, check_valid, labels_of_s
 from highdicom.seg import segread
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
-from stopping_support import hooked
+from stopping_support import hooked, let_go, marks
 
 from benchmarks.orthanc_node import wait_until
 from lungseg.cli.demo import real_radiograph
@@ -460,11 +460,13 @@ def test_a_signal_ends_a_run_after_the_file_under_way(tmp_path, number):
     for case in range(count):
         write_study_file(tmp_path / "in" / f"{case}.dcm", "a", pixels=phantom(case, (400, 350))[0])
     command = [sys.executable, "-m", "lungseg", "deploy", "run", "-i", tmp_path / "in", "-o", tmp_path / "out"]
-    slow = hooked(tmp_path / "hook", ".dcm", "wait", seconds=2)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=slow) as process:
+    hook = tmp_path / "hook"
+    held = hooked(hook, ".dcm", "wait")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=held) as process:
         try:
-            wait_until(lambda: list((tmp_path / "out").glob("*/*.overlay.dcm")), "it does not begin")
+            wait_until(lambda: marks(hook), "it does not begin")
             process.send_signal(number)
+            let_go(hook)
             printed, _ = process.communicate(timeout=600)
         finally:
             process.kill()
